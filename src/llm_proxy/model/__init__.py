@@ -1,0 +1,1 @@
+"""What the product is about, as frozen data and pure functions. Imports nothing else of ours."""

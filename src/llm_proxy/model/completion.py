@@ -1,0 +1,148 @@
+"""One call as it is understood and stored.
+
+Unknown is None, never 0. ``request`` and ``response`` are in the provider's own JSON shape; a streamed answer is put
+together into the shape that the same endpoint has without streaming. Unknown members are kept.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+from llm_proxy.model.exchange import Chunks, Ending, Endpoint, RecordedHeaders
+
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+JsonObject: TypeAlias = dict[str, JsonValue]
+
+#: The one organisation of a store on which no keys were made.
+DEFAULT_ORGANIZATION = "default"
+#: Characters of the text that lists show.
+PREVIEW_CHARACTERS = 200
+
+
+class Status(StrEnum):
+    """The three states of the Log10 API."""
+
+    STARTED = "started"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens as the provider counted them. ``input_tokens`` includes cached ones, ``output_tokens`` reasoning ones."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    reasoning_output_tokens: int | None = None
+    #: The provider's own object, untouched.
+    raw: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderError:
+    """The error object of an answer, whatever its HTTP status."""
+
+    #: ``type`` or ``code`` of the provider's error object.
+    kind: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """What a decoder read out of the bytes of one exchange."""
+
+    #: ``chat`` or ``prompt`` as in the Log10 API, ``embedding``, or None for what is not decoded.
+    kind: str | None = None
+    #: The model that was asked for, and the one that the answer names.
+    model: str | None = None
+    response_model: str | None = None
+    #: Whether a stream was asked for; None if the request could not be read.
+    stream: bool | None = None
+    request: JsonValue = None
+    response: JsonValue = None
+    usage: Usage | None = None
+    #: One per choice, in the order of their index.
+    finish_reasons: tuple[str, ...] = ()
+    #: Beginning of the last user input and of the answer, on one line, for lists.
+    preview: str | None = None
+    #: When the first piece of content arrived, as an offset from the start of the exchange.
+    first_token_s: float | None = None
+    error: ProviderError | None = None
+    #: Whether a stream reached its own end mark ([DONE], response.completed ...); None for what is no stream.
+    stream_ended: bool | None = None
+    #: Why something could not be decoded, in a sentence; the raw bytes are stored in any case.
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Who and what a call belongs to."""
+
+    tags: tuple[str, ...] = ()
+    session_id: str | None = None
+    session_name: str | None = None
+    user_id: str | None = None
+    trace_id: str | None = None
+    metadata: JsonObject = field(default_factory=dict)
+    #: What was sent but dropped or cut, and why; one sentence each.
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bodies:
+    """The heavy part of a record, read for one record at a time."""
+
+    request_headers: RecordedHeaders = ()
+    response_headers: RecordedHeaders = ()
+    #: The bytes of the wire, still in their content encoding; None if not kept.
+    request_body: bytes | None = None
+    response_body: bytes | None = None
+    request: JsonValue = None
+    response: JsonValue = None
+    chunks: Chunks = field(default_factory=Chunks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One record of the store. Durations and offsets in seconds, sizes in bytes."""
+
+    id: str
+    organization_id: str = DEFAULT_ORGANIZATION
+    status: Status
+    ending: Ending | None = None
+    #: The ending, or the provider's error type; None unless failed.
+    failure_kind: str | None = None
+    failure_reason: str | None = None
+    http_status: int | None = None
+    provider: str | None = None
+    upstream: str | None = None
+    method: str
+    #: Path and query, secrets blanked.
+    path: str
+    endpoint: Endpoint
+    kind: str | None = None
+    model: str | None = None
+    response_model: str | None = None
+    stream: bool | None = None
+    context: Context = Context()
+    client: str | None = None
+    key_fingerprint: str | None = None
+    started_at: datetime
+    duration_s: float | None = None
+    ttfb_s: float | None = None
+    ttft_s: float | None = None
+    connect_s: float | None = None
+    longest_gap_s: float | None = None
+    chunk_count: int | None = None
+    usage: Usage | None = None
+    finish_reasons: tuple[str, ...] = ()
+    preview: str | None = None
+    request_bytes: int | None = None
+    response_bytes: int | None = None
+    truncated: bool = False
+    decode_problem: str | None = None
+    #: None in lists.
+    bodies: Bodies | None = None

@@ -1,0 +1,117 @@
+"""One call as the wire saw it: bytes and times, nothing understood.
+
+Invariants: an exchange has at most one ending, and the first cause wins. Bodies are the bytes of the wire, still in
+their content encoding. Times are offsets in seconds from ``started_at``, taken from one monotonic clock.
+"""
+
+from array import array
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from itertools import pairwise
+
+import uuid_utils
+
+#: Header names and values as recorded: order, case and duplicates of the wire; values that are not kept are None.
+RecordedHeaders = tuple[tuple[str, str | None], ...]
+
+
+class Ending(StrEnum):
+    """How a call ended."""
+
+    COMPLETE = "complete"
+    #: A complete answer whose status is 400 or more.
+    UPSTREAM_ERROR = "upstream_error"
+    UPSTREAM_UNREACHABLE = "upstream_unreachable"
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    UPSTREAM_BROKE_OFF = "upstream_broke_off"
+    CLIENT_DISCONNECTED = "client_disconnected"
+    #: The proxy answered by itself; nothing went upstream.
+    REFUSED = "refused"
+    #: The proxy died or was told to stop while the call ran.
+    ABORTED = "aborted"
+
+
+class Endpoint(StrEnum):
+    """Which API was called; every one but ``OTHER`` has a decoder of its own."""
+
+    CHAT = "chat.completions"
+    TEXT = "completions"
+    EMBEDDINGS = "embeddings"
+    RESPONSES = "responses"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunks:
+    """When each piece of the response body arrived, and how long it was; the two arrays have one entry per piece."""
+
+    #: Microseconds since the exchange began.
+    times_us: "array[int]" = field(default_factory=lambda: array("Q"))
+    #: Bytes.
+    sizes: "array[int]" = field(default_factory=lambda: array("Q"))
+
+    @property
+    def longest_gap_s(self) -> float | None:
+        """The longest wait between two pieces; None with fewer than two."""
+        gaps = [after - before for before, after in pairwise(self.times_us)]
+        return max(gaps) / 1e6 if gaps else None
+
+    def arrival_s(self, offset: int) -> float | None:
+        """When the byte at ``offset`` of the response body had arrived; None beyond its end."""
+        end = 0
+        for time_us, size in zip(self.times_us, self.sizes, strict=True):
+            end += size
+            if offset < end:
+                return time_us / 1e6
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One request and what became of it."""
+
+    #: UUIDv7, made by the proxy; also the ``X-LLM-Proxy-Id`` of the answer.
+    id: str
+    #: Aware, UTC.
+    started_at: datetime
+    method: str
+    #: Path and query as the client sent them, secrets in the query blanked.
+    target: str
+    #: What stood behind ``/~`` in the path, still percent-encoded; None without such a prefix.
+    path_context: str | None = None
+    endpoint: Endpoint = Endpoint.OTHER
+    #: Name of the upstream in the configuration, and the provider it stands for.
+    upstream: str | None = None
+    provider: str | None = None
+    #: Address of the client, without its port.
+    client: str | None = None
+    #: Keyed hash and last four characters of the client's credential.
+    key_fingerprint: str | None = None
+    request_headers: RecordedHeaders = ()
+    #: None if bodies of this call are not kept.
+    request_body: bytes | None = None
+    #: Length on the wire, whether kept or not; None while the request is still arriving.
+    request_bytes: int | None = None
+    http_status: int | None = None
+    response_headers: RecordedHeaders = ()
+    response_body: bytes | None = None
+    response_bytes: int | None = None
+    chunks: Chunks = field(default_factory=Chunks)
+    #: None while the call is in flight.
+    ending: Ending | None = None
+    #: What went wrong in a sentence, if something did.
+    reason: str | None = None
+    #: A kept body is shorter than what was relayed (size limit, or the journal could not be written).
+    truncated: bool = False
+    #: Name resolution, connect and TLS of the upstream connection; None if a pooled one was used or none was made.
+    connect_s: float | None = None
+    #: When the status line of the answer had arrived.
+    first_byte_s: float | None = None
+    #: When the ending was set.
+    ended_s: float | None = None
+
+
+def new_id() -> str:
+    """A fresh UUIDv7 in canonical text form: ids sort by the time they were made (RFC 9562 section 5.7)."""
+    return str(uuid_utils.uuid7())

@@ -1,0 +1,1 @@
+"""Where records live. ``base`` is the seam; each other file is one technology behind it."""

@@ -1,0 +1,34 @@
+"""The seam between those who write and read records and the database that holds them."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from llm_proxy.model.completion import Completion
+from llm_proxy.model.query import CompletionQuery, Page
+
+
+class Store(Protocol):
+    """A place for completions. Every method raises StoreUnavailable when the same call may work later."""
+
+    async def migrate(self) -> None:
+        """Bring the schema to the newest version; safe to run twice and from two processes at once."""
+
+    async def put(self, completions: Sequence[Completion]) -> None:
+        """Store a batch, all or nothing.
+
+        Idempotent on the id: a record that is there already is replaced, except that one which has ended
+        (finished or failed) is never replaced by one that has only started.
+        Raises StoreRejected if a record of the batch can never be stored.
+        """
+
+    async def get(self, completion_id: str) -> Completion | None:
+        """The record with its bodies; None if there is none."""
+
+    async def find(self, query: CompletionQuery) -> Page:
+        """The records that match, newest first (``started_at``, then ``id``)."""
+
+    def changes(self, query: CompletionQuery, *, poll_s: float) -> AsyncIterator[Completion]:
+        """Records that match, as they are written from now on: once when started, again when ended. Never ends."""
+
+    async def close(self) -> None:
+        """Release files and connections. Idempotent."""
