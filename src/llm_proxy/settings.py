@@ -1,0 +1,279 @@
+"""The settings: every option with its type, default, unit and reason.
+
+``Settings`` is the one table of options: flags, environment, file, ``llm-proxy config`` and docs/configuration.md are
+derived from it. Where the values come from is the concern of config.py; nothing here reads a file or the environment.
+
+Invariants: frozen; no value is coerced (a string is no number, true is no 1); an unknown key is an error; a secret is
+in no repr and no dump but that of ``to_json``, which is for the pipe to a child process, never for a log or a file.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from platformdirs import user_data_path
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    SerializationInfo,
+    field_serializer,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+
+#: Name of the upstream that ``upstream`` configures; one of ``upstreams`` cannot have it.
+DEFAULT_UPSTREAM = "default"
+#: Key of the serialisation context under which secrets are written in clear.
+_REVEAL = "reveal_secrets"
+_KIB, _MIB, _GIB = 2**10, 2**20, 2**30
+#: Letters behind an ellipsis tell two keys apart; fewer than four times as many are not hidden by hiding the rest.
+_SHOWN_CHARACTERS = 4
+
+_UPSTREAM_NAME = re.compile(r"[a-z0-9-]+")
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: What may stand in a URL at all (RFC 3986 section 2), so neither spaces nor control characters nor quotes.
+_URL = re.compile(r"[A-Za-z0-9\-._~:/\[\]@!$&'()*+,;=%?#]+")
+
+
+def _checked_base_url(url: str) -> str:
+    if not _URL.fullmatch(url):
+        raise ValueError("must be a URL, without spaces and with other characters percent-encoded")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must begin with http:// or https:// and a host name")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user name or password; name the variable that holds the key in key_env")
+    if "?" in url or "#" in url:
+        raise ValueError("must have no query and no fragment")
+    if parts.port == 0:
+        raise ValueError("must have a port between 1 and 65535")
+    return url.rstrip("/")
+
+
+def _checked_variable_name(name: str) -> str:
+    # The value is not repeated in the message: it may be the key itself.
+    if not _VARIABLE_NAME.fullmatch(name):
+        raise ValueError("must be the name of an environment variable that holds the key, not the key")
+    return name
+
+
+def _checked_key(key: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
+        raise ValueError("the key in the environment must be one line of visible ASCII")
+    return key
+
+
+def _checked_path(path: Path) -> Path:
+    # A name that is no UTF-8 comes as lone surrogates, which neither JSON nor SQLite can hold.
+    if "\0" in str(path) or any("\ud800" <= character <= "\udfff" for character in str(path)):
+        raise ValueError("must be a path in UTF-8")
+    return path
+
+
+def _checked_upstream_names(upstreams: dict[str, "Upstream"]) -> dict[str, "Upstream"]:
+    for name in upstreams:
+        if not _UPSTREAM_NAME.fullmatch(name):
+            raise ValueError(f"the name {name!r} must be made of a-z, 0-9 and '-'")
+        if name == DEFAULT_UPSTREAM:
+            raise ValueError(f"the name {name!r} is taken by the option upstream")
+    return upstreams
+
+
+BaseUrl = Annotated[str, AfterValidator(_checked_base_url)]
+VariableName = Annotated[str, AfterValidator(_checked_variable_name)]
+Key = Annotated[SecretStr, AfterValidator(_checked_key)]
+#: JSON and TOML have no type for paths, so that a string is one.
+FilePath = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """What all parts of the settings have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+
+    @field_serializer("*", when_used="json")
+    def _reveal(self, value: object, info: SerializationInfo) -> object:
+        if isinstance(value, SecretStr):
+            return value.get_secret_value() if info.context and info.context.get(_REVEAL) else masked(value)
+        return value
+
+
+class Upstream(Section):
+    """A provider that calls can be sent to."""
+
+    base_url: BaseUrl = Field(description="Base URL including its `/v1`; http or https")
+    provider: str | None = Field(default=None, description="Provider it stands for in the records")
+    key_env: VariableName | None = Field(
+        default=None, description="Variable that holds the key; without it the client's own `Authorization` is sent"
+    )
+    #: The value of that variable.
+    key: Key | None = None
+
+
+class Limits(Section):
+    """What a request may be like; more is answered with 414, 431 or 413."""
+
+    max_url_bytes: Count = Field(default=64 * _KIB, description="Path and query, in bytes; more is answered with 414")
+    max_header_bytes: Count = Field(
+        default=256 * _KIB, description="All names and values of the headers, in bytes; more is answered with 431"
+    )
+    max_header_count: Count = Field(default=1000, description="Header lines; more is answered with 431")
+    buffered_body_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=_MIB,
+        description="Request bodies of known length up to this many bytes are read whole before the upstream is called",
+    )
+    max_body_bytes: Count | None = Field(
+        default=None, description="Request body, in bytes; more is answered with 413; not set is without limit"
+    )
+
+
+class Timeouts(Section):
+    """How long to wait, in seconds. There is no limit on a whole call: a long answer is no fault."""
+
+    connect_s: Seconds = Field(
+        default=10.0, description="Name resolution, connect and TLS towards an upstream; more is answered with 504"
+    )
+    idle_s: Seconds = Field(
+        default=600.0,
+        description="Silence of an upstream, before its answer (more is a 504) and between two pieces of it",
+    )
+    drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=30.0, description="How long running calls may go on at shutdown"
+    )
+    keep_alive_s: Seconds = Field(default=75.0, description="How long an idle connection of a client is kept open")
+    pool_idle_s: Seconds = Field(
+        default=30.0,
+        description="How long an idle connection to an upstream is kept; shorter than upstreams keep theirs",
+    )
+
+
+class Capture(Section):
+    """What is recorded of a call; what is relayed is not affected."""
+
+    max_body_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=100 * _MIB, description="Bytes recorded of each body and direction; the rest is relayed only"
+    )
+
+
+class Journal(Section):
+    """The write-ahead log of the wire."""
+
+    fsync: Literal["never", "interval", "always"] = Field(
+        default="interval",
+        description="When frames are forced to the disk: left to the kernel, every so often, or before every byte "
+        "is relayed. A killed process loses nothing in any case; a power cut loses what was not forced",
+    )
+    fsync_interval_s: Seconds = Field(default=1.0, description='Seconds between two of them with `fsync = "interval"`')
+    segment_bytes: Annotated[int, Field(ge=64 * _KIB)] = Field(
+        default=64 * _MIB, description="Size at which a new file is begun; a file goes when all of its calls are stored"
+    )
+    max_bytes: Annotated[int, Field(ge=64 * _KIB)] = Field(
+        default=4 * _GIB, description="Size of the whole journal at which it counts as full"
+    )
+    when_full: Literal["continue", "refuse"] = Field(
+        default="continue",
+        description="Whether calls that cannot be recorded are relayed and counted, or refused with 503",
+    )
+
+    @model_validator(mode="after")
+    def _segments_fit(self) -> Self:
+        if self.segment_bytes > self.max_bytes:
+            raise ValueError("segment_bytes must not be larger than max_bytes")
+        return self
+
+
+class Tls(Section):
+    """TLS towards the upstreams."""
+
+    ca_file: FilePath | None = Field(
+        default=None, description="Certificate authorities in PEM to trust instead of the built-in ones"
+    )
+    verify: bool = Field(default=True, description="Whether certificates are checked; off, anybody can read the keys")
+
+
+class Log(Section):
+    """The program's own log, on standard error. It holds no bodies, prompts or keys."""
+
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="One JSON object a line, or text for people; auto is text on a terminal"
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is logged")
+
+
+class Settings(Section):
+    """Everything that can be set."""
+
+    host: Annotated[str, Field(min_length=1)] = Field(
+        default="127.0.0.1", description="Address to listen on; 0.0.0.0 is all of them"
+    )
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8080, description="Port to listen on; 0 is a free one")
+    data_dir: FilePath = Field(
+        default_factory=lambda: user_data_path("llm-proxy", appauthor=False),
+        description="Directory of the journal and the SQLite store; made if it is not there",
+    )
+    workers: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=1, description="Proxy processes on the port; one fills one core"
+    )
+    upstream: BaseUrl = Field(
+        default="https://api.openai.com/v1",
+        description="Base URL of the default upstream including its `/v1`; http or https",
+    )
+    upstream_key_env: VariableName | None = Field(
+        default=None,
+        description="Variable that holds the key of the default upstream; "
+        "without it the client's own `Authorization` is sent",
+    )
+    #: The value of that variable.
+    upstream_key: Key | None = None
+    upstream_transport: Literal["http1", "httpx"] = Field(
+        default="http1", description="HTTP client towards the upstreams: the fast HTTP/1.1 one, or httpx with HTTP/2"
+    )
+    upstreams: Annotated[dict[str, Upstream], AfterValidator(_checked_upstream_names)] = Field(default_factory=dict)
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+    capture: Capture = Capture()
+    journal: Journal = Journal()
+    tls: Tls = Tls()
+    log: Log = Log()
+
+    def all_upstreams(self) -> dict[str, Upstream]:
+        """Every upstream by its name, the default one first."""
+        default = Upstream(base_url=self.upstream, key_env=self.upstream_key_env, key=self.upstream_key)
+        return {DEFAULT_UPSTREAM: default, **self.upstreams}
+
+    def to_json(self) -> str:
+        """One line of JSON with all secrets in clear, for the pipe to a child process only."""
+        return self.model_dump_json(context={_REVEAL: True})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The settings that ``to_json`` wrote."""
+        return cls.model_validate_json(text)
+
+
+def masked(secret: SecretStr) -> str:
+    """An ellipsis and the last characters of a secret, or the ellipsis alone if it is short."""
+    text = secret.get_secret_value()
+    return f"…{text[-_SHOWN_CHARACTERS:]}" if len(text) >= 4 * _SHOWN_CHARACTERS else "…"
+
+
+def _options(section: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    for name, option in section.model_fields.items():
+        kind = option.annotation
+        if name == "upstreams":
+            yield from _options(Upstream, ("upstreams", "*"))
+        elif isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _options(kind, (name,))
+        elif option.description:
+            yield (*prefix, name), option
+
+
+#: Every option by its path; ``*`` stands for the name of an upstream. A key is no option: it is not to be written down.
+OPTIONS: dict[tuple[str, ...], FieldInfo] = dict(_options(Settings))
