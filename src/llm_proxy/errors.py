@@ -10,7 +10,8 @@
      │   ├─ UpstreamUnreachable    no connection: 502
      │   ├─ UpstreamTimeout        no connection, or no byte, in time: 504
      │   └─ UpstreamBrokeOff       ended or garbled before its answer was complete: 502
-     ├─ JournalUnwritable      the disk is full or gone, or the cap is reached: go on, count it
+     ├─ JournalUnwritable      the disk is full or gone: go on, count it
+     │   └─ JournalFull            the size cap is reached
      ├─ StoreUnavailable       try the same batch again
      └─ StoreRejected          never will work: bury the record
 """
@@ -65,6 +66,15 @@ class UpstreamBrokeOff(UpstreamError):
 
 class JournalUnwritable(LlmProxyError):
     """The journal can take no more frames: disk full, not writable, or its size cap is reached."""
+
+    #: As the account counts it: ``journal_unwritable`` or ``journal_full``.
+    reason = "journal_unwritable"
+
+
+class JournalFull(JournalUnwritable):
+    """The size cap is reached."""
+
+    reason = "journal_full"
 
 
 class StoreUnavailable(LlmProxyError):

@@ -1,0 +1,127 @@
+"""One child process of the supervisor: what it is told, when it stops, and uvicorn in it.
+
+Its standard input is the lifeline, a socket to the supervisor: first one line, the assignment with all settings (so no
+secret is in an argument or a variable); then nothing, until it ends because the supervisor is gone, and the child
+drains and stops by itself. In the other direction it says once that it is ready.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import msgspec
+import uvicorn
+import uvloop
+
+from llm_proxy.assignment import Assignment
+from llm_proxy.log import configure
+from llm_proxy.settings import Settings
+
+
+class Lifeline:
+    """The child's end."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def assignment(self) -> Assignment:
+        """Wait for what the supervisor says first."""
+        line = b""
+        while not line.endswith(b"\n"):
+            piece = self._sock.recv(65536)
+            if not piece:
+                raise SystemExit("this is started by llm-proxy serve")
+            line += piece
+        return msgspec.json.decode(line, type=Assignment)
+
+    def say_ready(self) -> None:
+        """Tell the supervisor, if it is still there."""
+        with contextlib.suppress(OSError):
+            self._sock.sendall(b"ready\n")
+
+    @contextlib.contextmanager
+    def calling(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Call ``stop`` on SIGTERM, and when the supervisor is gone."""
+        loop = asyncio.get_running_loop()
+
+        def ended() -> None:
+            loop.remove_reader(self._sock.fileno())
+            stop()
+
+        self._sock.setblocking(False)
+        loop.add_reader(self._sock.fileno(), ended)
+        loop.add_signal_handler(signal.SIGTERM, stop)
+        try:
+            yield
+        finally:
+            loop.remove_reader(self._sock.fileno())
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers of its own: who stops it is the caller's affair."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
+
+
+async def serve_app(
+    app: Any,
+    listener: socket.socket,
+    lifeline: Lifeline,
+    *,
+    http: Any = "httptools",
+    keep_alive_s: float,
+    drain_s: float,
+    alongside: Callable[[asyncio.Event], Coroutine[Any, Any, None]] | None = None,
+) -> None:
+    """Serve ``app`` until the lifeline says stop; then drain, and return.
+
+    ``alongside`` runs at the same time and is told to stop first; what it raises ends the process.
+    """
+    config = uvicorn.Config(
+        app,
+        http=http,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=keep_alive_s,  # type: ignore[arg-type]  # a whole number is not needed
+        timeout_graceful_shutdown=drain_s,  # type: ignore[arg-type]
+    )
+    server = _Server(config, lifeline.say_ready)
+    stopping = asyncio.Event()
+    with lifeline.calling(stopping.set):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(server.serve(sockets=[listener]))
+            if alongside is not None:
+                await group.create_task(alongside(stopping))
+            await stopping.wait()
+            server.should_exit = True
+
+
+def main(run: Callable[[Settings, Assignment, Lifeline], Coroutine[Any, Any, None]]) -> None:
+    """Be the child process that ``run`` is."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    lifeline = Lifeline(socket.socket(fileno=sys.stdin.fileno()))
+    assignment = lifeline.assignment()
+    settings = Settings.from_json(assignment.settings)
+    configure(form=settings.log.format, level=settings.log.level, role=f"{assignment.role}-{assignment.index}")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(settings, assignment, lifeline))

@@ -1,0 +1,113 @@
+"""The command ``llm-proxy``: one short function per command. What was done wrong is said in one line, exit status 2."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from llm_proxy import __version__
+from llm_proxy.config import effective, load_settings
+from llm_proxy.errors import ConfigError, StoreUnavailable
+
+_FLAGS = (
+    click.option("--config", type=click.Path(), help="Configuration file (TOML)."),
+    click.option("--data-dir", type=click.Path(), help="Directory of the journal and the store."),
+)
+_SERVE_FLAGS = (
+    click.option("--host", help="Address to listen on."),
+    click.option("--port", type=int, help="Port to listen on; 0 is any free one."),
+    click.option("--upstream", help="Base URL of the default upstream, including its /v1."),
+    click.option("--workers", type=int, help="Proxy processes on the port."),
+)
+
+
+def _with(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="llm-proxy")
+def cli() -> None:
+    """Log every call of your programs to LLM providers: point OPENAI_BASE_URL here, change no code."""
+
+
+@cli.command()
+@_with(_SERVE_FLAGS + _FLAGS)
+def serve(**flags: Any) -> None:
+    """Relay calls, record them, and serve what was recorded."""
+    # Here and below: a command imports what it needs, so that the others start fast.
+    from llm_proxy.wiring.serve import run  # noqa: PLC0415
+
+    sys.exit(run(load_settings(flags=flags)))
+
+
+@cli.command()
+@_with(_SERVE_FLAGS + _FLAGS)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def config(*, as_json: bool, **flags: Any) -> None:
+    """Show each setting with its value and where that comes from."""
+    for setting in effective(flags=flags):
+        if as_json:
+            click.echo(json.dumps({"key": setting.key, "value": setting.value, "origin": setting.origin}))
+        else:
+            click.echo(f"{setting.key} = {json.dumps(setting.value, ensure_ascii=False)}  # {setting.origin}")
+
+
+@cli.command()
+@click.argument("completion_id", required=False)
+@_with(_FLAGS)
+@click.option("--tag", "tags", multiple=True, help="Only calls that have this tag; may be repeated.")
+@click.option("--session", help="Only calls of this session id.")
+@click.option("--user", help="Only calls of this user id.")
+@click.option("--model", help="Only calls of this model, as asked for or as answered.")
+@click.option("--status", type=click.Choice(["started", "finished", "failed"]), help="Only calls in this state.")
+@click.option("--since", help="Only calls since then: 15m, 2h, 7d, or an ISO 8601 time.")
+@click.option("--search", help="Only calls whose request or response contains this text.")
+@click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="0 is all.")
+@click.option("--json", "as_json", is_flag=True, help="Whole records, one JSON object a line.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with new calls as they are recorded.")
+def logs(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
+    """List the recorded calls, newest first; or show one, by its id."""
+    from llm_proxy.wiring.logs import show_logs  # noqa: PLC0415
+
+    settings = load_settings(flags={"config": config, "data_dir": data_dir})
+    sys.exit(show_logs(settings, **wanted))
+
+
+@cli.command()
+@click.option("--through", metavar="URL", help="Send the calls through this running proxy instead of a private one.")
+@click.option(
+    "--upstream-port", type=int, default=0, help="Port of the scripted upstream; the running proxy must point to it."
+)
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep the private proxy's data in this directory.")
+def demo(*, through: str | None, upstream_port: int, keep: Path | None) -> None:
+    """Send a handful of scripted calls through the proxy and show what was recorded; no provider key is needed."""
+    from llm_proxy.wiring.demo import run_demo  # noqa: PLC0415
+
+    sys.exit(run_demo(through=through, upstream_port=upstream_port, keep=keep))
+
+
+def main() -> NoReturn:
+    """Entry point of the command."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(exc.exit_code)
+    except (ConfigError, StoreUnavailable) as exc:
+        click.echo(f"llm-proxy: {exc}", err=True)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:  # `llm-proxy logs | head`
+        sys.stderr.close()
+        sys.exit(141)
+    sys.exit(0)

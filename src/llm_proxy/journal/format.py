@@ -1,0 +1,165 @@
+"""The bytes of the journal.
+
+::
+
+    DIRECTORY/WRITER/writer.lock      locked for as long as the writing process lives
+    DIRECTORY/WRITER/00000001.seg     frames, appended; a newer segment means that this one is finished
+    DIRECTORY/WRITER/00000001.done    16-byte ids of the exchanges opened in that segment that are stored
+
+    frame = magic 4 | payload length 4 | CRC-32 4 | kind 1 | exchange id 16 | time 8 | payload      (little-endian)
+
+Invariants
+- A frame is whole or it does not count: the CRC covers all that follows it. A torn tail is the mark of a dead writer.
+- Frames of many exchanges are interleaved; those of one exchange are in the order in which things happened:
+  OPEN (REQUEST)* RESPONSE? (CHUNK | SKIPPED)* CLOSE?
+- Times are microseconds since the exchange began, on a monotonic clock; that of OPEN is the wall clock's, since 1970.
+- The structs may grow at their end only, with defaults: older segments stay readable.
+
+Nothing in here does I/O.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+import msgspec
+
+MAGIC = b"LPJ1"
+#: What follows the CRC and is covered by it: kind, exchange id, time.
+_COVERED = struct.Struct("<B16sQ")
+_PREFIX = struct.Struct("<4sII")
+HEADER_BYTES = _PREFIX.size + _COVERED.size
+#: A frame that claims to be longer is damage; a larger piece of a body is cut into several frames.
+MAX_PAYLOAD_BYTES = 64 * 2**20
+
+LOCK_NAME = "writer.lock"
+SEGMENT_SUFFIX = ".seg"
+DONE_SUFFIX = ".done"
+ID_BYTES = 16
+
+
+class Kind(IntEnum):
+    """What a frame says."""
+
+    #: Nothing; written to find out whether writing works.
+    PROBE = 0
+    OPEN = 1
+    REQUEST = 2
+    RESPONSE = 3
+    CHUNK = 4
+    #: A piece of the response of which only the length is kept, as a 4-byte number.
+    SKIPPED = 5
+    CLOSE = 6
+
+
+class Opening(msgspec.Struct, array_like=True, frozen=True):
+    """Payload of OPEN: the head of the request, already redacted."""
+
+    method: str
+    target: bytes
+    endpoint: str
+    headers: list[tuple[bytes, bytes | None]]
+    path_context: str | None = None
+    upstream: str | None = None
+    provider: str | None = None
+    client: str | None = None
+    key_fingerprint: str | None = None
+    #: Whether the bodies of this call are kept.
+    bodies: bool = True
+
+
+class Answer(msgspec.Struct, array_like=True, frozen=True):
+    """Payload of RESPONSE: the head of the answer."""
+
+    status: int
+    headers: list[tuple[bytes, bytes | None]]
+    connect_us: int | None = None
+
+
+class Closing(msgspec.Struct, array_like=True, frozen=True):
+    """Payload of CLOSE: how it ended."""
+
+    ending: str
+    reason: str | None = None
+    request_bytes: int | None = None
+    truncated: bool = False
+
+
+#: ``encode(struct) -> bytes``; one encoder for all, it keeps no state between calls.
+encode = msgspec.msgpack.Encoder().encode
+decode_opening = msgspec.msgpack.Decoder(Opening).decode
+decode_answer = msgspec.msgpack.Decoder(Answer).decode
+decode_closing = msgspec.msgpack.Decoder(Closing).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One whole frame as read."""
+
+    kind: int
+    exchange_id: bytes
+    time_us: int
+    payload: bytes
+
+
+def frame_header(kind: int, exchange_id: bytes, time_us: int, payload: bytes) -> bytes:
+    """What stands before ``payload``. Header and payload are written as two pieces, so that no body is copied."""
+    covered = _COVERED.pack(kind, exchange_id, time_us)
+    return _PREFIX.pack(MAGIC, len(payload), zlib.crc32(payload, zlib.crc32(covered))) + covered
+
+
+class FrameParser:
+    """Frames out of the bytes of one segment, fed in any pieces.
+
+    Damage (a wrong length or CRC) is skipped up to the next whole frame and counted in ``damaged_bytes``.
+    """
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+        self.damaged_bytes = 0
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes at the end that are no whole frame yet."""
+        return len(self._pending)
+
+    def feed(self, piece: bytes) -> Iterator[Frame]:
+        """Yield every frame that ``piece`` completes."""
+        pending = self._pending
+        pending += piece
+        start = 0
+        try:
+            while (found := _frame_at(pending, start)) is not None:
+                frame, length = found
+                if frame is None:
+                    self.damaged_bytes += length
+                start += length
+                if frame is not None:
+                    yield frame
+        finally:
+            del pending[:start]
+
+
+def _frame_at(pending: bytearray, start: int) -> tuple[Frame | None, int] | None:
+    """The frame at ``start`` and its length, or None and the length of the damage there; None if more is needed."""
+    if len(pending) - start < HEADER_BYTES:
+        return None
+    magic, length, crc = _PREFIX.unpack_from(pending, start)
+    if magic != MAGIC or length > MAX_PAYLOAD_BYTES:
+        return None, _damage_length(pending, start)
+    if len(pending) - start < HEADER_BYTES + length:
+        return None
+    covered_at, payload_at = start + _PREFIX.size, start + HEADER_BYTES
+    payload = bytes(pending[payload_at : payload_at + length])
+    if zlib.crc32(payload, zlib.crc32(pending[covered_at:payload_at])) != crc:
+        return None, _damage_length(pending, start)
+    kind, exchange_id, time_us = _COVERED.unpack_from(pending, covered_at)
+    return Frame(kind, exchange_id, time_us, payload), HEADER_BYTES + length
+
+
+def _damage_length(pending: bytearray, start: int) -> int:
+    """How far it is to the next place that may be a frame: everything but what could be the beginning of a magic."""
+    following = pending.find(MAGIC, start + 1)
+    return (following if following >= 0 else len(pending) - len(MAGIC) + 1) - start

@@ -1,0 +1,234 @@
+"""Read the journal of all writers: exchanges out of interleaved frames, and files deleted when all is stored.
+
+Invariants
+- Delivered at least once: an exchange comes again after a restart until ``mark_stored`` was called for it.
+- An exchange without an end whose writer has died is delivered as ABORTED, with what there is of it.
+- A file is deleted only when everything opened in it, and in every older file of its writer, is stored.
+
+One reader per journal: the caller holds a lock (``wiring``). Not for several threads at once.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from llm_proxy.journal.assembly import Assembly
+from llm_proxy.journal.format import DONE_SUFFIX, ID_BYTES, LOCK_NAME, SEGMENT_SUFFIX, Frame, FrameParser, Kind
+from llm_proxy.metrics import Ledger
+from llm_proxy.model.exchange import Exchange
+
+#: How much is read of one file at a time.
+READ_BYTES = 2**20
+
+
+class JournalReader:
+    """All the writers' directories under one root."""
+
+    def __init__(self, root: Path, *, ledger: Ledger) -> None:
+        self._root = root
+        self._ledger = ledger
+        self._writers: dict[str, _WriterLog] = {}
+
+    def poll(self, *, limit: int) -> list[Exchange]:
+        """The next exchanges, at most ``limit``: each that has ended, and once each that still runs."""
+        self._find_writers()
+        exchanges: list[Exchange] = []
+        for name, log in list(self._writers.items()):
+            for exchange in log.read():
+                exchanges.append(exchange)
+                if len(exchanges) >= limit:
+                    self._writers[name] = self._writers.pop(name)  # the others come first next time
+                    return exchanges
+        return exchanges
+
+    def mark_stored(self, exchange_ids: Iterable[str]) -> None:
+        """Note that these exchanges, which had ended, need not come again."""
+        keys = {bytes.fromhex(text.replace("-", "")) for text in exchange_ids}
+        for log in self._writers.values():
+            log.mark_stored(keys)
+
+    def tidy(self) -> None:
+        """Delete what is done with, forget writers that are gone, and put the gauges right."""
+        for name, log in list(self._writers.items()):
+            if log.delete_finished():
+                del self._writers[name]
+        self._show_gauges()
+
+    def _find_writers(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            for name in sorted(os.listdir(self._root)):  # noqa: PTH208 - ten times a second, and names are all it needs
+                if not name.startswith(".") and name not in self._writers:
+                    self._writers[name] = _WriterLog(self._root / name, self._ledger)
+
+    def _show_gauges(self) -> None:
+        waiting = [ended_at for log in self._writers.values() for ended_at in log.waiting()]
+        ended = [ended_at for ended_at in waiting if ended_at is not None]
+        self._ledger.put("waiting", len(waiting))
+        self._ledger.put("in_flight", len(waiting) - len(ended))
+        self._ledger.put("oldest_waiting_seconds", int(time.monotonic() - min(ended)) if ended else 0)
+        self._ledger.put("journal_waiting_bytes", sum(log.bytes_on_disk() for log in self._writers.values()))
+
+
+@dataclass(slots=True)
+class _Segment:
+    path: Path
+    #: Stored before this reader was started.
+    done: frozenset[bytes]
+    #: Opened in this segment and not stored yet; the value is when the end was read (monotonic), None while it runs.
+    waiting: dict[bytes, float | None] = field(default_factory=dict)
+
+    def mark_stored(self, keys: set[bytes]) -> None:
+        stored = keys & self.waiting.keys()
+        for key in stored:
+            del self.waiting[key]
+        if stored:
+            path = self.path.with_suffix(DONE_SUFFIX)
+            file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with os.fdopen(file, "ab") as done:
+                done.write(b"".join(stored))
+
+    def delete(self) -> None:
+        # In this order: ids without their segment do no harm, a segment without its ids would be delivered again.
+        self.path.unlink(missing_ok=True)
+        self.path.with_suffix(DONE_SUFFIX).unlink(missing_ok=True)
+
+
+class _WriterLog:
+    """The segments of one writer, read one after the other."""
+
+    def __init__(self, directory: Path, ledger: Ledger) -> None:
+        self._directory = directory
+        self._ledger = ledger
+        #: Oldest first; the last one is being read.
+        self._segments: list[_Segment] = []
+        self._file = -1
+        self._parser = FrameParser()
+        self._open: dict[bytes, Assembly] = {}
+        self._finished = False
+
+    def read(self) -> Iterator[Exchange]:
+        """Read to the end of what there is. May be abandoned after any exchange: the next call goes on from there."""
+        if self._finished:
+            return
+        died = self._lock_is_free()  # asked first: what a dead writer wrote is all there when it is read below
+        while self._file >= 0 or self._open_next_segment():
+            yield from self._read_segment()
+            if not self._later_segments():
+                break
+            yield from self._read_segment()  # what was added before the writer turned to the later one
+            self._close_segment()
+        yield from self._aborted() if died else self._running()
+        self._finished = died
+
+    def mark_stored(self, keys: set[bytes]) -> None:
+        for segment in self._segments:
+            segment.mark_stored(keys)
+
+    def waiting(self) -> Iterator[float | None]:
+        for segment in self._segments:
+            yield from segment.waiting.values()
+
+    def bytes_on_disk(self) -> int:
+        total = 0
+        for segment in self._segments:
+            with contextlib.suppress(FileNotFoundError):
+                total += segment.path.stat().st_size
+        return total
+
+    def delete_finished(self) -> bool:
+        """Delete the oldest segments that are done with; true when nothing is left and nothing will come."""
+        while self._segments and not self._segments[0].waiting and (len(self._segments) > 1 or self._finished):
+            self._segments.pop(0).delete()
+        if self._finished and not self._segments:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            return True
+        return False
+
+    def _lock_is_free(self) -> bool:
+        try:
+            lock = os.open(self._directory / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(lock)
+        return True
+
+    def _later_segments(self) -> list[Path]:
+        last = self._segments[-1].path.name if self._segments else ""
+        return sorted(path for path in self._directory.glob(f"*{SEGMENT_SUFFIX}") if path.name > last)
+
+    def _open_next_segment(self) -> bool:
+        later = self._later_segments()
+        if not later:
+            return False
+        self._file = os.open(later[0], os.O_RDONLY | os.O_CLOEXEC)
+        self._segments.append(_Segment(later[0], done=_read_done(later[0].with_suffix(DONE_SUFFIX))))
+        return True
+
+    def _close_segment(self) -> None:
+        os.close(self._file)
+        self._file = -1
+        self._ledger.add("journal_damaged_bytes", self._parser.damaged_bytes + self._parser.pending_bytes)
+        self._parser = FrameParser()
+
+    def _read_segment(self) -> Iterator[Exchange]:
+        piece = b""  # what was left when the last call was abandoned comes first
+        while True:
+            for frame in self._parser.feed(piece):
+                exchange = self._take(frame)
+                if exchange is not None:
+                    yield exchange
+            piece = os.read(self._file, READ_BYTES)
+            if not piece:
+                return
+
+    def _take(self, frame: Frame) -> Exchange | None:
+        if frame.kind == Kind.OPEN:
+            segment = self._segments[-1]
+            if frame.exchange_id not in segment.done:
+                self._open[frame.exchange_id] = Assembly(frame)
+                segment.waiting[frame.exchange_id] = None
+            return None
+        assembly = self._open.get(frame.exchange_id)
+        if assembly is None:
+            return None  # stored before this reader was started, or its opening was damaged
+        assembly.add(frame)
+        return self._ended(frame.exchange_id) if frame.kind == Kind.CLOSE else None
+
+    def _ended(self, key: bytes) -> Exchange:
+        assembly = self._open.pop(key)
+        for segment in self._segments:
+            if key in segment.waiting:
+                segment.waiting[key] = time.monotonic()
+        return assembly.exchange()
+
+    def _running(self) -> Iterator[Exchange]:
+        for assembly in self._open.values():
+            if not assembly.announced:
+                assembly.announced = True
+                yield assembly.exchange()
+
+    def _aborted(self) -> Iterator[Exchange]:
+        for key, assembly in list(self._open.items()):
+            assembly.abort()
+            yield self._ended(key)
+        if self._file >= 0:
+            self._close_segment()
+
+
+def _read_done(path: Path) -> frozenset[bytes]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return frozenset()
+    whole = len(content) - len(content) % ID_BYTES  # a torn id is one that will come again
+    return frozenset(content[start : start + ID_BYTES] for start in range(0, whole, ID_BYTES))

@@ -1,0 +1,222 @@
+"""Append frames to the journal, from one process.
+
+Invariants
+- A frame that was appended is with the kernel when ``append`` returns: ``kill -9`` cannot take it back.
+- After a failed write the segment ends behind its last whole frame; the next append tries again.
+- Never blocks on anything but write(2) (and fdatasync with ``fsync="always"``); never raises anything but
+  JournalUnwritable.
+"""
+
+import contextlib
+import fcntl
+import os
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from llm_proxy.errors import JournalFull, JournalUnwritable
+from llm_proxy.journal.format import (
+    HEADER_BYTES,
+    ID_BYTES,
+    LOCK_NAME,
+    MAX_PAYLOAD_BYTES,
+    SEGMENT_SUFFIX,
+    Kind,
+    frame_header,
+)
+from llm_proxy.metrics import Ledger
+from llm_proxy.model.exchange import new_id
+
+#: How often the size of the whole journal is looked up, in seconds: a look is one readdir per writer.
+SIZE_CHECK_INTERVAL_S = 1.0
+#: Endings that could not be written and are kept in memory until they can; about 200 bytes each.
+MAX_OWED = 10_000
+
+
+class Journal(Protocol):
+    """What the proxy needs of a journal."""
+
+    def open(self, frames: "Frames") -> None:
+        """Append the first frames of an exchange; raises JournalUnwritable also when the size cap is reached."""
+
+    def append(self, frames: "Frames") -> None:
+        """Append further frames of an exchange that was opened."""
+
+    def append_later(self, frames: "Frames") -> None:
+        """Append ``frames`` as soon as writing works again."""
+
+    def probe(self) -> None:
+        """Raise JournalUnwritable if a call could not be recorded now."""
+
+
+class Frames:
+    """Frames of one exchange that are written together, in one system call."""
+
+    __slots__ = ("_exchange_id", "parts", "size")
+
+    def __init__(self, exchange_id: bytes) -> None:
+        self._exchange_id = exchange_id
+        self.parts: list[bytes] = []
+        self.size = 0
+
+    def add(self, kind: Kind, time_us: int, payload: bytes) -> None:
+        """Add one frame, or several if ``payload`` is longer than a frame may be."""
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            for start in range(0, len(payload), MAX_PAYLOAD_BYTES):
+                self.add(kind, time_us, payload[start : start + MAX_PAYLOAD_BYTES])
+            return
+        self.parts += (frame_header(kind, self._exchange_id, time_us, payload), payload)
+        self.size += HEADER_BYTES + len(payload)
+
+    def clear(self) -> None:
+        """Forget the frames, after they were written."""
+        self.parts = []
+        self.size = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalLimits:
+    """How much is written where, and how surely; see the section ``journal`` of the configuration."""
+
+    #: A segment that has reached this size is finished.
+    segment_bytes: int = 64 * 2**20
+    #: Nothing is opened while all writers' segments together are larger than this.
+    max_bytes: int = 4 * 2**30
+    fsync: Literal["never", "interval", "always"] = "interval"
+    fsync_interval_s: float = 1.0
+
+
+class JournalWriter:
+    """The one writer of a process. Its directory is locked for as long as the process lives."""
+
+    def __init__(self, root: Path, *, limits: JournalLimits, ledger: Ledger) -> None:
+        """Make a directory of its own under ``root``. Raises OSError if that cannot be done."""
+        self._root = root
+        self._limits = limits
+        self._ledger = ledger
+        self._directory, self._lock = _claim_directory(root)
+        self._number = 0
+        self._segment = -1
+        self._size = 0
+        self._total_checked_at = 0.0
+        self._total_bytes = 0
+        self._owed: deque[Frames] = deque(maxlen=MAX_OWED)
+        self._unsynced = threading.Event()
+        self._closed = threading.Event()
+        self._start_segment()
+        if limits.fsync == "interval":
+            threading.Thread(target=self._sync_repeatedly, name="journal-fsync", daemon=True).start()
+
+    def open(self, frames: Frames) -> None:
+        """Append the first frames of an exchange; raises JournalUnwritable also when the size cap is reached."""
+        self._check_cap()
+        self.append(frames)
+        self._ledger.add("accepted")
+
+    def append(self, frames: Frames) -> None:
+        """Append ``frames`` in one write and clear them."""
+        try:
+            if self._size >= self._limits.segment_bytes or self._segment < 0:
+                self._start_segment()
+            _write_all(self._segment, frames.parts, frames.size)
+            if self._limits.fsync == "always":
+                os.fdatasync(self._segment)
+        except OSError as exc:
+            self._cut_back()
+            raise JournalUnwritable(f"{self._directory}: {exc.strerror}") from exc
+        self._size += frames.size
+        self._ledger.add("journal_bytes", frames.size)
+        self._unsynced.set()
+        frames.clear()
+        if self._owed:
+            self.append(self._owed.popleft())
+
+    def append_later(self, frames: Frames) -> None:
+        """Append ``frames`` as soon as writing works again; the oldest are forgotten when there are too many."""
+        self._owed.append(frames)
+
+    def probe(self) -> None:
+        """Raise JournalUnwritable if a call could not be recorded now."""
+        self._check_cap()
+        frames = Frames(bytes(ID_BYTES))
+        frames.add(Kind.PROBE, 0, b"")
+        self.append(frames)
+
+    def close(self) -> None:
+        """Write through to the disk and let go of the directory."""
+        self._closed.set()
+        self._unsynced.set()
+        if self._segment >= 0:
+            with contextlib.suppress(OSError):
+                os.fdatasync(self._segment)
+            os.close(self._segment)
+            self._segment = -1
+        os.close(self._lock)
+
+    def _check_cap(self) -> None:
+        now = time.monotonic()
+        if now - self._total_checked_at > SIZE_CHECK_INTERVAL_S:
+            self._total_checked_at = now
+            self._total_bytes = journal_bytes(self._root)
+        if self._total_bytes >= self._limits.max_bytes:
+            raise JournalFull(f"{self._root}: the journal has reached its cap of {self._limits.max_bytes} bytes")
+
+    def _start_segment(self) -> None:
+        path = self._directory / f"{self._number + 1:08d}{SEGMENT_SUFFIX}"
+        fresh = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        if self._segment >= 0:
+            os.close(self._segment)
+        self._segment, self._size = fresh, 0
+        self._number += 1
+
+    def _cut_back(self) -> None:
+        """Take a half-written frame away, or, if even that fails, leave the damage behind in a finished segment."""
+        if self._segment < 0:
+            return
+        try:
+            os.ftruncate(self._segment, self._size)
+        except OSError:
+            os.close(self._segment)
+            self._segment = -1
+
+    def _sync_repeatedly(self) -> None:
+        while not self._closed.wait(self._limits.fsync_interval_s):
+            self._unsynced.wait()
+            self._unsynced.clear()
+            # The segment may be swapped or closed under us: what matters of it is synced by close() or next time.
+            with contextlib.suppress(OSError):
+                os.fdatasync(self._segment)
+
+
+def journal_bytes(root: Path) -> int:
+    """The size of all segments of all writers under ``root``."""
+    total = 0
+    for segment in root.glob(f"*/*{SEGMENT_SUFFIX}"):
+        with contextlib.suppress(FileNotFoundError):  # the reader deletes what is stored
+            total += segment.stat().st_size
+    return total
+
+
+def _claim_directory(root: Path) -> tuple[Path, int]:
+    """A fresh directory under ``root`` and the open lock in it; a reader sees it only once it is locked."""
+    name = new_id()
+    hidden, directory = root / f".{name}", root / name
+    hidden.mkdir(mode=0o700, parents=True)
+    lock = os.open(hidden / LOCK_NAME, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    hidden.rename(directory)
+    return directory, lock
+
+
+def _write_all(file: int, parts: list[bytes], size: int) -> None:
+    written = os.writev(file, parts) if len(parts) <= _IOV_MAX else os.write(file, b"".join(parts))
+    if written < size:
+        rest = memoryview(b"".join(parts))[written:]
+        while rest:
+            rest = rest[os.write(file, rest) :]
+
+
+_IOV_MAX = os.sysconf("SC_IOV_MAX")

@@ -1,0 +1,41 @@
+"""The program's own log: constant messages, facts as fields, on standard error. Never bodies, prompts or keys."""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+
+
+def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger that says where it speaks from."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(logger=name)
+    return logger
+
+
+def configure(*, form: Literal["auto", "json", "console"], level: str, role: str) -> None:
+    """Set the log of this process up; ``auto`` is for people on a terminal and JSON anywhere else."""
+    console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    renderer = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    structlog.contextvars.bind_contextvars(role=role)
+    logging.basicConfig(handlers=[_Forward()], level=logging.WARNING, force=True)
+
+
+class _Forward(logging.Handler):
+    """What libraries say through the standard library's logging, in the same form as the rest."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = get_logger(record.name)
+        log.log(record.levelno, record.getMessage(), exc_info=record.exc_info or None)

@@ -1,0 +1,125 @@
+"""The account: counters that survive ``kill -9``, one file per process, read by all.
+
+A process owns a small file that it maps into memory; adding is one store into that mapping, so that the number is with
+the kernel at once. Anybody may read the files of all processes and add them up: that is what ``/metrics`` shows, no
+matter which process is asked. A file names its counters itself, so that versions can differ.
+
+Invariant (promise 7): accepted = stored + waiting + dead, and every call that is not recorded is in ``dropped``.
+"""
+
+import json
+import mmap
+import os
+from collections import Counter
+from pathlib import Path
+
+#: Name of each counter or gauge, and what it counts. A label is written behind a dot: ``dropped.journal_full``.
+COUNTERS = {
+    "accepted": "Calls that were opened in the journal",
+    "dropped.journal_full": "Calls that were relayed but not recorded: the journal was at its size cap",
+    "dropped.journal_unwritable": "Calls that were relayed but not recorded: the journal could not be written",
+    "dropped.log_off": "Calls that were relayed but not recorded: the caller said so",
+    "truncated": "Calls of which only a part of the bodies was recorded",
+    "refused.malformed": "Requests that were no valid HTTP and were answered with 4xx",
+    "ended.complete": "Calls by ending",
+    "ended.upstream_error": "Calls by ending",
+    "ended.upstream_unreachable": "Calls by ending",
+    "ended.upstream_timeout": "Calls by ending",
+    "ended.upstream_broke_off": "Calls by ending",
+    "ended.client_disconnected": "Calls by ending",
+    "ended.refused": "Calls by ending",
+    "ended.aborted": "Calls by ending",
+    "journal_bytes": "Bytes written to the journal",
+    "stored": "Calls of which the record has its end and is in the store",
+    "dead": "Calls that the store will never take",
+    "journal_damaged_bytes": "Bytes of the journal that could not be read",
+    "restarts.proxy": "Child processes that had to be started again",
+    "restarts.store": "Child processes that had to be started again",
+}
+GAUGES = {
+    "waiting": "Calls in the journal that are not stored: running ones and those not read yet",
+    "in_flight": "Calls in the journal that have not ended",
+    "journal_waiting_bytes": "Bytes of journal on disk",
+    "oldest_waiting_seconds": "Age of the oldest call that has ended and is not stored",
+}
+_NAMES = (*COUNTERS, *GAUGES)
+#: The names stand in the first part of the file as JSON, the numbers behind it.
+_NAMES_BYTES = 4096
+_CELL_BYTES = 8
+
+
+class Ledger:
+    """The counters of this process. Not for several writers at once; any number may read the file."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Map ``path``, going on from the numbers that it holds; without one, count in memory only."""
+        self._index = {name: position for position, name in enumerate(_NAMES)}
+        size = _NAMES_BYTES + _CELL_BYTES * len(_NAMES)
+        if path is None:
+            self._map = mmap.mmap(-1, size)
+        else:
+            earlier = _read(path)
+            _create(path, earlier, size)
+            with path.open("r+b") as file:
+                self._map = mmap.mmap(file.fileno(), size)
+        self._cells = memoryview(self._map)[_NAMES_BYTES:].cast("Q")
+
+    def add(self, name: str, amount: int = 1) -> None:
+        """Count ``amount`` more of ``name``, a key of COUNTERS."""
+        self._cells[self._index[name]] += amount
+
+    def put(self, name: str, value: int) -> None:
+        """Set the gauge ``name``, a key of GAUGES."""
+        self._cells[self._index[name]] = value
+
+    def get(self, name: str) -> int:
+        """The number as it stands."""
+        return self._cells[self._index[name]]
+
+
+def read_all(directory: Path) -> Counter[str]:
+    """The sum of each number over all the files in ``directory``."""
+    total: Counter[str] = Counter()
+    for path in directory.glob("*.ledger"):
+        total.update(_read(path))
+    return total
+
+
+def exposition(numbers: Counter[str]) -> str:
+    """``numbers`` in Prometheus' text format (version 0.0.4)."""
+    lines: list[str] = []
+    described = ""
+    for name, text in (COUNTERS | GAUGES).items():
+        base, _, label = name.partition(".")
+        suffix, kind = ("_total", "counter") if name in COUNTERS else ("", "gauge")
+        metric = f"llm_proxy_{base}{suffix}"
+        if base != described:
+            described = base
+            lines += [f"# HELP {metric} {text.split(':')[0]}.", f"# TYPE {metric} {kind}"]
+        labels = f'{{{_LABEL_NAMES[base]}="{label}"}}' if label else ""
+        lines.append(f"{metric}{labels} {numbers[name]}")
+    return "\n".join(lines) + "\n"
+
+
+_LABEL_NAMES = {"dropped": "reason", "refused": "reason", "ended": "ending", "restarts": "role"}
+
+
+def _create(path: Path, numbers: Counter[str], size: int) -> None:
+    """Write a fresh file with ``numbers`` and put it in the place of the old one in one step."""
+    fresh = path.with_suffix(".new")
+    with os.fdopen(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(json.dumps(_NAMES).encode().ljust(_NAMES_BYTES))
+        for name in _NAMES:
+            file.write(numbers[name].to_bytes(_CELL_BYTES, "little"))
+        file.truncate(size)
+    fresh.replace(path)
+
+
+def _read(path: Path) -> Counter[str]:
+    try:
+        content = path.read_bytes()
+        names = json.loads(content[:_NAMES_BYTES])
+    except (FileNotFoundError, ValueError):
+        return Counter()
+    cells = memoryview(content)[_NAMES_BYTES : _NAMES_BYTES + _CELL_BYTES * len(names)].cast("Q")
+    return Counter(dict(zip(names, cells, strict=False)))

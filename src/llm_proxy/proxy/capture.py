@@ -1,0 +1,147 @@
+"""One exchange being recorded.
+
+What happened is noted frame by frame and written by ``commit`` in one system call, before the byte that it is about
+moves on. The first ending counts. A journal that cannot be written never fails a call that is under way: the capture
+goes on without, and says so (``dropped``, ``truncated``).
+"""
+
+import time
+
+from llm_proxy.errors import JournalUnwritable
+from llm_proxy.journal.format import Answer, Closing, Kind, Opening, encode
+from llm_proxy.journal.writer import Frames, Journal
+from llm_proxy.metrics import Ledger
+from llm_proxy.model.exchange import Ending
+from llm_proxy.proxy.headers import Recorded
+
+
+class Capture:
+    """From ``open`` to ``end``; every method returns at once."""
+
+    def __init__(
+        self,
+        journal: Journal | None,
+        ledger: Ledger | None,
+        *,
+        exchange_id: bytes,
+        started_ns: int,
+        max_body_bytes: int,
+    ) -> None:
+        self._journal = journal
+        self._ledger = ledger
+        self._started_ns = started_ns
+        self._room = {Kind.REQUEST: max_body_bytes, Kind.CHUNK: max_body_bytes}
+        self._frames = Frames(exchange_id)
+        self._bodies = True
+        self._recording = False
+        self._opened = False
+        self._truncated = False
+        self.ending: Ending | None = None
+        #: Of the request body, so far; None if it never came to that.
+        self.request_bytes: int | None = None
+
+    @classmethod
+    def nothing(cls) -> "Capture":
+        """A capture that records and counts nothing."""
+        return cls(None, None, exchange_id=b"", started_ns=0, max_body_bytes=0)
+
+    def open(self, opening: Opening, *, wall_ns: int) -> None:
+        """Begin the record; written by the first ``commit``."""
+        self._recording = True
+        self._bodies = opening.bodies
+        self._frames.add(Kind.OPEN, wall_ns // 1000, encode(opening))
+
+    def request_piece(self, piece: bytes) -> None:
+        """Note a piece of the request body."""
+        self.request_bytes = (self.request_bytes or 0) + len(piece)
+        if self._recording and self._bodies and piece:
+            self._add_body(Kind.REQUEST, piece)
+
+    def answer(self, status: int, headers: Recorded, connect_s: float | None) -> None:
+        """Note the head of the answer."""
+        if self._recording:
+            connect_us = None if connect_s is None else int(connect_s * 1e6)
+            self._frames.add(Kind.RESPONSE, self._now_us(), encode(Answer(status, headers, connect_us)))
+
+    def keep_bodies(self) -> None:
+        """Keep the response body from now on, though this call's bodies are not kept: it tells of an error."""
+        self._bodies = True
+
+    def chunk(self, piece: bytes) -> None:
+        """Note a piece of the response body."""
+        if not self._recording:
+            return
+        if self._bodies:
+            self._add_body(Kind.CHUNK, piece)
+        else:
+            self._frames.add(Kind.SKIPPED, self._now_us(), len(piece).to_bytes(4, "little"))
+
+    def end(self, ending: Ending, reason: str | None = None) -> None:
+        """Set the ending and write what is left; only the first call does anything."""
+        if self.ending is not None:
+            return
+        self.ending = ending
+        self._count(f"ended.{ending}")
+        if not self._recording:
+            return
+        closing = Closing(ending, reason, self.request_bytes, self._truncated)
+        self._frames.add(Kind.CLOSE, self._now_us(), encode(closing))
+        self._write()
+
+    def commit(self) -> None:
+        """Write what was noted; if the first one fails, ``recording`` is false afterwards."""
+        if self._frames.size:
+            self._write()
+
+    @property
+    def recording(self) -> bool:
+        """Whether this call will be on record."""
+        return self._recording
+
+    def _add_body(self, kind: Kind, piece: bytes) -> None:
+        kept = piece[: self._room[kind]]
+        self._room[kind] -= len(kept)
+        if kept:
+            self._frames.add(kind, self._now_us(), kept)
+        if len(kept) < len(piece):
+            self._truncate()
+            if kind is Kind.CHUNK:
+                rest = (len(piece) - len(kept)).to_bytes(4, "little")
+                self._frames.add(Kind.SKIPPED, self._now_us(), rest)
+
+    def _write(self) -> None:
+        assert self._journal is not None  # only what was opened is written
+        try:
+            if self._opened:
+                self._journal.append(self._frames)
+            else:
+                self._journal.open(self._frames)
+                self._opened = True
+        except JournalUnwritable as exc:
+            self._go_on_without(exc)
+
+    def _go_on_without(self, exc: JournalUnwritable) -> None:
+        self._frames.clear()
+        if not self._opened:
+            self._recording = False
+            self._count(f"dropped.{exc.reason}")
+            return
+        self._truncate()
+        self._room = dict.fromkeys(self._room, 0)  # a body with a hole in it would be worse than a short one
+        if self.ending is not None:
+            closing = Closing(self.ending, None, self.request_bytes, truncated=True)
+            self._frames.add(Kind.CLOSE, self._now_us(), encode(closing))
+            assert self._journal is not None
+            self._journal.append_later(self._frames)
+
+    def _truncate(self) -> None:
+        if not self._truncated:
+            self._truncated = True
+            self._count("truncated")
+
+    def _count(self, name: str) -> None:
+        if self._ledger is not None:
+            self._ledger.add(name)
+
+    def _now_us(self) -> int:
+        return (time.monotonic_ns() - self._started_ns) // 1000

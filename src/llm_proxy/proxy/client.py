@@ -1,0 +1,78 @@
+"""The calling side of one request: its body, and whether it is still there.
+
+Inside ``with Client(...)`` a client that goes away interrupts whatever is being awaited with ClientDisconnected, the
+way asyncio.timeout() does with TimeoutError: also while the upstream is silent.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Any
+
+from llm_proxy.errors import ClientDisconnected, Refused
+
+
+class Client:
+    """Reads the body once; afterwards watches for the disconnect."""
+
+    def __init__(self, receive: Callable[[], Any], *, max_body_bytes: int | None) -> None:
+        self._receive = receive
+        self._max_body_bytes = max_body_bytes
+        self._more = True
+        self._owner: asyncio.Task[Any] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._gone = False
+        #: Of the body, so far.
+        self.received_bytes = 0
+
+    def __enter__(self) -> "Client":
+        self._owner = asyncio.current_task()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._gone and self._owner is not None and self._owner.uncancel() == 0 and kind is asyncio.CancelledError:
+            raise ClientDisconnected("the client closed its connection") from None
+
+    async def read(self) -> bytes:
+        """The next piece of the body, empty if none will come. Raises ClientDisconnected or Refused."""
+        message = await self._receive()
+        if message["type"] != "http.request":
+            raise ClientDisconnected("the client closed its connection before its request was complete")
+        self._more = message.get("more_body", False)
+        piece: bytes = message.get("body", b"")
+        self.received_bytes += len(piece)
+        if self._max_body_bytes is not None and self.received_bytes > self._max_body_bytes:
+            raise Refused(
+                f"the request body is longer than {self._max_body_bytes} bytes", status=413, code="body_too_large"
+            )
+        return piece
+
+    def has_more(self) -> bool:
+        """Whether a part of the body is still to be read."""
+        return self._more
+
+    async def rest(self, first: bytes, note: Callable[[bytes], None]) -> AsyncIterator[bytes]:
+        """The pieces of the body, ``first`` at first, each given to ``note`` before it is yielded; then watches."""
+        if first:
+            yield first
+        while self._more:
+            piece = await self.read()
+            if piece:
+                note(piece)
+                yield piece
+        self.watch()
+
+    def watch(self) -> None:
+        """From now on, interrupt the owner when the client goes away. The body must have been read."""
+        self._watch = asyncio.get_running_loop().create_task(self._interrupt_when_gone())
+
+    async def _interrupt_when_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if self._owner is not None:
+            self._gone = True
+            self._owner.cancel()

@@ -1,0 +1,50 @@
+"""Keys: recognised, never recorded. A call is on record with a fingerprint of its key, by which keys can be told apart.
+
+Where a key can stand, here and in the headers of attribution/vocabulary.py, nothing else is ever kept either.
+"""
+
+import hashlib
+import hmac
+import re
+
+#: Headers that carry the client's key for a provider, lower-case.
+CREDENTIAL_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+#: Query parameters that carry a secret with some provider or another.
+_SECRET_PARAMETER = re.compile(
+    rb"(?<=[?&;])((?:x-)?(?:api[-_]?)?key|(?:access[-_]?|auth[-_]?|id[-_]?)?token|(?:client[-_]?)?secret|password|"
+    rb"sig|signature|x-amz-(?:signature|credential|security-token)|code)=[^&;]*",
+    re.IGNORECASE,
+)
+#: Distinct keys whose fingerprints are remembered.
+_REMEMBERED = 1024
+_LAST_CHARACTERS = 4
+#: A key that is not much longer than its last characters would be given away by them.
+_SHORT_KEY_CHARACTERS = 16
+
+
+class Fingerprints:
+    """Keyed hashes: whoever reads the records cannot find a key by trying, but sees which calls used the same one."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._known: dict[bytes, str] = {}
+
+    def of(self, value: bytes) -> str:
+        """``<12 hex digits>…<last 4>`` of a credential header's value, its scheme word left out."""
+        known = self._known.get(value)
+        if known is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            known = self._known[value] = self._compute(value)
+        return known
+
+    def _compute(self, value: bytes) -> str:
+        key = value.split(b" ", 1)[-1].strip()
+        digest = hmac.new(self._secret, key, hashlib.sha256).hexdigest()[:12]
+        last = key[-_LAST_CHARACTERS:].decode("ascii", "replace") if len(key) >= _SHORT_KEY_CHARACTERS else ""
+        return f"{digest}…{last}"
+
+
+def blank_secrets(query: bytes) -> bytes:
+    """``query`` as it may be recorded: values of parameters that can be secrets are replaced by ``***``."""
+    return _SECRET_PARAMETER.sub(rb"\1=***", b"?" + query)[1:] if query else query

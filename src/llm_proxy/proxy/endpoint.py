@@ -1,0 +1,226 @@
+"""The straight line of one call.
+
+An ASGI callable that owns its loop and its one exit: whatever happens, the capture is ended exactly once. Nothing that
+records can fail, delay or change the call; nothing is understood here beyond where the call goes.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import uuid_utils
+
+from llm_proxy.attribution.path import split_path_context
+from llm_proxy.errors import ClientDisconnected, Refused, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from llm_proxy.journal.format import Opening
+from llm_proxy.journal.writer import Journal
+from llm_proxy.metrics import Ledger
+from llm_proxy.model.exchange import Ending, Endpoint
+from llm_proxy.proxy.answers import ID_HEADER, error_body, error_headers
+from llm_proxy.proxy.capture import Capture
+from llm_proxy.proxy.client import Client
+from llm_proxy.proxy.credentials import blank_secrets
+from llm_proxy.proxy.headers import HeaderPolicy, RequestHead
+from llm_proxy.proxy.relay import Send, relay
+from llm_proxy.proxy.routing import API_ROOT, Upstream, Upstreams, endpoint_of, upstream_target, wishes
+from llm_proxy.proxy.transport.base import Transport, UpstreamRequest, UpstreamResponse
+from llm_proxy.proxy.wire import WireCycle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallLimits:
+    """See the sections ``limits``, ``capture`` and ``journal`` of the configuration."""
+
+    #: Longer bodies, and those of unknown length, are passed on piece by piece.
+    buffered_body_bytes: int
+    max_body_bytes: int | None
+    max_captured_body_bytes: int
+    #: What to do with a call that cannot be recorded.
+    unrecorded: Literal["continue", "refuse"]
+
+
+class Proxy:
+    """Everything below /v1, and below /~…/v1."""
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        upstreams: Upstreams,
+        policy: HeaderPolicy,
+        journal: Journal,
+        ledger: Ledger,
+        limits: CallLimits,
+    ) -> None:
+        self._transport = transport
+        self._upstreams = upstreams
+        self._policy = policy
+        self._journal = journal
+        self._ledger = ledger
+        self._limits = limits
+
+    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        """Relay one call and have it on record, however it ends."""
+        call = self._begin(scope)
+        try:
+            await self._forward(call, receive, send)
+        except ClientDisconnected as exc:
+            call.capture.end(Ending.CLIENT_DISCONNECTED, str(exc))
+        except Refused as exc:
+            await self._answer(call, send, exc.status, exc.code, ending=Ending.REFUSED, reason=str(exc))
+        except UpstreamError as exc:
+            await self._answer(call, send, exc.status, exc.code, ending=_ending_of(exc), reason=str(exc))
+        except asyncio.CancelledError:
+            # Told to stop and out of patience. Swallowed: uvicorn would report it as a crash, and it ends here anyway.
+            call.capture.end(Ending.ABORTED, "the proxy was stopped while the call ran")
+            call.wire.break_off()
+        finally:
+            call.capture.end(Ending.ABORTED, "an error in the proxy")
+            if call.response is not None:
+                call.response.close()
+
+    def _begin(self, scope: Any) -> "_Call":
+        exchange_id = uuid_utils.uuid7()
+        path_context, path = split_path_context(scope["raw_path"])
+        capture = Capture(
+            self._journal,
+            self._ledger,
+            exchange_id=exchange_id.bytes,
+            started_ns=time.monotonic_ns(),
+            max_body_bytes=self._limits.max_captured_body_bytes,
+        )
+        return _Call(
+            id=str(exchange_id),
+            scope=scope,
+            wire=scope["llm_proxy.wire"],
+            path_context=path_context,
+            path=path.removeprefix(API_ROOT),
+            below_api_root=path.startswith(API_ROOT + b"/"),
+            wall_ns=time.time_ns(),
+            capture=capture,
+        )
+
+    async def _forward(self, call: "_Call", receive: Any, send: Send) -> None:
+        said = wishes(call.wire.raw_headers, call.path_context)
+        upstream, refusal = self._choose(said.provider)
+        head = self._policy.request(call.wire.raw_headers, host=upstream.host, authorization=upstream.authorization)
+        if said.log == "off":
+            self._ledger.add("dropped.log_off")
+        else:
+            self._open(call, head, upstream, bodies=said.log == "full")
+        if head.wants_websocket:
+            raise Refused("WebSocket connections are not relayed yet", status=501, code="websocket_not_supported")
+        if refusal is not None:
+            raise refusal
+        if not call.below_api_root:
+            raise Refused("only paths below /v1 are relayed", status=404, code="not_found")
+        with Client(receive, max_body_bytes=self._limits.max_body_bytes) as client:
+            body = await self._body(client, head, call.capture)
+            call.capture.commit()
+            if not call.capture.recording and self._limits.unrecorded == "refuse" and said.log != "off":
+                raise Refused("the call cannot be recorded, and is therefore refused", status=503, code="unrecorded")
+            call.response = await self._transport.send(
+                UpstreamRequest(
+                    origin=upstream.origin,
+                    method=call.method,
+                    target=upstream_target(upstream, call.path, call.scope["query_string"]),
+                    headers=head.forward,
+                    body=body,
+                    chunked=head.chunked,
+                    on_informational=call.wire.inform,
+                )
+            )
+            own = [(ID_HEADER, call.id.encode())]
+            await relay(call.response, self._policy, call.capture, send, wire=call.wire, own=own)
+
+    def _choose(self, name: str | None) -> tuple[Upstream, Refused | None]:
+        """The upstream, or the default and why it is not what was asked for: a refused call is on record, too."""
+        try:
+            return self._upstreams.choose(name), None
+        except Refused as exc:
+            return self._upstreams.choose(None), exc
+
+    def _open(self, call: "_Call", head: RequestHead, upstream: Upstream, *, bodies: bool) -> None:
+        endpoint = endpoint_of(call.method, call.path)
+        query = blank_secrets(call.scope["query_string"])
+        path = call.scope["raw_path"]
+        opening = Opening(
+            method=call.scope["method"],
+            target=b"%b?%b" % (path, query) if query else path,
+            endpoint=endpoint,
+            headers=head.recorded,
+            path_context=call.path_context,
+            upstream=upstream.name,
+            provider=upstream.provider,
+            client=call.scope["client"][0] if call.scope["client"] else None,
+            key_fingerprint=head.key_fingerprint,
+            bodies=bodies and endpoint is not Endpoint.OTHER,
+        )
+        call.capture.open(opening, wall_ns=call.wall_ns)
+
+    async def _body(self, client: Client, head: RequestHead, capture: Capture) -> bytes | AsyncIterator[bytes]:
+        """The whole body if it is short and its length is known, else its pieces as they come."""
+
+        def note(piece: bytes) -> None:
+            capture.request_piece(piece)
+            capture.commit()
+
+        body = await client.read()
+        capture.request_piece(body)
+        if (
+            client.has_more()
+            and head.content_length is not None
+            and head.content_length <= self._limits.buffered_body_bytes
+        ):
+            pieces = [body]
+            while client.has_more():
+                pieces.append(await client.read())
+                capture.request_piece(pieces[-1])
+            body = b"".join(pieces)
+        if client.has_more():
+            return client.rest(body, note)
+        client.watch()
+        return body
+
+    async def _answer(self, call: "_Call", send: Send, status: int, code: str, *, ending: Ending, reason: str) -> None:
+        """Tell the client what happened, or break its answer off if that has begun."""
+        if call.wire.response_started:
+            call.capture.end(ending, reason)
+            call.wire.break_off()
+            return
+        body = error_body(status=status, code=code, message=reason, call_id=call.id)
+        headers = error_headers(body, call.id)
+        call.capture.answer(status, list(headers), None)
+        call.capture.chunk(body)
+        call.capture.end(ending, reason)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+@dataclass(slots=True, kw_only=True)
+class _Call:
+    """What is known of one call while it runs."""
+
+    id: str
+    scope: Any
+    wire: WireCycle
+    path_context: str | None
+    #: Below API_ROOT, percent-encoded as it came.
+    path: bytes
+    below_api_root: bool
+    wall_ns: int
+    capture: Capture
+    response: UpstreamResponse | None = None
+
+    @property
+    def method(self) -> bytes:
+        method: str = self.scope["method"]
+        return method.encode()
+
+
+def _ending_of(error: UpstreamError) -> Ending:
+    if isinstance(error, UpstreamUnreachable):
+        return Ending.UPSTREAM_UNREACHABLE
+    return Ending.UPSTREAM_TIMEOUT if isinstance(error, UpstreamTimeout) else Ending.UPSTREAM_BROKE_OFF

@@ -1,0 +1,124 @@
+"""What stands at the one public port beside the calls: health, the account, and the way to the store's pages.
+
+None of this is recorded. A store that is down costs its own pages, nothing else.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from starlette.routing import Mount, Route, Router
+
+from llm_proxy.errors import ClientDisconnected, JournalUnwritable, UpstreamError
+from llm_proxy.journal.writer import Journal
+from llm_proxy.metrics import exposition
+from llm_proxy.proxy.capture import Capture
+from llm_proxy.proxy.client import Client
+from llm_proxy.proxy.headers import HeaderPolicy
+from llm_proxy.proxy.relay import Send, relay
+from llm_proxy.proxy.transport.base import Origin, Transport, UpstreamRequest, UpstreamResponse
+from llm_proxy.proxy.wire import WireCycle
+
+_TEXT = b"text/plain; charset=utf-8"
+#: The text format that Prometheus scrapes.
+_METRICS = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+def front(*, calls: Any, pages: Any, journal: Journal, numbers: Callable[[], Counter[str]]) -> Router:
+    """The public port: ``calls`` takes /v1 and /~…/v1, ``pages`` everything that is not named here."""
+
+    async def healthz(scope: Any, receive: Any, send: Send) -> None:
+        await _say(scope, send, 200, b"ok\n")
+
+    async def readyz(scope: Any, receive: Any, send: Send) -> None:
+        try:
+            journal.probe()
+        except JournalUnwritable as exc:
+            await _say(scope, send, 503, f"calls are not recorded: {exc}\n".encode())
+        else:
+            await _say(scope, send, 200, b"ok\n")
+
+    async def metrics(scope: Any, receive: Any, send: Send) -> None:
+        await _say(scope, send, 200, exposition(numbers()).encode(), content_type=_METRICS)
+
+    return Router(
+        routes=[
+            Mount("/v1", app=calls),
+            Mount("/~{context}", app=calls),
+            Route("/healthz", endpoint=_Plain(healthz)),
+            Route("/readyz", endpoint=_Plain(readyz)),
+            Route("/metrics", endpoint=_Plain(metrics)),
+        ],
+        redirect_slashes=False,
+        default=pages,
+    )
+
+
+class StorePages:
+    """Relays a request to the store process, byte for byte and unrecorded."""
+
+    def __init__(self, *, transport: Transport, origin: Origin, policy: HeaderPolicy) -> None:
+        self._transport = transport
+        self._origin = origin
+        self._policy = policy
+
+    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        wire: WireCycle = scope["llm_proxy.wire"]
+        try:
+            await self._forward(scope, receive, send, wire)
+        except ClientDisconnected:
+            pass
+        except UpstreamError as exc:
+            if wire.response_started:
+                wire.break_off()
+            else:
+                reason = f"the store is starting or down ({exc}); calls are relayed and recorded meanwhile"
+                error = {
+                    "error": {"message": reason, "type": "unavailable", "code": "store_unavailable", "param": None}
+                }
+                await _say(scope, send, 503, json.dumps(error).encode() + b"\n", content_type=b"application/json")
+
+    async def _forward(self, scope: Any, receive: Any, send: Send, wire: WireCycle) -> None:
+        host = next((value for name, value in wire.raw_headers if name.lower() == b"host"), b"localhost")
+        head = self._policy.request(wire.raw_headers, host=host, authorization=None)
+        query: bytes = scope["query_string"]
+        response: UpstreamResponse | None = None
+        with Client(receive, max_body_bytes=None) as client:
+            first = await client.read()
+            if not client.has_more():
+                client.watch()
+            request = UpstreamRequest(
+                origin=self._origin,
+                method=scope["method"].encode(),
+                target=b"%b?%b" % (scope["raw_path"], query) if query else scope["raw_path"],
+                headers=head.forward,
+                body=client.rest(first, lambda piece: None) if client.has_more() else first,
+                chunked=head.chunked,
+            )
+            try:
+                response = await self._transport.send(request)
+                await relay(response, self._policy, Capture.nothing(), send, wire=wire, own=[])
+            finally:
+                if response is not None:
+                    response.close()
+
+
+class _Plain:
+    """Starlette takes a function for an endpoint of its own kind, and any other callable for an ASGI one."""
+
+    def __init__(self, app: Callable[[Any, Any, Send], Any]) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+async def _say(scope: Any, send: Send, status: int, body: bytes, content_type: bytes = _TEXT) -> None:
+    headers = [
+        (b"content-type", content_type),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

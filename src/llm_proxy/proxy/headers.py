@@ -1,0 +1,187 @@
+"""Which headers go on, which end here, and which are recorded with their values.
+
+Every header of a message gets one verdict by its name; verdicts are remembered, names repeat with every call.
+The only changes to what is forwarded: hop-by-hop headers end here, Host names the upstream, a configured key takes the
+place of the client's, and gateway headers (ours and other products') are not for the upstream.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeVar
+
+from llm_proxy.proxy.credentials import CREDENTIAL_HEADERS, Fingerprints
+from llm_proxy.proxy.transport.base import RawHeaders
+
+#: Headers that end at the next hop (RFC 9110 sections 7.6.1, 11.7; Keep-Alive and Proxy-Connection are of old use).
+#: Expect: we answer 100-continue ourselves. Trailer: trailers are not relayed.
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"expect",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+#: Verdicts that are remembered; beyond that somebody is making names up.
+_REMEMBERED = 4096
+
+#: Names and values as recorded; None for a value that is not kept.
+Recorded = list[tuple[bytes, bytes | None]]
+
+
+_Verdict = TypeVar("_Verdict")
+
+
+class _Fate(Enum):
+    FORWARD = 1
+    DROP = 2
+    HOST = 3
+    CREDENTIAL = 4
+    CONNECTION = 5
+    #: Framing and upgrade: looked at, then forwarded or dropped like any other.
+    LENGTH = 6
+    CODING = 7
+    UPGRADE = 8
+
+
+_FATES = {
+    b"connection": _Fate.CONNECTION,
+    b"content-length": _Fate.LENGTH,
+    b"host": _Fate.HOST,
+    b"transfer-encoding": _Fate.CODING,
+    b"upgrade": _Fate.UPGRADE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderRules:
+    """Lower-case names and prefixes; see attribution/vocabulary.py, where they are listed."""
+
+    stripped: frozenset[bytes] = frozenset()
+    stripped_prefixes: tuple[bytes, ...] = ()
+    recorded_request: frozenset[bytes] = frozenset()
+    recorded_request_prefixes: tuple[bytes, ...] = ()
+    recorded_response: frozenset[bytes] = frozenset()
+    recorded_response_prefixes: tuple[bytes, ...] = ()
+
+
+@dataclass(slots=True)
+class RequestHead:
+    """What one pass over the headers of a request gives."""
+
+    forward: RawHeaders
+    recorded: Recorded
+    key_fingerprint: str | None = None
+    content_length: int | None = None
+    #: The body comes in a transfer encoding; the parser has seen to it that it is ``chunked`` and nothing else.
+    chunked: bool = False
+    wants_websocket: bool = False
+
+
+@dataclass(slots=True)
+class HeaderPolicy:
+    """The rules at work."""
+
+    rules: HeaderRules
+    fingerprints: Fingerprints
+    _request: dict[bytes, tuple[_Fate, bool]] = field(default_factory=dict)
+    _response: dict[bytes, tuple[bool, bool]] = field(default_factory=dict)
+
+    def request(self, headers: RawHeaders, *, host: bytes, authorization: bytes | None) -> RequestHead:
+        """What goes to the upstream, what is recorded. ``authorization`` takes the place of the client's credential."""
+        head = RequestHead([], [])
+        listed: frozenset[bytes] = frozenset()
+        for name, value in headers:
+            fate, kept = self._request.get(name) or self._judge_request(name)
+            head.recorded.append((name, value if kept else None))
+            if fate is _Fate.FORWARD:
+                head.forward.append((name, value))
+            elif fate is _Fate.HOST:
+                head.forward.append((name, host))
+            elif fate is _Fate.CONNECTION:
+                listed |= _listed(value)
+            elif fate is _Fate.CREDENTIAL:
+                head.key_fingerprint = head.key_fingerprint or self.fingerprints.of(value)
+                if authorization is None:
+                    head.forward.append((name, value))
+            else:
+                _note_framing(head, fate, name, value)
+        if authorization is not None:
+            head.forward.append((b"Authorization", authorization))
+        if listed:
+            head.forward = [header for header in head.forward if header[0].lower() not in listed]
+        return head
+
+    def response(self, headers: RawHeaders) -> tuple[RawHeaders, Recorded]:
+        """What goes to the client, and what is recorded."""
+        forward: RawHeaders = []
+        recorded: Recorded = []
+        listed: frozenset[bytes] = frozenset()
+        for name, value in headers:
+            goes_on, kept = self._response.get(name) or self._judge_response(name)
+            recorded.append((name, value if kept else None))
+            if goes_on:
+                forward.append((name, value))
+            elif len(name) == len(b"connection") and name.lower() == b"connection":
+                listed |= _listed(value)
+        if listed:
+            forward = [header for header in forward if header[0].lower() not in listed]
+        return forward, recorded
+
+    def _judge_request(self, name: bytes) -> tuple[_Fate, bool]:
+        lower, rules = name.lower(), self.rules
+        kept = lower in rules.recorded_request or lower.startswith(rules.recorded_request_prefixes)
+        verdict = _Fate.FORWARD, kept
+        if lower in _FATES:
+            verdict = _FATES[lower], kept
+        elif lower in CREDENTIAL_HEADERS:
+            verdict = _Fate.CREDENTIAL, False
+        elif lower in HOP_BY_HOP or lower in rules.stripped or lower.startswith(rules.stripped_prefixes):
+            verdict = _Fate.DROP, kept
+        _remember(self._request, name, verdict)
+        return verdict
+
+    def _judge_response(self, name: bytes) -> tuple[bool, bool]:
+        lower, rules = name.lower(), self.rules
+        kept = lower in rules.recorded_response or lower.startswith(rules.recorded_response_prefixes)
+        verdict = lower not in HOP_BY_HOP, kept
+        _remember(self._response, name, verdict)
+        return verdict
+
+
+def _note_framing(head: RequestHead, fate: _Fate, name: bytes, value: bytes) -> None:
+    if fate is _Fate.LENGTH:
+        head.content_length = int(value)  # the parser has taken it for a number
+        head.forward.append((name, value))
+    elif fate is _Fate.CODING:
+        head.chunked = True
+    elif fate is _Fate.UPGRADE:
+        head.wants_websocket = value.strip().lower() == b"websocket"
+
+
+def _remember(verdicts: dict[bytes, _Verdict], name: bytes, verdict: _Verdict) -> None:
+    if len(verdicts) >= _REMEMBERED:
+        verdicts.clear()
+    verdicts[name] = verdict
+
+
+#: What a Connection header may list that is no header to be removed with it.
+_NO_HEADERS = frozenset({b"close", b"keep-alive", b"upgrade", b""})
+#: Framing and routing of the message itself: a client must not be able to have them removed.
+_NEVER_LISTED = frozenset({b"host", b"content-length", b"authorization"})
+
+
+def _listed(value: bytes) -> frozenset[bytes]:
+    """The header names in a Connection header (RFC 9110 section 7.6.1)."""
+    return frozenset(_tokens(value)) - _NO_HEADERS - _NEVER_LISTED
+
+
+def _tokens(value: bytes) -> Iterable[bytes]:
+    return (token.strip().lower() for token in value.split(b","))

@@ -1,0 +1,106 @@
+"""Open a connection: name resolution, TCP (or a Unix socket), TLS. The socket stays at hand, to be asked about ACKs."""
+
+import asyncio
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from llm_proxy.errors import UpstreamTimeout, UpstreamUnreachable
+from llm_proxy.proxy.transport.base import Origin
+
+_Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
+
+#: Offset of ``tcpi_bytes_acked`` (RFC 4898 tcpEStatsAppHCThruOctetsAcked) in Linux' struct tcp_info.
+_BYTES_ACKED_AT = 120
+_TCP_INFO_BYTES = 128
+#: ``tcpi_state`` of a connection that was reset or fully closed (include/net/tcp_states.h).
+_TCP_CLOSE = 7
+
+
+async def connect(
+    origin: Origin, protocol: Callable[[], _Protocol], *, tls: ssl.SSLContext, timeout_s: float
+) -> tuple[_Protocol, socket.socket]:
+    """A connection to ``origin`` with ``protocol`` on it. Raises UpstreamUnreachable or UpstreamTimeout."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            sock = await _connected_socket(origin)
+            try:
+                return await _with_protocol(sock, origin, protocol, tls), sock
+            except BaseException:
+                sock.close()
+                raise
+    except TimeoutError as exc:
+        raise UpstreamTimeout(f"no connection to {_name(origin)} within {timeout_s:g} s") from exc
+    except OSError as exc:  # ssl.SSLError and socket.gaierror are OSErrors, too
+        raise UpstreamUnreachable(f"no connection to {_name(origin)}: {exc.strerror or exc}") from exc
+
+
+def bytes_acked(sock: socket.socket) -> int | None:
+    """How many bytes the peer's kernel has acknowledged on this connection; None where that cannot be known."""
+    state_and_acked = _tcp_info(sock)
+    return state_and_acked[1] if state_and_acked else None
+
+
+def was_reset(sock: socket.socket) -> bool:
+    """Whether the peer has reset the connection; false where that cannot be known."""
+    state_and_acked = _tcp_info(sock)
+    return state_and_acked is not None and state_and_acked[0] == _TCP_CLOSE
+
+
+def _tcp_info(sock: socket.socket) -> tuple[int, int] | None:
+    if sys.platform != "linux" or sock.family == socket.AF_UNIX or sock.fileno() < 0:
+        return None
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    except OSError:
+        return None
+    if len(info) < _TCP_INFO_BYTES:
+        return None
+    return info[0], int.from_bytes(info[_BYTES_ACKED_AT:_TCP_INFO_BYTES], sys.byteorder)
+
+
+async def _connected_socket(origin: Origin) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    if origin.socket_path is not None:
+        return await _connect_to(socket.AF_UNIX, origin.socket_path)
+    addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    failure: OSError | None = None
+    for family, _, _, _, address in addresses:
+        try:
+            sock = await _connect_to(family, address)
+        except OSError as exc:
+            failure = exc
+            continue
+        # A request is one write; waiting for the ACK of the one before (Nagle) would only delay it.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return sock
+    raise failure or OSError("the name has no address")
+
+
+async def _connect_to(family: int, address: tuple[Any, ...] | str) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _with_protocol(
+    sock: socket.socket, origin: Origin, protocol: Callable[[], _Protocol], tls: ssl.SSLContext
+) -> _Protocol:
+    loop = asyncio.get_running_loop()
+    if origin.socket_path is not None:
+        return (await loop.create_unix_connection(protocol, sock=sock))[1]
+    if origin.scheme == "https":
+        return (await loop.create_connection(protocol, sock=sock, ssl=tls, server_hostname=origin.host))[1]
+    return (await loop.create_connection(protocol, sock=sock))[1]
+
+
+def _name(origin: Origin) -> str:
+    return origin.socket_path or f"{origin.scheme}://{origin.host}:{origin.port}"

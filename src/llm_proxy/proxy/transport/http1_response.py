@@ -1,0 +1,201 @@
+"""One response as it arrives: llhttp's callbacks on one side, the relay that takes its pieces on the other.
+
+Never buffers without bound: above ``HIGH_WATER_BYTES`` it asks the connection to pause. Never reads past its own end:
+a byte too many makes the connection unfit for another request.
+"""
+
+import asyncio
+from typing import Protocol
+
+import httptools
+
+from llm_proxy.errors import LlmProxyError, UpstreamBrokeOff
+from llm_proxy.proxy.transport.base import RawHeaders, UpstreamRequest
+
+#: Body bytes that may wait to be relayed before reading from the socket pauses.
+HIGH_WATER_BYTES = 256 * 1024
+#: A longer head is refused.
+MAX_HEAD_BYTES = 256 * 1024
+
+
+class Line(Protocol):
+    """What a response needs of its connection."""
+
+    def pause(self) -> None:
+        """Stop reading."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+    def release(self, *, reusable: bool) -> None:
+        """The response is done with."""
+
+
+class Http1Response:
+    """See UpstreamResponse; the connection feeds it."""
+
+    def __init__(self, line: Line, request: UpstreamRequest, connect_s: float | None) -> None:
+        self.status = 0
+        self.headers: RawHeaders = []
+        self.connect_s = connect_s
+        #: Whether somebody waits for the upstream; only then can it be late.
+        self.waiting = False
+        #: Whether any byte came back for the request.
+        self.begun = False
+        self._line = line
+        self._head_only = request.method == b"HEAD"
+        self._on_informational = request.on_informational
+        self._parser = httptools.HttpResponseParser(self)
+        self._head_bytes = 0
+        self._head_complete = False
+        self._ended = False
+        self._informational = False
+        self._ends_with_connection = False
+        self._reusable = False
+        self._pieces: list[bytes] = []
+        self._pieces_bytes = 0
+        self._failure: LlmProxyError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._released = False
+
+    # For the relay
+
+    @property
+    def complete(self) -> bool:
+        """True when the last byte of the body was taken and the message has properly ended."""
+        return self._ended and not self._pieces
+
+    async def head(self) -> None:
+        """Wait for status and headers."""
+        while not self._head_complete:
+            await self._wait()
+
+    def available(self) -> bytes:
+        """Take what has arrived, without waiting."""
+        if not self._pieces:
+            return b""
+        piece = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        if self._pieces_bytes > HIGH_WATER_BYTES:
+            self._line.resume()
+        self._pieces_bytes = 0
+        return piece
+
+    async def read(self) -> bytes:
+        """Wait for the next piece and take it."""
+        while not self._pieces and not self._ended:
+            await self._wait()
+        return self.available()
+
+    def close(self) -> None:
+        """Done with it."""
+        if not self._released:
+            self._released = True
+            self._line.release(reusable=self.complete and self._reusable)
+
+    # For the connection
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the wire."""
+        self.begun = True
+        if not self._head_complete:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.fail(UpstreamBrokeOff("the upstream switched protocols without being asked to"))
+        except httptools.HttpParserError as exc:
+            self._garbled(str(exc))
+        if not self._head_complete and self._head_bytes > MAX_HEAD_BYTES:
+            self._garbled(f"its head is longer than {MAX_HEAD_BYTES} bytes")
+        if self._pieces_bytes > HIGH_WATER_BYTES:
+            self._line.pause()
+        self._wake()
+
+    def connection_ended(self, exc: Exception | None) -> None:
+        """No more bytes will come."""
+        self._reusable = False
+        if self._ended:
+            return
+        if self._head_complete and self._ends_with_connection and exc is None:
+            self._ended = True
+            self._wake()
+        elif self._head_complete:
+            self.fail(UpstreamBrokeOff("the upstream closed the connection in the middle of its answer"))
+        else:
+            self.fail(UpstreamBrokeOff("the upstream closed the connection instead of answering"))
+
+    def fail(self, failure: LlmProxyError) -> None:
+        """Let the relay have what has arrived, and then this; the first failure counts."""
+        self._failure = self._failure or failure
+        self._reusable = False
+        self._wake()
+
+    # httptools' callbacks
+
+    def on_message_begin(self) -> None:
+        if self._ended:
+            self._reusable = False  # a response that nobody asked for
+        self._arriving: RawHeaders = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._head_complete:  # later ones are trailers, which are not relayed
+            self._arriving.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self._ended:
+            return
+        status = self._parser.get_status_code()
+        if 100 <= status < 200:  # informational (RFC 9110 section 15.2)
+            self._informational = True
+            if self._on_informational is not None:
+                self._on_informational(status, self._arriving)
+            return
+        self.status, self.headers = status, self._arriving
+        self._ends_with_connection = not _has_own_framing(self.headers)
+        self._head_complete = True
+        if self._head_only:
+            # llhttp would wait for the body that Content-Length speaks of: this message ends here.
+            self._reusable = self._parser.should_keep_alive() or not self._ends_with_connection
+            self._ended = True
+
+    def on_body(self, body: bytes) -> None:
+        if self._ended:
+            self._reusable = False
+            return
+        self._pieces.append(body)
+        self._pieces_bytes += len(body)
+
+    def on_message_complete(self) -> None:
+        if self._informational:
+            self._informational = False
+        elif not self._ended:
+            self._reusable = self._parser.should_keep_alive()
+            self._ended = True
+
+    def _garbled(self, why: str) -> None:
+        if self._ended:
+            self._reusable = False
+        else:
+            self.fail(UpstreamBrokeOff(f"the upstream's answer is no valid HTTP: {why}"))
+
+    async def _wait(self) -> None:
+        """Until something has happened; raises what went wrong."""
+        if self._failure is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            self.waiting = True
+            try:
+                await self._waiter
+            finally:
+                self.waiting = False
+                self._waiter = None
+        if self._failure is not None and not self._pieces and not self._ended:
+            raise self._failure
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _has_own_framing(headers: RawHeaders) -> bool:
+    return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in headers)

@@ -1,0 +1,130 @@
+"""The seam on httpx: HTTP/2, outgoing proxies, and whatever can be mocked with respx. Slower; see bench/.
+
+httpx is used below its client: ``httpx.Request`` built directly and handed to the transport, so that no header is
+added, nothing is followed and nothing from the environment is read. Informational responses and early answers to an
+unfinished request are beyond what it can do.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from typing import ClassVar
+
+import httpx
+
+from llm_proxy.errors import LlmProxyError, UpstreamBrokeOff, UpstreamTimeout, UpstreamUnreachable
+from llm_proxy.proxy.transport.base import Origin, RawHeaders, UpstreamRequest
+
+
+class HttpxTransport:
+    """One httpx transport per Unix socket, and one for the rest."""
+
+    def __init__(
+        self, *, tls: ssl.SSLContext, connect_timeout_s: float, idle_timeout_s: float, pool_idle_s: float
+    ) -> None:
+        self._tls = tls
+        self._limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=pool_idle_s)
+        self._timeout = httpx.Timeout(idle_timeout_s, connect=connect_timeout_s, pool=None)
+        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
+
+    async def send(self, request: UpstreamRequest) -> "HttpxResponse":
+        """Send the request and wait for the head of the response."""
+        framing = [(b"Transfer-Encoding", b"chunked")] if request.chunked else []
+        outgoing = httpx.Request(
+            request.method.decode("ascii"),
+            httpx.URL(scheme=request.origin.scheme, host=request.origin.host, port=request.origin.port, path="/"),
+            headers=request.headers + framing,
+            stream=_Pieces(request.body),
+            extensions={"timeout": self._timeout.as_dict(), "target": request.target},
+        )
+        with _translated():
+            response = await self._transport(request.origin).handle_async_request(outgoing)
+        return HttpxResponse(response)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for transport in self._transports.values():
+            await transport.aclose()
+
+    def _transport(self, origin: Origin) -> httpx.AsyncHTTPTransport:
+        transport = self._transports.get(origin.socket_path)
+        if transport is None:
+            transport = self._transports[origin.socket_path] = httpx.AsyncHTTPTransport(
+                verify=self._tls, http2=True, limits=self._limits, uds=origin.socket_path, trust_env=False
+            )
+        return transport
+
+
+class HttpxResponse:
+    """See UpstreamResponse."""
+
+    #: httpx does not tell whether it connected.
+    connect_s: float | None = None
+    #: Closings under way: a task that nobody holds may be collected.
+    _closing: ClassVar[set[asyncio.Task[None]]] = set()
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self.headers: RawHeaders = list(response.headers.raw)
+        self._response = response
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        self._pieces = aiter(response.stream)
+        self._ended = False
+
+    @property
+    def complete(self) -> bool:
+        """True when the end of the body was reached; known only after a read that found nothing."""
+        return self._ended
+
+    def available(self) -> bytes:
+        """Nothing: httpx does not say what has arrived."""
+        return b""
+
+    async def read(self) -> bytes:
+        """Wait for the next piece and take it."""
+        with _translated():
+            try:
+                return await anext(self._pieces)
+            except StopAsyncIteration:
+                await self._response.aclose()
+        self._ended = True
+        return b""
+
+    def close(self) -> None:
+        """Done with it."""
+        if not self._ended:
+            self._ended = True
+            task = asyncio.get_running_loop().create_task(self._response.aclose())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+
+class _Pieces(httpx.AsyncByteStream):
+    def __init__(self, body: bytes | AsyncIterator[bytes]) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if isinstance(self._body, bytes):
+            if self._body:
+                yield self._body
+            return
+        async for piece in self._body:
+            yield piece
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Httpx's errors as ours."""
+    try:
+        yield
+    except LlmProxyError:
+        raise
+    except httpx.ConnectTimeout as exc:
+        raise UpstreamTimeout("no connection to the upstream in time") from exc
+    except (httpx.ConnectError, httpx.UnsupportedProtocol) as exc:
+        raise UpstreamUnreachable(f"no connection to the upstream: {exc}") from exc
+    except httpx.TimeoutException as exc:
+        raise UpstreamTimeout("the upstream sent nothing in time") from exc
+    except httpx.HTTPError as exc:
+        raise UpstreamBrokeOff(f"the upstream broke off: {exc}") from exc

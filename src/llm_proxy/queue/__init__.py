@@ -1,0 +1,1 @@
+"""How exchanges get from the journal to a worker. ``base`` is the seam."""

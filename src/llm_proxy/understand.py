@@ -1,0 +1,73 @@
+"""Exchange → Completion: decode the bytes, find out whose call it was, say how it ended. Pure; never fails."""
+
+from llm_proxy.attribution.context import attribute
+from llm_proxy.decode.dispatch import decode
+from llm_proxy.model.completion import Bodies, Completion, Decoded, Status
+from llm_proxy.model.exchange import Ending, Exchange
+
+
+def understand(exchange: Exchange) -> Completion:
+    """The record of ``exchange``, with its bodies."""
+    decoded = decode(exchange)
+    status, failure_kind, failure_reason = _outcome(exchange, decoded)
+    return Completion(
+        id=exchange.id,
+        status=status,
+        ending=exchange.ending,
+        failure_kind=failure_kind,
+        failure_reason=failure_reason,
+        http_status=exchange.http_status,
+        provider=exchange.provider,
+        upstream=exchange.upstream,
+        method=exchange.method,
+        path=exchange.target,
+        endpoint=exchange.endpoint,
+        kind=decoded.kind,
+        model=decoded.model,
+        response_model=decoded.response_model,
+        stream=decoded.stream,
+        context=attribute(exchange.request_headers, exchange.path_context, decoded.request),
+        client=exchange.client,
+        key_fingerprint=exchange.key_fingerprint,
+        started_at=exchange.started_at,
+        duration_s=exchange.ended_s,
+        ttfb_s=exchange.first_byte_s,
+        ttft_s=decoded.first_token_s,
+        connect_s=exchange.connect_s,
+        longest_gap_s=exchange.chunks.longest_gap_s,
+        chunk_count=len(exchange.chunks.sizes) if exchange.http_status is not None else None,
+        usage=decoded.usage,
+        finish_reasons=decoded.finish_reasons,
+        preview=decoded.preview,
+        request_bytes=exchange.request_bytes,
+        response_bytes=exchange.response_bytes,
+        truncated=exchange.truncated,
+        decode_problem=decoded.problem,
+        bodies=Bodies(
+            request_headers=exchange.request_headers,
+            response_headers=exchange.response_headers,
+            request_body=exchange.request_body,
+            response_body=exchange.response_body,
+            request=decoded.request,
+            response=decoded.response,
+            chunks=exchange.chunks,
+        ),
+    )
+
+
+def _outcome(exchange: Exchange, decoded: Decoded) -> tuple[Status, str | None, str | None]:
+    """Status, and what failed and why; an error inside an answer of status 200 is a failure, too."""
+    if exchange.ending is None:
+        return Status.STARTED, None, None
+    error = decoded.error
+    if exchange.ending is Ending.COMPLETE and error is None:
+        return Status.FINISHED, None, None
+    kind = (error.kind if error else None) or _failure_kind(exchange.ending)
+    reason = exchange.reason or (error.message if error else None)
+    if reason is None and exchange.http_status is not None:
+        reason = f"the upstream answered with status {exchange.http_status}"
+    return Status.FAILED, kind, reason
+
+
+def _failure_kind(ending: Ending) -> str:
+    return "upstream_error" if ending is Ending.COMPLETE else str(ending)

@@ -1,0 +1,79 @@
+"""What lies where in the data directory, and the two things that are made before any process starts."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from llm_proxy.errors import ConfigError
+
+_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class DataDir:
+    """Paths below one directory; everything in it is readable for its owner only."""
+
+    root: Path
+
+    @property
+    def journal(self) -> Path:
+        """One directory per writing process."""
+        return self.root / "journal"
+
+    @property
+    def counters(self) -> Path:
+        """One ledger per process."""
+        return self.root / "counters"
+
+    @property
+    def database(self) -> Path:
+        """The SQLite store."""
+        return self.root / "store.sqlite3"
+
+    @property
+    def dead_letters(self) -> Path:
+        """Exchanges that the store will never take."""
+        return self.root / "dead-letters"
+
+    @property
+    def _secret(self) -> Path:
+        return self.root / "fingerprint.key"
+
+    def prepare(self) -> None:
+        """Make the directories and the key of the fingerprints. Raises ConfigError."""
+        try:
+            for directory in (self.root, self.journal, self.counters):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                file = os.open(self._secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(file, "wb") as secret:
+                    secret.write(secrets.token_bytes(_SECRET_BYTES))
+        except OSError as exc:
+            raise ConfigError(f"data_dir: {self.root} cannot be used: {exc.strerror}") from exc
+
+    def fingerprint_secret(self) -> bytes:
+        """The key of the fingerprints, the same for the life of the directory."""
+        return self._secret.read_bytes()
+
+    @contextlib.contextmanager
+    def claimed(self, name: str) -> Iterator[None]:
+        """Hold the lock ``name``; the kernel lets go of it when the process ends. Raises ConfigError if it is taken."""
+        lock = os.open(self.root / f"{name}.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as exc:
+            raise ConfigError(
+                f"data_dir: {self.root} is in use by another llm-proxy; choose another --data-dir"
+            ) from exc
+        finally:
+            os.close(lock)
+
+
+def store_socket(runtime_dir: str) -> str:
+    """Where the store process listens; not in the data directory, whose path may be longer than a socket's may be."""
+    return str(Path(runtime_dir) / "store.sock")

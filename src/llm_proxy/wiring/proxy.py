@@ -1,0 +1,168 @@
+"""The proxy process: one public port, calls to the upstreams, everything else to the store's socket."""
+
+import functools
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+import certifi
+
+from llm_proxy.assignment import Assignment
+from llm_proxy.attribution import vocabulary
+from llm_proxy.child import Lifeline, main, serve_app
+from llm_proxy.journal.writer import JournalLimits, JournalWriter
+from llm_proxy.log import get_logger
+from llm_proxy.metrics import Ledger, read_all
+from llm_proxy.proxy.credentials import Fingerprints
+from llm_proxy.proxy.endpoint import CallLimits, Proxy
+from llm_proxy.proxy.front import StorePages, front
+from llm_proxy.proxy.headers import HeaderPolicy, HeaderRules
+from llm_proxy.proxy.routing import Upstream, Upstreams
+from llm_proxy.proxy.transport.base import Origin, Transport
+from llm_proxy.proxy.transport.http1 import Http1Transport
+from llm_proxy.proxy.wire import WireLimits, WireProtocol
+from llm_proxy.settings import DEFAULT_UPSTREAM, Settings
+from llm_proxy.wiring.layout import DataDir, store_socket
+
+#: Providers whose own API hosts tell who they are.
+_PROVIDERS = {"api.openai.com": "openai"}
+
+_log = get_logger(__name__)
+
+
+async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) -> None:
+    """Serve until the lifeline ends."""
+    assert assignment.listen_fd is not None
+    data = DataDir(settings.data_dir)
+    ledger = _ledger(data, assignment)
+    journal = JournalWriter(data.journal, limits=_journal_limits(settings), ledger=ledger)
+    transport = _transport(settings)
+    policy = HeaderPolicy(_header_rules(), Fingerprints(data.fingerprint_secret()))
+    calls = Proxy(
+        transport=transport,
+        upstreams=_upstreams(settings),
+        policy=policy,
+        journal=journal,
+        ledger=ledger,
+        limits=_call_limits(settings),
+    )
+    origin = Origin("http", "store", 80, store_socket(assignment.runtime_dir))
+    everything = HeaderPolicy(HeaderRules(), policy.fingerprints)
+    app = front(
+        calls=calls,
+        pages=StorePages(transport=transport, origin=origin, policy=everything),
+        journal=journal,
+        numbers=functools.partial(read_all, data.counters),
+    )
+    await serve_app(
+        app,
+        socket.socket(fileno=assignment.listen_fd),
+        lifeline,
+        http=functools.partial(
+            WireProtocol,
+            limits=_wire_limits(settings),
+            on_malformed=functools.partial(ledger.add, "refused.malformed"),
+        ),
+        keep_alive_s=settings.timeouts.keep_alive_s,
+        drain_s=settings.timeouts.drain_s,
+    )
+    await transport.close()
+    journal.close()
+
+
+def _ledger(data: DataDir, assignment: Assignment) -> Ledger:
+    path = data.counters / f"{assignment.role}-{assignment.index}.ledger"
+    try:
+        return Ledger(path)
+    except OSError as exc:  # a full disk must not keep calls from being relayed
+        _log.error("the counters cannot be written and start at zero", path=str(path), reason=exc.strerror)
+        return Ledger()
+
+
+def _transport(settings: Settings) -> Transport:
+    timeouts, tls = settings.timeouts, _tls(settings)
+    if settings.upstream_transport == "httpx":
+        # Here, since it takes 15 MB and a third of the start-up time, and is not what most use.
+        from llm_proxy.proxy.transport.over_httpx import HttpxTransport  # noqa: PLC0415
+
+        return HttpxTransport(
+            tls=tls,
+            connect_timeout_s=timeouts.connect_s,
+            idle_timeout_s=timeouts.idle_s,
+            pool_idle_s=timeouts.pool_idle_s,
+        )
+    return Http1Transport(
+        tls=tls,
+        connect_timeout_s=timeouts.connect_s,
+        idle_timeout_s=timeouts.idle_s,
+        pool_idle_s=timeouts.pool_idle_s,
+    )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.tls.ca_file or certifi.where())
+    context.set_alpn_protocols(["http/1.1"])
+    if not settings.tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _upstreams(settings: Settings) -> Upstreams:
+    named: dict[str, Upstream] = {}
+    for name, configured in settings.all_upstreams().items():
+        url = urlsplit(configured.base_url)
+        assert url.hostname is not None  # Settings has seen to it
+        port = url.port or (443 if url.scheme == "https" else 80)
+        key = configured.key
+        named[name] = Upstream(
+            name=name,
+            provider=configured.provider or _PROVIDERS.get(url.hostname),
+            origin=Origin(url.scheme, url.hostname, port),
+            host=url.netloc.encode("idna" if not url.netloc.isascii() else "ascii"),
+            base_path=url.path.rstrip("/").encode(),
+            authorization=f"Bearer {key.get_secret_value()}".encode() if key else None,
+        )
+    return Upstreams(named[DEFAULT_UPSTREAM], named)
+
+
+def _header_rules() -> HeaderRules:
+    return HeaderRules(
+        stripped=vocabulary.STRIPPED_REQUEST_HEADERS,
+        stripped_prefixes=vocabulary.STRIPPED_PREFIXES,
+        recorded_request=vocabulary.RECORDED_REQUEST_HEADERS,
+        recorded_request_prefixes=vocabulary.RECORDED_REQUEST_PREFIXES,
+        recorded_response=vocabulary.RECORDED_RESPONSE_HEADERS,
+        recorded_response_prefixes=vocabulary.RECORDED_RESPONSE_PREFIXES,
+    )
+
+
+def _journal_limits(settings: Settings) -> JournalLimits:
+    journal = settings.journal
+    return JournalLimits(
+        segment_bytes=journal.segment_bytes,
+        max_bytes=journal.max_bytes,
+        fsync=journal.fsync,
+        fsync_interval_s=journal.fsync_interval_s,
+    )
+
+
+def _call_limits(settings: Settings) -> CallLimits:
+    return CallLimits(
+        buffered_body_bytes=settings.limits.buffered_body_bytes,
+        max_body_bytes=settings.limits.max_body_bytes,
+        max_captured_body_bytes=settings.capture.max_body_bytes,
+        unrecorded=settings.journal.when_full,
+    )
+
+
+def _wire_limits(settings: Settings) -> WireLimits:
+    return WireLimits(
+        max_url_bytes=settings.limits.max_url_bytes,
+        max_header_bytes=settings.limits.max_header_bytes,
+        max_header_count=settings.limits.max_header_count,
+    )
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,82 @@
+"""The store process: the worker that takes the journal in, and the APIs and pages on a Unix socket."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+
+from llm_proxy.api import query
+from llm_proxy.assignment import Assignment
+from llm_proxy.child import Lifeline, main, serve_app
+from llm_proxy.errors import ConfigError
+from llm_proxy.journal.reader import JournalReader
+from llm_proxy.log import get_logger
+from llm_proxy.metrics import Ledger
+from llm_proxy.queue.in_journal import JournalQueue
+from llm_proxy.settings import Settings
+from llm_proxy.store.sqlite import SqliteStore
+from llm_proxy.ui import pages
+from llm_proxy.wiring.layout import DataDir, store_socket
+from llm_proxy.worker import Worker
+
+#: How often to look whether an earlier store process has let go of the data directory, in seconds.
+_CLAIM_INTERVAL_S = 0.5
+
+_log = get_logger(__name__)
+
+
+async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) -> None:
+    """Work and serve until the lifeline ends, and until the journal is taken in."""
+    data = DataDir(settings.data_dir)
+    async with _sole_reader(data):
+        store = SqliteStore(data.database)
+        await store.migrate()
+        ledger = Ledger(data.counters / "store-0.ledger")
+        reader = JournalReader(data.journal, ledger=ledger)
+        worker = Worker(JournalQueue(reader, ledger=ledger, dead_letters=data.dead_letters), store)
+
+        async def work(stopping: asyncio.Event) -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(worker.run())
+                await stopping.wait()
+                worker.stop()
+
+        await serve_app(
+            Starlette(routes=[*query.routes(store), *pages.routes(store)]),
+            _listen(store_socket(assignment.runtime_dir)),
+            lifeline,
+            keep_alive_s=settings.timeouts.keep_alive_s,
+            drain_s=0,
+            alongside=work,
+        )
+        await store.close()
+
+
+@contextlib.asynccontextmanager
+async def _sole_reader(data: DataDir) -> AsyncIterator[None]:
+    """Wait until an earlier store process, orphaned and still finishing, has let go of the journal."""
+    with contextlib.ExitStack() as claim:
+        while True:
+            try:
+                claim.enter_context(data.claimed("store"))
+                break
+            except ConfigError:
+                _log.warning("waiting for an earlier store process to end", data_dir=str(data.root))
+                await asyncio.sleep(_CLAIM_INTERVAL_S)
+        yield
+
+
+def _listen(path: str) -> socket.socket:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108 - of an earlier process; asyncio's loop is not held up by it
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    listener.listen(128)
+    return listener
+
+
+if __name__ == "__main__":
+    main(run)
