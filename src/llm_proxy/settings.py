@@ -109,7 +109,9 @@ class Upstream(Section):
     """A provider that calls can be sent to."""
 
     base_url: BaseUrl = Field(description="Base URL including its `/v1`, http or https")
-    provider: str | None = Field(default=None, description="Provider that the records name; without it, NAME")
+    provider: str | None = Field(
+        default=None, description="Provider that the records name; without it, the one that a known host stands for"
+    )
     key_env: VariableName | None = Field(
         default=None, description="Variable that holds the key; without it the client's own `Authorization` is sent"
     )
