@@ -1,0 +1,1 @@
+"""What the recorded bytes of an exchange mean: pure functions, no I/O, nothing that raises."""
