@@ -1,0 +1,31 @@
+"""From an exchange to what it means: the one way into this package.
+
+``decode`` never raises, whatever the bytes are: an exchange that cannot be understood is stored with the reason and its
+raw bytes. It is a pure function: the same exchange always means the same.
+"""
+
+from collections.abc import Callable
+
+from llm_proxy.decode.chat import decode_chat
+from llm_proxy.decode.embeddings import decode_embeddings
+from llm_proxy.decode.other import decode_other
+from llm_proxy.decode.responses import decode_response
+from llm_proxy.decode.text import decode_text
+from llm_proxy.model.completion import Decoded
+from llm_proxy.model.exchange import Endpoint, Exchange
+
+DECODERS: dict[Endpoint, Callable[[Exchange, int], Decoded]] = {
+    Endpoint.CHAT: decode_chat,
+    Endpoint.TEXT: decode_text,
+    Endpoint.EMBEDDINGS: decode_embeddings,
+    Endpoint.RESPONSES: decode_response,
+    Endpoint.OTHER: decode_other,
+}
+
+
+def decode(exchange: Exchange, *, max_decoded_bytes: int = 256 * 2**20) -> Decoded:
+    """What the bytes of ``exchange`` mean; a body is read up to ``max_decoded_bytes`` without its content codings."""
+    try:
+        return DECODERS[exchange.endpoint](exchange, max_decoded_bytes)
+    except Exception as exc:  # noqa: BLE001  a decoder that fails must not cost the record, nor stop the worker
+        return Decoded(problem=f"the {exchange.endpoint} decoder failed: {type(exc).__name__}: {exc}")
