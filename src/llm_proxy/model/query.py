@@ -1,9 +1,14 @@
 """What can be asked of the store, and what it answers with."""
 
+import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion, Status
+
+#: Of a time that is told by how long ago it was.
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_AGO = re.compile(r"([0-9]{1,12})([smhdw])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +49,17 @@ class Page:
 
     completions: tuple[Completion, ...]
     next: Cursor | None = None
+
+
+def parse_time(text: str, *, now: datetime) -> datetime:
+    """The time that ``text`` tells: how long before ``now`` (``90s``, ``15m``, ``2h``, ``7d``, ``4w``), or in ISO 8601.
+
+    Without an offset it is UTC. Raises ValueError, with a message for whoever wrote ``text``.
+    """
+    try:
+        if ago := _AGO.fullmatch(text):
+            return now - timedelta(seconds=int(ago[1]) * _SECONDS[ago[2]])
+        time = datetime.fromisoformat(text)
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
+        raise ValueError(f"{text!r} is no time; write 15m, 2h, 7d or 2026-01-31T12:00:00Z") from exc

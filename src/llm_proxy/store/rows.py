@@ -1,0 +1,210 @@
+"""A record as rows of the tables in sql.py, and back. The way there and back changes nothing.
+
+What is empty or unknown is NULL. Lists and objects are compact JSON. What not every database takes in a text, U+0000
+and lone surrogates, is escaped.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias, cast
+
+from llm_proxy.errors import StoreRejected
+from llm_proxy.model.completion import Completion, Context, JsonObject, Status, Usage
+from llm_proxy.model.exchange import Ending, Endpoint
+from llm_proxy.model.json_text import decode_json, encode_json
+from llm_proxy.store.bodies import Packer, unpack
+
+SqlValue: TypeAlias = "str | int | float | bool | bytes | None"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+#: U+001A, "substitute", and the four hexadecimal digits of the character that it stands for.
+_SUBSTITUTE = "\x1a"
+_UNSTORABLE = re.compile("[\x00\x1a\ud800-\udfff]")
+_ESCAPED = re.compile("\x1a([0-9a-f]{4})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """What one record is in the tables; each row has the order of the columns of its table."""
+
+    id: str
+    status: Status
+    completion: tuple[SqlValue, ...]
+    tags: tuple[tuple[SqlValue, ...], ...]
+    bodies: tuple[SqlValue, ...] | None
+
+
+def to_rows(completion: Completion, packer: Packer) -> Rows:
+    """The rows of ``completion``, without the number of the change. Raises StoreRejected."""
+    try:
+        columns = _stored(_columns(completion))
+        blob = None if completion.bodies is None else packer.pack(completion.bodies)
+    except RecursionError as exc:
+        raise StoreRejected(f"{completion.id}: its JSON is nested too deep to be stored") from exc
+    key, organization_id, started_at_us = columns[:3]
+    tags = dict.fromkeys(completion.context.tags)
+    return Rows(
+        id=storable(completion.id),
+        status=completion.status,
+        completion=columns,
+        tags=tuple((key, storable(tag), organization_id, started_at_us) for tag in tags),
+        bodies=None if blob is None else (key, blob),
+    )
+
+
+def to_completion(row: Mapping[Any, Any]) -> Completion:
+    """The record of a row of ``completions``; with its bodies if the row comes with their ``content``."""
+    row = {name: _restored(value) if isinstance(value, str) else value for name, value in row.items()}
+    blob = row.get("content")
+    return Completion(
+        id=row["id"],
+        organization_id=row["organization_id"],
+        status=Status(row["status"]),
+        ending=None if row["ending"] is None else Ending(row["ending"]),
+        failure_kind=row["failure_kind"],
+        failure_reason=row["failure_reason"],
+        http_status=row["http_status"],
+        provider=row["provider"],
+        upstream=row["upstream"],
+        method=row["method"],
+        path=row["path"],
+        endpoint=Endpoint(row["endpoint"]),
+        kind=row["kind"],
+        model=row["model"],
+        response_model=row["response_model"],
+        stream=row["stream"],
+        context=_context(row),
+        client=row["client"],
+        key_fingerprint=row["key_fingerprint"],
+        started_at=from_micros(row["started_at_us"]),
+        duration_s=row["duration_s"],
+        ttfb_s=row["ttfb_s"],
+        ttft_s=row["ttft_s"],
+        connect_s=row["connect_s"],
+        longest_gap_s=row["longest_gap_s"],
+        chunk_count=row["chunk_count"],
+        usage=_usage(row),
+        finish_reasons=_texts(row["finish_reasons"]),
+        preview=row["preview"],
+        request_bytes=row["request_bytes"],
+        response_bytes=row["response_bytes"],
+        truncated=row["truncated"],
+        decode_problem=row["decode_problem"],
+        bodies=None if blob is None else unpack(blob),
+    )
+
+
+def to_micros(time: datetime) -> int:
+    """An aware time as it stands in the tables."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """The way back, in UTC."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def storable(text: str) -> str:
+    """``text`` as it stands in the tables."""
+    return _UNSTORABLE.sub(lambda match: f"{_SUBSTITUTE}{ord(match[0]):04x}", text)
+
+
+def _restored(text: str) -> str:
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text) if _SUBSTITUTE in text else text
+
+
+def _stored(values: tuple[SqlValue, ...]) -> tuple[SqlValue, ...]:
+    # Nearly never is there something to escape, so one search over all of them is the fastest way to know.
+    if not _UNSTORABLE.search("".join([value for value in values if isinstance(value, str)])):
+        return values
+    return tuple(storable(value) if isinstance(value, str) else value for value in values)
+
+
+def _columns(completion: Completion) -> tuple[SqlValue, ...]:
+    context, usage = completion.context, completion.usage or Usage()
+    return (
+        completion.id,
+        completion.organization_id,
+        to_micros(completion.started_at),
+        completion.status.value,
+        completion.ending.value if completion.ending else None,
+        completion.failure_kind,
+        completion.failure_reason,
+        completion.http_status,
+        completion.provider,
+        completion.upstream,
+        completion.method,
+        completion.path,
+        completion.endpoint.value,
+        completion.kind,
+        completion.model,
+        completion.response_model,
+        completion.stream,
+        _json(context.tags),
+        context.session_id,
+        context.session_name,
+        context.user_id,
+        context.trace_id,
+        _json(context.metadata),
+        _json(context.notes),
+        completion.client,
+        completion.key_fingerprint,
+        completion.duration_s,
+        completion.ttfb_s,
+        completion.ttft_s,
+        completion.connect_s,
+        completion.longest_gap_s,
+        completion.chunk_count,
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.total_tokens,
+        usage.cached_input_tokens,
+        usage.reasoning_output_tokens,
+        None if completion.usage is None else encode_json(usage.raw).decode(),
+        _json(completion.finish_reasons),
+        completion.preview,
+        completion.request_bytes,
+        completion.response_bytes,
+        completion.truncated,
+        completion.decode_problem,
+    )
+
+
+def _json(value: tuple[str, ...] | JsonObject) -> str | None:
+    return encode_json(value).decode() if value else None
+
+
+def _context(row: Mapping[str, Any]) -> Context:
+    return Context(
+        tags=_texts(row["tags"]),
+        session_id=row["session_id"],
+        session_name=row["session_name"],
+        user_id=row["user_id"],
+        trace_id=row["trace_id"],
+        metadata=_object(row["metadata"]),
+        notes=_texts(row["notes"]),
+    )
+
+
+def _usage(row: Mapping[str, Any]) -> Usage | None:
+    if row["usage"] is None:
+        return None
+    return Usage(
+        input_tokens=row["input_tokens"],
+        output_tokens=row["output_tokens"],
+        total_tokens=row["total_tokens"],
+        cached_input_tokens=row["cached_input_tokens"],
+        reasoning_output_tokens=row["reasoning_output_tokens"],
+        raw=_object(row["usage"]),
+    )
+
+
+def _texts(json: str | None) -> tuple[str, ...]:
+    return tuple(cast("list[str]", decode_json(json.encode()))) if json else ()
+
+
+def _object(json: str | None) -> JsonObject:
+    return cast("JsonObject", decode_json(json.encode())) if json else {}

@@ -1,0 +1,240 @@
+"""The tables, and the statements that read them. SQLite and PostgreSQL share both; how each writes is its own affair.
+
+Lists read the narrow row of ``completions``; a body is read only with its record. Times are microseconds of UTC since
+1970, durations seconds. Text and JSON stand in the tables as rows.py writes them. ``change`` grows with every write and
+is never used twice, so that a reader can ask what is new. Every list is in the order of an index: none is ever sorted.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    CompoundSelect,
+    Float,
+    ForeignKey,
+    FromClause,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Select,
+    SmallInteger,
+    Table,
+    Text,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
+
+from llm_proxy.model.query import CompletionQuery
+from llm_proxy.store.bodies import search_needle
+from llm_proxy.store.rows import storable, to_micros
+
+metadata = MetaData()
+
+completions = Table(
+    "completions",
+    metadata,
+    # SQLite counts by itself only in a column that is INTEGER by name.
+    Column("change", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("organization_id", Text, nullable=False),
+    Column("started_at_us", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("ending", Text),
+    Column("failure_kind", Text),
+    Column("failure_reason", Text),
+    Column("http_status", SmallInteger),
+    Column("provider", Text),
+    Column("upstream", Text),
+    Column("method", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("kind", Text),
+    Column("model", Text),
+    Column("response_model", Text),
+    Column("stream", Boolean),
+    # JSON; the table completion_tags says the same, for finding.
+    Column("tags", Text),
+    Column("session_id", Text),
+    Column("session_name", Text),
+    Column("user_id", Text),
+    Column("trace_id", Text),
+    Column("metadata", Text),
+    Column("notes", Text),
+    Column("client", Text),
+    Column("key_fingerprint", Text),
+    Column("duration_s", Float),
+    Column("ttfb_s", Float),
+    Column("ttft_s", Float),
+    Column("connect_s", Float),
+    Column("longest_gap_s", Float),
+    Column("chunk_count", BigInteger),
+    Column("input_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("total_tokens", BigInteger),
+    Column("cached_input_tokens", BigInteger),
+    Column("reasoning_output_tokens", BigInteger),
+    # The provider's own object as JSON; NULL if there is no usage at all.
+    Column("usage", Text),
+    Column("finish_reasons", Text),
+    Column("preview", Text),
+    Column("request_bytes", BigInteger),
+    Column("response_bytes", BigInteger),
+    Column("truncated", Boolean, nullable=False),
+    Column("decode_problem", Text),
+    sqlite_autoincrement=True,
+)
+
+completion_tags = Table(
+    "completion_tags",
+    metadata,
+    Column("completion_id", Text, ForeignKey("completions.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", Text, primary_key=True),
+    # Both repeat what the record says, so that one index lists a tag newest first.
+    Column("organization_id", Text, nullable=False),
+    Column("started_at_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+completion_bodies = Table(
+    "completion_bodies",
+    metadata,
+    Column("completion_id", Text, ForeignKey("completions.id", ondelete="CASCADE"), primary_key=True),
+    # What bodies.py packs.
+    Column("content", LargeBinary, nullable=False),
+)
+
+
+def _listed_by(*names: str) -> None:
+    """An index that lists newest first what has the same values in the columns ``names``."""
+    table, order = completions, ("started_at_us", "id")
+    columns = [table.c[name] for name in ("organization_id", *names, *order)]
+    # Rows of which the column is not known are not looked for by it: they need not be in the index.
+    where = table.c[names[0]].is_not(None) if names and table.c[names[0]].nullable else None
+    Index("_".join(("completions_by", *(names or ("time",)))), *columns, sqlite_where=where, postgresql_where=where)
+
+
+_listed_by()
+_listed_by("status")
+_listed_by("session_id")
+_listed_by("user_id")
+_listed_by("model")
+_listed_by("response_model")
+Index(
+    "completion_tags_by_tag",
+    completion_tags.c.organization_id,
+    completion_tags.c.tag,
+    completion_tags.c.started_at_us,
+    completion_tags.c.completion_id,
+)
+
+_UNORDERED = [column for column in completions.c if column.name not in {"started_at_us", "id"}]
+Statement = Select[Any] | CompoundSelect[Any]
+
+
+def one(completion_id: str) -> Statement:
+    """The record of this id, with its bodies."""
+    return _with_bodies(select(completions)).where(completions.c.id == storable(completion_id))
+
+
+def page(query: CompletionQuery) -> Statement:
+    """The records of a page in its order, and one more if there is a next page."""
+    rows: Statement = _listed(query)
+    if query.model is not None and not (query.tags or _is_about_somebody(query)):
+        # Not OR: two lists in the order of their indexes are merged, while an OR would read and sort all that match.
+        rows = union_all(*(_listed(query).where(condition) for condition in _of_model(query.model)))
+    elif query.model is not None:
+        rows = _listed(query).where(or_(*_of_model(query.model)))
+    order = rows.selected_columns
+    rows = rows.order_by(order.started_at_us.desc(), order.id.desc())
+    return rows if query.limit is None else rows.limit(query.limit + 1)
+
+
+def last_change() -> Select[int]:
+    """The number of the newest change; 0 if there was none."""
+    return select(func.coalesce(func.max(completions.c.change), 0))
+
+
+def changed(query: CompletionQuery, *, after: int, until: int) -> Statement:
+    """What was written between two changes and matches, in the order in which it was written."""
+    rows = select(completions).where(
+        completions.c.change > after,
+        completions.c.change <= until,
+        # An expression, so that no index on the organisation leads instead of the number.
+        func.coalesce(completions.c.organization_id, "") == storable(query.organization_id),
+        *_times(query, completions),
+        *_attributes(query),
+        *_tagged(query.tags),
+    )
+    if query.model is not None:
+        rows = rows.where(or_(*_of_model(query.model)))
+    return (_with_bodies(rows) if query.with_bodies else rows).order_by(completions.c.change)
+
+
+def _listed(query: CompletionQuery) -> Select[Any]:
+    """All that matches but for the model, from one index and in its order: the one that says most about the query."""
+    by_tag = bool(query.tags) and not _is_about_somebody(query)
+    lead, tags = (completion_tags.alias(), query.tags[1:]) if by_tag else (completions, query.tags)
+    order = lead.c.started_at_us, lead.c.completion_id if by_tag else lead.c.id
+    rows = select(*_UNORDERED, order[0].label("started_at_us"), order[1].label("id"))
+    if by_tag:
+        rows = rows.join_from(lead, completions, completions.c.id == lead.c.completion_id)
+        rows = rows.where(lead.c.tag == storable(query.tags[0]))
+    if query.after is not None:
+        place = to_micros(query.after.started_at), storable(query.after.id)
+        rows = rows.where(tuple_(*order) < tuple_(*place))
+    rows = rows.where(lead.c.organization_id == storable(query.organization_id))
+    rows = rows.where(*_times(query, lead), *_attributes(query), *_tagged(tags))
+    return _with_bodies(rows) if query.with_bodies else rows
+
+
+def _is_about_somebody(query: CompletionQuery) -> bool:
+    """Whether it asks for a session or a user: both are narrower than any tag."""
+    return query.session_id is not None or query.user_id is not None
+
+
+def _with_bodies(rows: Select[Any]) -> Select[Any]:
+    bodies = completion_bodies
+    return rows.add_columns(bodies.c.content).outerjoin(bodies, bodies.c.completion_id == completions.c.id)
+
+
+def _times(query: CompletionQuery, lead: FromClause) -> Iterator[ColumnElement[bool]]:
+    if query.since is not None:
+        yield lead.c.started_at_us >= to_micros(query.since)
+    if query.until is not None:
+        yield lead.c.started_at_us < to_micros(query.until)
+
+
+def _attributes(query: CompletionQuery) -> Iterator[ColumnElement[bool]]:
+    if query.session_id is not None:
+        yield completions.c.session_id == storable(query.session_id)
+    if query.user_id is not None:
+        yield completions.c.user_id == storable(query.user_id)
+    if query.status is not None:
+        yield completions.c.status == query.status.value
+    if query.search is not None:
+        bodies = completion_bodies.alias()
+        found = func.llm_proxy_contains(bodies.c.content, search_needle(query.search))
+        yield exists().where(bodies.c.completion_id == completions.c.id, found == 1)
+
+
+def _tagged(tags: tuple[str, ...]) -> Iterator[ColumnElement[bool]]:
+    for tag in tags:
+        tagged = completion_tags.alias()
+        yield exists().where(tagged.c.completion_id == completions.c.id, tagged.c.tag == storable(tag))
+
+
+def _of_model(model: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Asked for, and answered by without being asked for: no record is in both."""
+    name = storable(model)
+    asked, answered = completions.c.model, completions.c.response_model
+    return asked == name, and_(answered == name, asked.is_distinct_from(name))

@@ -1,0 +1,138 @@
+"""The hot write path: one connection, one transaction per batch, no layer between.
+
+A batch is written or it is not. A record that can never be written is named, so that it does not stop the others.
+All of this belongs to one thread.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from sqlalchemy import NullPool, Table, create_engine
+
+from llm_proxy.errors import StoreRejected, StoreUnavailable
+from llm_proxy.model.completion import Completion, Status
+from llm_proxy.model.json_text import encode_json
+from llm_proxy.store.bodies import Packer
+from llm_proxy.store.migrations import HEAD
+from llm_proxy.store.rows import Rows, to_rows
+from llm_proxy.store.sql import completion_bodies, completion_tags, completions
+from llm_proxy.store.sqlite_connection import errors_of, open_writer, schema_step
+
+
+def _insert(table: Table) -> str:
+    columns = [column.name for column in table.columns if column is not completions.c.change]
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+
+
+_INSERT_COMPLETION = _insert(completions)
+_INSERT_TAG = _insert(completion_tags)
+_INSERT_BODIES = _insert(completion_bodies)
+#: Takes the tags and the bodies with it.
+_DELETE = "DELETE FROM completions WHERE id = ?"
+#: Of some ids, a JSON list, those whose record has ended.
+_ENDED = "SELECT id FROM completions WHERE status <> 'started' AND id IN (SELECT value FROM json_each(?))"
+#: What SQLite and its driver say of what they will never take: too big, of no known type, against a constraint.
+_NEVER = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, OverflowError)
+
+
+class SqliteWriter:
+    """Writes to the file ``path``, which is made when it is needed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._packer = Packer()
+        self._opened: sqlite3.Connection | None = None
+
+    def migrate(self) -> None:
+        """See ``Store.migrate``."""
+        with errors_of(self._path):
+            if schema_step(self._connection()) != HEAD:
+                self._upgrade()
+
+    def put(self, records: Sequence[Completion]) -> None:
+        """See ``Store.put``."""
+        batch = _latest(to_rows(record, self._packer) for record in records)
+        with errors_of(self._path):
+            try:
+                self._write(batch)
+            except _NEVER as exc:
+                culprit = next((rows.id for rows in batch if not self._can_be_written(rows)), None)
+                if culprit is None:
+                    raise StoreUnavailable(f"{self._path}: {exc}") from exc
+                raise StoreRejected(f"{culprit}: {exc}") from exc
+
+    def close(self) -> None:
+        """Let go of the file. Idempotent."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._opened is None:
+            self._opened = open_writer(self._path)
+        return self._opened
+
+    def _upgrade(self) -> None:
+        # Here, since Alembic is large and slow to import, and a store that is up to date does without it.
+        from llm_proxy.store.migrations.upgrade import upgrade  # noqa: PLC0415
+
+        engine = create_engine("sqlite://", creator=lambda: open_writer(self._path), poolclass=NullPool)
+        with engine.connect() as connection:
+            # A step that rebuilds a table drops the old one, which must not take what refers to it.
+            connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+            # One process migrates; another one waits here, and then finds nothing left to do.
+            connection.exec_driver_sql("BEGIN EXCLUSIVE")
+            upgrade(connection)
+            connection.commit()
+
+    def _write(self, batch: Sequence[Rows]) -> None:
+        connection = self._connection()
+        with _transaction(connection):
+            late = _late_starts(connection, batch)
+            _replace(connection, [rows for rows in batch if rows.id not in late])
+
+    def _can_be_written(self, rows: Rows) -> bool:
+        try:
+            with _transaction(self._connection(), kept=False):
+                _replace(self._connection(), [rows])
+        except _NEVER:
+            return False
+        return True
+
+
+def _latest(batch: Iterable[Rows]) -> list[Rows]:
+    """One of each id: the last one, or the last one that has ended."""
+    latest: dict[str, Rows] = {}
+    for rows in batch:
+        if rows.id not in latest or rows.status is not Status.STARTED or latest[rows.id].status is Status.STARTED:
+            latest[rows.id] = rows
+    return list(latest.values())
+
+
+def _late_starts(connection: sqlite3.Connection, batch: Sequence[Rows]) -> set[str]:
+    """Ids of records that have only started, and have ended in the store already."""
+    started = [rows.id for rows in batch if rows.status is Status.STARTED]
+    return {row[0] for row in connection.execute(_ENDED, (encode_json(started).decode(),))} if started else set()
+
+
+def _replace(connection: sqlite3.Connection, batch: Sequence[Rows]) -> None:
+    connection.executemany(_DELETE, [(rows.id,) for rows in batch])
+    connection.executemany(_INSERT_COMPLETION, [rows.completion for rows in batch])
+    connection.executemany(_INSERT_TAG, [tag for rows in batch for tag in rows.tags])
+    connection.executemany(_INSERT_BODIES, [rows.bodies for rows in batch if rows.bodies is not None])
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection, *, kept: bool = True) -> Iterator[None]:
+    """All of it or, after an error or unless ``kept``, nothing of it."""
+    # Immediate: a transaction that only later becomes a writing one may fail although it waits (SQLITE_BUSY_SNAPSHOT).
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT" if kept else "ROLLBACK")
+    except BaseException:
+        if connection.in_transaction:  # some errors roll back by themselves, a full disk for one
+            connection.execute("ROLLBACK")
+        raise

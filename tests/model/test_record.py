@@ -1,0 +1,154 @@
+"""The JSON shape of a record."""
+
+import json
+from dataclasses import replace
+
+from hypothesis import given, settings
+
+from llm_proxy.model.completion import Bodies, Completion, Status
+from llm_proxy.model.exchange import Ending
+from llm_proxy.model.json_text import encode_json
+from llm_proxy.model.record import record_json
+from records import BODIES, NOON, REQUEST, RESPONSE, bare, completions, record
+
+#: Properties of the schema ``Completion`` of the Log10 logging API.
+LOG10 = {
+    "id",
+    "organization_id",
+    "kind",
+    "status",
+    "tags",
+    "request",
+    "response",
+    "stacktrace",
+    "session_id",
+    "duration",
+    "failure_kind",
+    "failure_reason",
+}
+
+
+def test_every_member_says_what_the_record_says():
+    completion = record(id="0193", truncated=True, decode_problem="the response body is no JSON")
+
+    assert record_json(completion, with_bodies=False) == {
+        "id": "0193",
+        "organization_id": "default",
+        "status": "finished",
+        "failure_kind": None,
+        "failure_reason": None,
+        "ending": "complete",
+        "http_status": 200,
+        "provider": "openai",
+        "upstream": "default",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "endpoint": "chat.completions",
+        "kind": "chat",
+        "model": "gpt-4o",
+        "response_model": "gpt-4o-2024-08-06",
+        "stream": False,
+        "tags": ["nightly", "ci"],
+        "session_id": "s-1",
+        "session_name": "evening run",
+        "user_id": "u-1",
+        "trace_id": "0af7651916cd43dd8448eb211c80319c",
+        "metadata": {"team": "search", "attempt": 2},
+        "notes": ["a tag was too long and was cut"],
+        "client": "127.0.0.1",
+        "key_fingerprint": "5f1c…cdef",
+        "started_at": "2026-11-24T12:00:00.123456+00:00",
+        "duration": 1.25,
+        "ttfb_s": 0.4,
+        "ttft_s": 0.41,
+        "connect_s": 0.05,
+        "longest_gap_s": 0.11,
+        "chunk_count": 2,
+        "usage": {
+            "input_tokens": 14,
+            "output_tokens": 3,
+            "total_tokens": 17,
+            "cached_input_tokens": 0,
+            "reasoning_output_tokens": None,
+        },
+        "finish_reasons": ["stop"],
+        "preview": "What is the capital of France? → Paris.",
+        "request_bytes": 88,
+        "response_bytes": 22,
+        "truncated": True,
+        "decode_problem": "the response body is no JSON",
+        "stacktrace": None,
+    }
+
+
+def test_a_record_of_log10_has_its_names():
+    members = record_json(record(), with_bodies=True)
+
+    assert members.keys() >= LOG10
+
+
+def test_every_field_of_the_model_has_a_member():
+    flattened = {"context", "bodies", "duration_s"}
+    fields = set(Completion.__dataclass_fields__) - flattened
+
+    assert record_json(record(), with_bodies=True).keys() >= fields
+
+
+def test_what_is_unknown_is_null_and_never_zero():
+    members = record_json(bare(), with_bodies=True)
+
+    assert members["status"] == "started"
+    known = {name for name, value in members.items() if value not in (None, [], {})}
+    assert known == {"id", "organization_id", "status", "method", "path", "endpoint", "started_at", "truncated"}
+
+
+def test_a_failure_says_what_and_why():
+    failed = record(status=Status.FAILED, ending=Ending.REFUSED, failure_kind="refused", failure_reason="no upstream")
+
+    members = record_json(failed, with_bodies=False)
+
+    assert (members["status"], members["ending"]) == ("failed", "refused")
+    assert (members["failure_kind"], members["failure_reason"]) == ("refused", "no upstream")
+
+
+def test_bodies_come_decoded_and_headers_with_order_and_duplicates():
+    members = record_json(record(), with_bodies=True)
+
+    assert members["request"] == REQUEST
+    assert members["response"] == RESPONSE
+    assert members["request_headers"] == [["Content-Type", "application/json"], ["Authorization", None]]
+    assert members["response_headers"] == [
+        ["content-type", "application/json"],
+        ["x-request-id", "req_1"],
+        ["x-request-id", "req_2"],
+    ]
+
+
+def test_a_body_that_could_not_be_decoded_comes_as_text():
+    completion = record(bodies=replace(BODIES, request=None, request_body=b"h\xc3\xa9llo \xff", response=None))
+
+    members = record_json(completion, with_bodies=True)
+
+    assert members["request"] == "héllo \ufffd"
+    assert members["response"] == '{ "id": "chatcmpl-1" }'
+
+
+def test_a_body_that_was_empty_or_not_kept_is_null():
+    members = record_json(record(bodies=Bodies(request_body=b"")), with_bodies=True)
+
+    assert members["request"] is None
+    assert members["response"] is None
+
+
+def test_the_time_has_its_microseconds_even_if_there_are_none():
+    members = record_json(record(started_at=NOON.replace(microsecond=0)), with_bodies=False)
+
+    assert members["started_at"] == "2026-11-24T12:00:00.000000+00:00"
+
+
+@settings(max_examples=50)
+@given(completions)
+def test_every_record_can_be_written_as_json(completion):
+    members = record_json(completion, with_bodies=True)
+
+    assert json.loads(encode_json(members)) == members

@@ -1,0 +1,104 @@
+"""Every question is answered from an index, in its order."""
+
+import re
+import sqlite3
+from itertools import product
+
+import pytest
+from sqlalchemy.dialects import postgresql, sqlite
+
+from llm_proxy.model.completion import Status
+from llm_proxy.model.query import CompletionQuery, Cursor
+from llm_proxy.store import sql
+from llm_proxy.store.sqlite import SqliteStore
+from llm_proxy.store.sqlite_connection import open_reader
+from records import NOON
+
+CONDITIONS = {
+    "tags": ("a", "b"),
+    "session_id": "s",
+    "user_id": "u",
+    "model": "m",
+    "status": Status.FAILED,
+    "since": NOON,
+    "until": NOON,
+    "search": "text",
+    "after": Cursor(started_at=NOON, id="x"),
+}
+
+
+@pytest.fixture
+async def connection(tmp_path):
+    store = SqliteStore(tmp_path / "store.sqlite3")
+    await store.migrate()
+    reader = open_reader(tmp_path / "store.sqlite3")
+    yield reader
+    reader.close()
+    await store.close()
+
+
+def plan(connection: sqlite3.Connection, statement: sql.Statement) -> list[str]:
+    """What SQLite is going to do, a line a step."""
+    compiled = statement.compile(dialect=sqlite.dialect(), compile_kwargs={"render_postcompile": True})
+    values = [compiled.params[name] for name in compiled.positiontup or ()]
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {compiled}", values)]
+
+
+def combinations():
+    """Every set of up to three conditions."""
+    names = list(CONDITIONS)
+    chosen = {frozenset(choice) for choice in product(names, repeat=3)} | {frozenset()}
+    return sorted(sorted(choice) for choice in chosen)
+
+
+@pytest.mark.parametrize("with_bodies", [False, True])
+def test_no_list_is_sorted_or_read_from_end_to_end(connection, with_bodies):
+    for names in combinations():
+        query = CompletionQuery(**{name: CONDITIONS[name] for name in names}, with_bodies=with_bodies)
+
+        steps = plan(connection, sql.page(query))
+
+        assert not [step for step in steps if re.search("TEMP B-TREE|SCAN|AUTOMATIC", step)], (names, steps)
+
+
+@pytest.mark.parametrize(
+    ("names", "index"),
+    [
+        ([], "completions_by_time (organization_id=?)"),
+        (["since", "until"], "completions_by_time (organization_id=? AND started_at_us>? AND started_at_us<?)"),
+        (["after"], "completions_by_time (organization_id=? AND (started_at_us,id)<(?,?))"),
+        (["status"], "completions_by_status (organization_id=? AND status=?)"),
+        (["session_id"], "completions_by_session_id (organization_id=? AND session_id=?)"),
+        (["user_id"], "completions_by_user_id (organization_id=? AND user_id=?)"),
+        (["session_id", "tags"], "completions_by_session_id (organization_id=? AND session_id=?)"),
+        (["model"], "completions_by_model (organization_id=? AND model=?)"),
+        (["model"], "completions_by_response_model (organization_id=? AND response_model=?)"),
+        (["tags"], "completion_tags_by_tag (organization_id=? AND tag=?)"),
+        (["tags", "status", "model"], "completion_tags_by_tag (organization_id=? AND tag=?)"),
+    ],
+)
+def test_the_narrowest_index_leads(connection, names, index):
+    steps = plan(connection, sql.page(CompletionQuery(**{name: CONDITIONS[name] for name in names})))
+
+    assert [step for step in steps if index in step], steps
+
+
+def test_changes_are_read_by_their_number_whatever_else_is_asked(connection):
+    for names in combinations():
+        query = CompletionQuery(**{name: CONDITIONS[name] for name in names})
+
+        steps = plan(connection, sql.changed(query, after=5, until=9))
+
+        assert steps[0] == "SEARCH completions USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", (names, steps)
+        assert not [step for step in steps if "TEMP B-TREE" in step], (names, steps)
+
+
+def test_the_newest_change_and_one_record_are_found_at_once(connection):
+    assert plan(connection, sql.last_change()) == ["SEARCH completions"]
+    assert "sqlite_autoindex_completions_1 (id=?)" in plan(connection, sql.one("x"))[0]
+
+
+def test_postgresql_can_be_asked_the_same():
+    query = CompletionQuery(**CONDITIONS, with_bodies=True)
+
+    assert str(sql.page(query).compile(dialect=postgresql.dialect()))
