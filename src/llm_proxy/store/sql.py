@@ -114,21 +114,19 @@ completion_bodies = Table(
 )
 
 
-def _listed_by(*names: str) -> None:
-    """An index that lists newest first what has the same values in the columns ``names``."""
-    table, order = completions, ("started_at_us", "id")
-    columns = [table.c[name] for name in ("organization_id", *names, *order)]
-    # Rows of which the column is not known are not looked for by it: they need not be in the index.
-    where = table.c[names[0]].is_not(None) if names and table.c[names[0]].nullable else None
-    Index("_".join(("completions_by", *(names or ("time",)))), *columns, sqlite_where=where, postgresql_where=where)
+def _listed_by(*of: str, name: str, known: ColumnElement[bool] | None = None) -> None:
+    """An index that lists, by their time, the records of an organisation that have the same values in ``of``.
+
+    ``known`` leaves out the records that nobody looks for by them.
+    """
+    columns = [completions.c[column] for column in ("organization_id", *of, "started_at_us", "id")]
+    Index(f"completions_by_{name}", *columns, sqlite_where=known, postgresql_where=known)
 
 
-_listed_by()
-_listed_by("status")
-_listed_by("session_id")
-_listed_by("user_id")
-_listed_by("model")
-_listed_by("response_model")
+_listed_by(name="time")
+_listed_by("status", name="status")
+for _name in ("session_id", "user_id", "model", "response_model"):
+    _listed_by(_name, name=_name, known=completions.c[_name].is_not(None))
 Index(
     "completion_tags_by_tag",
     completion_tags.c.organization_id,
@@ -148,12 +146,13 @@ def one(completion_id: str) -> Statement:
 
 def page(query: CompletionQuery) -> Statement:
     """The records of a page in its order, and one more if there is a next page."""
-    rows: Statement = _listed(query)
-    if query.model is not None and not (query.tags or _is_about_somebody(query)):
-        # Not OR: two lists in the order of their indexes are merged, while an OR would read and sort all that match.
-        rows = union_all(*(_listed(query).where(condition) for condition in _of_model(query.model)))
+    listed = _listed(query)
+    rows: Statement = listed
+    if query.model is not None and (query.tags or _is_about_somebody(query)):
+        rows = listed.where(or_(*_of_model(query.model)))
     elif query.model is not None:
-        rows = _listed(query).where(or_(*_of_model(query.model)))
+        # No OR where the model leads: it would read and sort all that match, while two ordered lists are merged.
+        rows = union_all(*(listed.where(condition) for condition in _of_model(query.model)))
     order = rows.selected_columns
     rows = rows.order_by(order.started_at_us.desc(), order.id.desc())
     return rows if query.limit is None else rows.limit(query.limit + 1)
