@@ -9,14 +9,14 @@ import structlog
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger that says where it speaks from."""
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(logger=name)
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(source=name)
     return logger
 
 
 def configure(*, form: Literal["auto", "json", "console"], level: str, role: str) -> None:
     """Set the log of this process up; ``auto`` is for people on a terminal and JSON anywhere else."""
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
-    renderer = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    renderer = _console() if console else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -31,6 +31,11 @@ def configure(*, form: Literal["auto", "json", "console"], level: str, role: str
     )
     structlog.contextvars.bind_contextvars(role=role)
     logging.basicConfig(handlers=[_Forward()], level=logging.WARNING, force=True)
+
+
+def _console() -> structlog.dev.ConsoleRenderer:
+    # Not the colourful tracebacks: they print local variables, and with them bodies and keys.
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 
 
 class _Forward(logging.Handler):
