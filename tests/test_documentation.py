@@ -1,0 +1,52 @@
+"""What exists in the code stands in the documentation, and the other way round."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from llm_proxy.cli import cli
+from llm_proxy.metrics import exposition
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def rows_of(document, header):
+    """The cells of the table that begins with ``header``, without their backquotes."""
+    _, _, table = document.read_text(encoding="utf-8").partition(header)
+    lines = table.lstrip("\n").splitlines()[1:]
+    for line in lines:
+        if not line.startswith("|"):
+            return
+        yield [cell.strip().replace("`", "") for cell in line[1:-1].split("|")]
+
+
+def test_every_metric_is_documented_and_the_other_way_round():
+    text = exposition(Counter())
+    metrics = {line.split()[2]: line.split(maxsplit=3)[3] for line in text.splitlines() if line.startswith("# HELP")}
+    labels = {match[1]: match[2] for match in re.finditer(r"^(\w+)\{(\w+)=", text, re.MULTILINE)}
+
+    documented = list(rows_of(ROOT / "docs" / "operations.md", "| Metric | Label | What it counts |"))
+
+    assert documented == [[name, labels.get(name, ""), help_text] for name, help_text in metrics.items()]
+
+
+def test_every_command_is_documented_with_its_flags():
+    commands = {
+        f"llm-proxy {name}": ", ".join(
+            max(parameter.opts, key=len) for parameter in command.params if isinstance(parameter, click.Option)
+        )
+        for name, command in cli.commands.items()
+    }
+
+    documented = dict(rows_of(ROOT / "docs" / "operations.md", "| Command | Flags |"))
+
+    assert documented == commands
+
+
+def test_links_between_documents_lead_somewhere():
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
