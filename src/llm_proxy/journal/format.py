@@ -113,7 +113,8 @@ def frame_header(kind: int, exchange_id: bytes, time_us: int, payload: bytes) ->
 class FrameParser:
     """Frames out of the bytes of one segment, fed in any pieces.
 
-    Damage (a wrong length or CRC) is skipped up to the next whole frame and counted in ``damaged_bytes``.
+    Damage (a wrong length or CRC) is skipped up to the next whole frame and counted in ``damaged_bytes``. May be
+    abandoned after any frame: the next call goes on behind it.
     """
 
     def __init__(self) -> None:
@@ -140,6 +141,18 @@ class FrameParser:
                     yield frame
         finally:
             del pending[:start]
+
+    def finish(self) -> Iterator[Frame]:
+        """Yield what stands whole behind a frame that is not: nothing will be fed any more.
+
+        A length that was damaged may claim more than there is, and would hide all that follows it.
+        """
+        while self._pending:
+            following = self._pending.find(MAGIC, 1)
+            skipped = following if following >= 0 else len(self._pending)
+            del self._pending[:skipped]
+            self.damaged_bytes += skipped
+            yield from self.feed(b"")
 
 
 def _frame_at(pending: bytearray, start: int) -> tuple[Frame | None, int] | None:
