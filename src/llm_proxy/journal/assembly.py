@@ -25,6 +25,8 @@ from llm_proxy.model.exchange import Chunks, Ending, Endpoint, Exchange, Recorde
 
 _Payload = TypeVar("_Payload")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: Length of the number in a SKIPPED frame.
+_SKIPPED_BYTES = 4
 _UNREADABLE = Opening(method="", target=b"", endpoint=Endpoint.OTHER, headers=[], bodies=False)
 
 
@@ -35,11 +37,8 @@ class Assembly:
         #: Whether it was delivered while it still ran.
         self.announced = False
         self._id = str(UUID(bytes=opening.exchange_id))
-        self._started_at = _EPOCH + timedelta(microseconds=opening.time_us)
-        try:
-            self._opening = decode_opening(opening.payload)
-        except msgspec.MsgspecError:
-            self._opening = _UNREADABLE
+        self._started_at = _wall_time(opening.time_us)
+        self._opening = _or_none(decode_opening, opening.payload) or _UNREADABLE
         self._request = bytearray()
         self._answer: Answer | None = None
         self._first_byte_us: int | None = None
@@ -48,6 +47,7 @@ class Assembly:
         self._times_us, self._sizes = array("Q"), array("Q")
         self._closing: Closing | None = None
         self._last_us = 0
+        self._damaged = False
 
     def add(self, frame: Frame) -> None:
         """Take the next frame of this exchange."""
@@ -62,7 +62,7 @@ class Assembly:
                 self._response += frame.payload
                 self._arrived(frame.time_us, len(frame.payload))
             case Kind.SKIPPED:
-                self._arrived(frame.time_us, int.from_bytes(frame.payload, "little"))
+                self._arrived(frame.time_us, int.from_bytes(frame.payload[:_SKIPPED_BYTES], "little"))
             case Kind.CLOSE:
                 self._closing = _or_none(decode_closing, frame.payload) or _ABORTED
 
@@ -70,17 +70,22 @@ class Assembly:
         """The writer died before it could say how this ended."""
         self._closing = _ABORTED
 
+    def suffer(self) -> None:
+        """A frame was damaged while this ran, and may have been its own: nobody knows."""
+        self._damaged = True
+
     def exchange(self) -> Exchange:
         """What is known by now."""
         opening, answer, closing = self._opening, self._answer, self._closing
         kept = opening.bodies
+        answered = answer is not None or len(self._sizes) > 0
         return Exchange(
             id=self._id,
             started_at=self._started_at,
             method=opening.method,
             target=_text(opening.target),
             path_context=opening.path_context,
-            endpoint=Endpoint(opening.endpoint),
+            endpoint=_endpoint(opening.endpoint),
             upstream=opening.upstream,
             provider=opening.provider,
             client=opening.client,
@@ -90,12 +95,13 @@ class Assembly:
             request_bytes=closing.request_bytes if closing else None,
             http_status=answer.status if answer else None,
             response_headers=_headers(answer.headers) if answer else (),
-            response_body=bytes(self._response) if answer and (kept or self._response) else None,
-            response_bytes=self._response_bytes if answer else None,
-            chunks=Chunks(times_us=self._times_us, sizes=self._sizes),
-            ending=Ending(closing.ending) if closing else None,
+            response_body=bytes(self._response) if answered and (kept or self._response) else None,
+            response_bytes=self._response_bytes if answered else None,
+            # Copies: of a call that still runs, more are to come.
+            chunks=Chunks(times_us=self._times_us[:], sizes=self._sizes[:]),
+            ending=_ending(closing.ending) if closing else None,
             reason=closing.reason if closing else None,
-            truncated=closing.truncated if closing else False,
+            truncated=self._damaged or (closing is not None and closing.truncated),
             connect_s=_seconds(answer.connect_us) if answer else None,
             first_byte_s=_seconds(self._first_byte_us),
             ended_s=_seconds(self._last_us) if closing else None,
@@ -113,8 +119,29 @@ _ABORTED = Closing(ending=Ending.ABORTED, reason="the proxy process ended while 
 def _or_none(decode: Callable[[bytes], _Payload], payload: bytes) -> _Payload | None:
     try:
         return decode(payload)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):  # ValueError: text that is no UTF-8
         return None
+
+
+def _endpoint(name: str) -> Endpoint:
+    try:
+        return Endpoint(name)
+    except ValueError:  # of a newer version
+        return Endpoint.OTHER
+
+
+def _ending(name: str) -> Ending:
+    try:
+        return Ending(name)
+    except ValueError:  # of a newer version
+        return Ending.ABORTED
+
+
+def _wall_time(time_us: int) -> datetime:
+    try:
+        return _EPOCH + timedelta(microseconds=time_us)
+    except OverflowError:
+        return _EPOCH
 
 
 def _text(value: bytes) -> str:
