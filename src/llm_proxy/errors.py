@@ -12,7 +12,9 @@
      │   └─ UpstreamBrokeOff       ended or garbled before its answer was complete: 502
      ├─ JournalUnwritable      the disk is full or gone: go on, count it
      │   └─ JournalFull            the size cap is reached
-     ├─ StoreUnavailable       try the same batch again
+     ├─ QueueUnavailable       the queue is down, full or slow: keep what there is and try again
+ ├─ EnvelopeUnreadable     never will work: bury the bytes
+ ├─ StoreUnavailable       try the same batch again
      └─ StoreRejected          never will work: bury the record
 """
 
@@ -75,6 +77,14 @@ class JournalFull(JournalUnwritable):
     """The size cap is reached."""
 
     reason = "journal_full"
+
+
+class QueueUnavailable(LlmProxyError):
+    """The queue cannot be reached, is full or does not answer; the same call may work later."""
+
+
+class EnvelopeUnreadable(LlmProxyError):
+    """The bytes are no exchange: of another version, or damaged."""
 
 
 class StoreUnavailable(LlmProxyError):
