@@ -62,7 +62,10 @@ class DataDir:
     @contextlib.contextmanager
     def claimed(self, name: str) -> Iterator[None]:
         """Hold the lock ``name``; the kernel lets go of it when the process ends. Raises ConfigError if it is taken."""
-        lock = os.open(self.root / f"{name}.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            lock = os.open(self.root / f"{name}.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise ConfigError(f"data_dir: {self.root} cannot be used: {exc.strerror}") from exc
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
