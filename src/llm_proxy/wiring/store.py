@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from starlette.applications import Starlette
 
@@ -24,6 +26,8 @@ from llm_proxy.worker import Worker
 
 #: How often to look whether an earlier store process has let go of the data directory, in seconds.
 _CLAIM_INTERVAL_S = 0.5
+#: How long a page may still be on its way at shutdown, in seconds; the proxies, which ask for them, have gone by then.
+_DRAIN_S = 2.0
 
 _log = get_logger(__name__)
 
@@ -49,10 +53,12 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
             _listen(store_socket(assignment.runtime_dir)),
             lifeline,
             keep_alive_s=settings.timeouts.keep_alive_s,
-            drain_s=0,
+            drain_s=_DRAIN_S,
             alongside=work,
         )
         await store.close()
+    # The supervisor removes it, too; but one that was killed does not.
+    shutil.rmtree(assignment.runtime_dir, ignore_errors=True)
 
 
 @contextlib.asynccontextmanager
@@ -70,6 +76,7 @@ async def _sole_reader(data: DataDir) -> AsyncIterator[None]:
 
 
 def _listen(path: str) -> socket.socket:
+    Path(path).parent.mkdir(mode=0o700, exist_ok=True)  # an earlier store process may have removed it
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)  # noqa: PTH108 - of an earlier process; asyncio's loop is not held up by it
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
