@@ -1,0 +1,181 @@
+import asyncio
+import signal
+import socket
+
+import httpx
+import pytest
+
+from llm_proxy.assignment import Assignment
+from llm_proxy.metrics import Ledger
+from llm_proxy.settings import Settings
+from llm_proxy.supervisor import Supervisor
+from running import CHAT, PATIENCE_S, serve, until
+from upstreams import LAST_CHUNK, SSE_HEAD, chat_chunk, chunk
+
+STREAM = {**CHAT, "stream": True}
+
+
+def deaths(product, role):
+    return [
+        line
+        for line in product.logged()
+        if line["event"] == "a process died; starting it again" and line["process"] == f"{role}-0"
+    ]
+
+
+async def read_until(response, piece):
+    """Read a streamed answer until ``piece`` has come; returns what came."""
+    seen = b""
+    stream = response.aiter_raw()
+    async for data in stream:
+        seen += data
+        if piece in seen:
+            return seen, stream
+    raise AssertionError(f"the answer ended without {piece!r}: {seen!r}")
+
+
+async def test_a_killed_proxy_is_started_again_and_clients_wait_instead_of_being_refused(upstream, tmp_path):
+    async with serve(tmp_path, upstream.url) as product:
+        before = await product.child("proxy")
+
+        await product.kill("proxy")
+        answer = await product.chat()
+
+        assert answer.status_code == 200
+        assert (await product.child("proxy")).pid != before.pid
+        assert [line["exit_status"] for line in deaths(product, "proxy")] == [-signal.SIGKILL]
+        assert (await product.numbers())['restarts_total{role="proxy"}'] == 1
+
+
+async def test_while_the_store_is_away_calls_go_on_and_are_taken_in_later(upstream, tmp_path):
+    async with serve(tmp_path, upstream.url) as product:
+        await product.kill("store")
+        answer = await product.chat()
+        records = await product.ended(1)
+
+        assert answer.status_code == 200
+        assert [record["id"] for record in records] == [answer.headers["x-llm-proxy-id"]]
+        assert len(deaths(product, "store")) == 1
+
+
+async def test_a_crash_loop_is_reported_and_costs_only_the_process_that_crashes(upstream, tmp_path):
+    def in_a_loop():
+        return [line for line in product.logged() if line["event"].startswith("crash loop")]
+
+    async with serve(tmp_path, upstream.url) as product:
+        while not in_a_loop():
+            for store in product.processes("store"):
+                store.kill()
+            await asyncio.sleep(0.02)
+        answer = await product.chat()
+
+        assert answer.status_code == 200
+        assert in_a_loop()[0]["process"] == "store-0"
+        assert in_a_loop()[0]["deaths"] == 5
+        assert len(await product.ended(1)) == 1
+
+
+def test_a_process_that_never_comes_up_ends_the_program(tmp_path, capfd):
+    settings = Settings(data_dir=tmp_path).to_json()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        hopeless = Assignment(role="no_such_role", index=0, settings=settings, runtime_dir=str(tmp_path))
+        supervisor = Supervisor([hopeless], listener, ledger=_AnyLedger(), drain_s=0)
+
+        status = supervisor.run(on_ready=lambda: pytest.fail("nothing is ready"))
+
+    assert status == 1
+    assert "a process does not come up; giving up" in "".join(capfd.readouterr())
+
+
+class _AnyLedger(Ledger):
+    """Counts restarts of a role that the account does not know."""
+
+    def add(self, name: str, amount: int = 1) -> None:
+        super().add("restarts.store", amount)
+
+
+async def test_sigterm_lets_running_streams_end_and_what_they_brought_is_stored(upstream, tmp_path):
+    go_on = asyncio.Event()
+    upstream.script(SSE_HEAD, chunk(chat_chunk("before")), go_on, chunk(chat_chunk("after")), LAST_CHUNK)
+
+    async with serve(tmp_path, upstream.url) as product:
+        async with product.client.stream("POST", f"{product.base_url}/chat/completions", json=STREAM) as response:
+            seen, rest = await read_until(response, b"before")
+            product.process.terminate()
+            await until(lambda: refuses(product.port), "an end of accepting")
+            go_on.set()
+            seen += b"".join([piece async for piece in rest])
+        status = await product.stop()
+
+        assert b"after" in seen
+        assert status == 0
+        assert product.processes() == []
+        (record,) = await product.records()
+        assert (record["ending"], record["status"]) == ("complete", "finished")
+        assert [line for line in product.logged() if line["level"] != "info"] == []
+
+
+async def test_a_stream_that_outlasts_the_drain_is_broken_off_and_kept_as_aborted(upstream, tmp_path):
+    upstream.script(SSE_HEAD, chunk(chat_chunk("partial")), asyncio.Event())
+
+    async with serve(tmp_path, upstream.url, env={"LLM_PROXY_TIMEOUTS__DRAIN_S": "0.2"}) as product:
+        async with product.client.stream("POST", f"{product.base_url}/chat/completions", json=STREAM) as response:
+            _, rest = await read_until(response, b"partial")
+            product.process.terminate()
+            with pytest.raises(httpx.RemoteProtocolError):
+                assert [piece async for piece in rest] == []
+        status = await product.stop()
+
+        assert status == 0
+        (record,) = await product.records()
+        assert (record["ending"], record["status"]) == ("aborted", "failed")
+        assert "stopped while the call ran" in record["failure_reason"]
+        assert record["response"]["choices"][0]["message"]["content"] == "partial"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+async def test_who_asks_a_second_time_does_not_wait_for_streams_and_loses_nothing(upstream, tmp_path, number):
+    upstream.script(SSE_HEAD, chunk(chat_chunk("partial")), asyncio.Event())
+
+    async with serve(tmp_path, upstream.url, env={"LLM_PROXY_TIMEOUTS__DRAIN_S": str(10 * PATIENCE_S)}) as product:
+        async with product.client.stream("POST", f"{product.base_url}/chat/completions", json=STREAM) as response:
+            _, rest = await read_until(response, b"partial")
+            product.process.send_signal(number)
+            await until(lambda: refuses(product.port), "an end of accepting")
+            status = await product.stop(number)
+            with pytest.raises(httpx.RemoteProtocolError):
+                assert [piece async for piece in rest] == []
+
+        assert status == 0
+        assert product.processes() == []
+        (record,) = await product.records()
+        assert record["ending"] == "aborted"
+        assert record["response"]["choices"][0]["message"]["content"] == "partial"
+
+
+async def test_children_of_a_killed_supervisor_drain_and_end_by_themselves_and_nothing_is_lost(upstream, tmp_path):
+    go_on = asyncio.Event()
+    upstream.script(SSE_HEAD, chunk(chat_chunk("before")), go_on, chunk(chat_chunk("after")), LAST_CHUNK)
+
+    async with serve(tmp_path, upstream.url) as product:
+        async with product.client.stream("POST", f"{product.base_url}/chat/completions", json=STREAM) as response:
+            seen, rest = await read_until(response, b"before")
+            product.process.kill()
+            await until(lambda: refuses(product.port), "an end of accepting")
+            await until(lambda: not product.processes("store"), "the end of the store")
+            go_on.set()
+            seen += b"".join([piece async for piece in rest])
+        await product.gone()
+
+    assert b"after" in seen
+    async with serve(tmp_path, upstream.url) as product:
+        (record,) = await product.ended(1)
+        assert record["ending"] == "complete"
+
+
+def refuses(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S).close()
+    except ConnectionRefusedError:
+        return True
+    return False
