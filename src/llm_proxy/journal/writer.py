@@ -2,7 +2,8 @@
 
 Invariants
 - A frame that was appended is with the kernel when ``append`` returns: ``kill -9`` cannot take it back.
-- After a failed write the segment ends behind its last whole frame; the next append tries again.
+- After a failed write the segment ends behind its last whole frame and gets no more: a reader may have seen what was
+  cut off. The next append tries a fresh one, so writing goes on as soon as there is room.
 - Never blocks on anything but write(2) (and fdatasync with ``fsync="always"``); never raises anything but
   JournalUnwritable.
 """
@@ -10,6 +11,7 @@ Invariants
 import contextlib
 import fcntl
 import os
+import shutil
 import threading
 import time
 from collections import deque
@@ -34,6 +36,8 @@ from llm_proxy.model.exchange import new_id
 SIZE_CHECK_INTERVAL_S = 1.0
 #: Endings that could not be written and are kept in memory until they can; about 200 bytes each.
 MAX_OWED = 10_000
+#: So many of them are written with each append: all at once would hold up the calls that are under way.
+OWED_PER_APPEND = 100
 
 
 class Journal(Protocol):
@@ -93,46 +97,38 @@ class JournalWriter:
     """The one writer of a process. Its directory is locked for as long as the process lives."""
 
     def __init__(self, root: Path, *, limits: JournalLimits, ledger: Ledger) -> None:
-        """Make a directory of its own under ``root``. Raises OSError if that cannot be done."""
+        """Make a directory of its own under ``root``; if that cannot be done now, the first append tries again."""
         self._root = root
         self._limits = limits
         self._ledger = ledger
-        self._directory, self._lock = _claim_directory(root)
+        self._directory: Path | None = None
+        self._lock = -1
         self._number = 0
         self._segment = -1
         self._size = 0
-        self._total_checked_at = 0.0
+        self._total_checked_at = -SIZE_CHECK_INTERVAL_S
         self._total_bytes = 0
         self._owed: deque[Frames] = deque(maxlen=MAX_OWED)
+        #: Finished segments that the thread has to sync and close.
+        self._finished: deque[int] = deque()
         self._unsynced = threading.Event()
         self._closed = threading.Event()
-        self._start_segment()
+        with contextlib.suppress(OSError):  # whoever asks ``probe`` is told
+            self._start_segment()
         if limits.fsync == "interval":
             threading.Thread(target=self._sync_repeatedly, name="journal-fsync", daemon=True).start()
 
     def open(self, frames: Frames) -> None:
         """Append the first frames of an exchange; raises JournalUnwritable also when the size cap is reached."""
         self._check_cap()
-        self.append(frames)
+        self._write(frames)
         self._ledger.add("accepted")
+        self._pay()
 
     def append(self, frames: Frames) -> None:
         """Append ``frames`` in one write and clear them."""
-        try:
-            if self._size >= self._limits.segment_bytes or self._segment < 0:
-                self._start_segment()
-            _write_all(self._segment, frames.parts, frames.size)
-            if self._limits.fsync == "always":
-                os.fdatasync(self._segment)
-        except OSError as exc:
-            self._cut_back()
-            raise JournalUnwritable(f"{self._directory}: {exc.strerror}") from exc
-        self._size += frames.size
-        self._ledger.add("journal_bytes", frames.size)
-        self._unsynced.set()
-        frames.clear()
-        if self._owed:
-            self.append(self._owed.popleft())
+        self._write(frames)
+        self._pay()
 
     def append_later(self, frames: Frames) -> None:
         """Append ``frames`` as soon as writing works again; the oldest are forgotten when there are too many."""
@@ -146,56 +142,116 @@ class JournalWriter:
         self.append(frames)
 
     def close(self) -> None:
-        """Write through to the disk and let go of the directory."""
+        """Write what is owed, write through to the disk, and let go of the directory."""
+        while self._pay():
+            pass
         self._closed.set()
         self._unsynced.set()
         if self._segment >= 0:
-            with contextlib.suppress(OSError):
-                os.fdatasync(self._segment)
-            os.close(self._segment)
+            self._finished.append(self._segment)
             self._segment = -1
-        os.close(self._lock)
+        self._sync_finished()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _write(self, frames: Frames) -> None:
+        if self._closed.is_set():
+            raise JournalUnwritable(f"{self._root}: the journal was closed")
+        try:
+            self._make_room()
+            self._append_to_segment(frames)
+        except OSError as exc:
+            raise JournalUnwritable(f"{self._directory or self._root}: {exc.strerror}") from exc
+        self._size += frames.size
+        self._total_bytes += frames.size
+        self._ledger.add("journal_bytes", frames.size)
+        self._unsynced.set()
+        frames.clear()
+
+    def _make_room(self) -> None:
+        if self._segment < 0:
+            self._start_segment()
+        elif self._size >= self._limits.segment_bytes:
+            with contextlib.suppress(OSError):  # better a segment that is too large than a call that is lost
+                self._start_segment()
+
+    def _append_to_segment(self, frames: Frames) -> None:
+        try:
+            _write_all(self._segment, frames.parts, frames.size)
+            if self._limits.fsync == "always":
+                os.fdatasync(self._segment)
+        except OSError:
+            self._give_segment_up()
+            raise
+
+    def _pay(self) -> bool:
+        """Write some of what is owed; true if there is more that can be written."""
+        with contextlib.suppress(JournalUnwritable):
+            for _ in range(min(len(self._owed), OWED_PER_APPEND)):
+                self._write(self._owed[0])
+                self._owed.popleft()
+            return bool(self._owed)
+        return False
 
     def _check_cap(self) -> None:
         now = time.monotonic()
-        if now - self._total_checked_at > SIZE_CHECK_INTERVAL_S:
+        if now - self._total_checked_at >= SIZE_CHECK_INTERVAL_S:
             self._total_checked_at = now
             self._total_bytes = journal_bytes(self._root)
         if self._total_bytes >= self._limits.max_bytes:
             raise JournalFull(f"{self._root}: the journal has reached its cap of {self._limits.max_bytes} bytes")
 
     def _start_segment(self) -> None:
+        if self._directory is None:
+            self._directory, self._lock = _claim_directory(self._root)
         path = self._directory / f"{self._number + 1:08d}{SEGMENT_SUFFIX}"
         fresh = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        if self._segment >= 0:
-            os.close(self._segment)
-        self._segment, self._size = fresh, 0
+        finished, self._segment, self._size = self._segment, fresh, 0
         self._number += 1
+        if finished >= 0:
+            self._finish(finished)
 
-    def _cut_back(self) -> None:
-        """Take a half-written frame away, or, if even that fails, leave the damage behind in a finished segment."""
-        if self._segment < 0:
-            return
-        try:
-            os.ftruncate(self._segment, self._size)
-        except OSError:
-            os.close(self._segment)
-            self._segment = -1
+    def _finish(self, segment: int) -> None:
+        if self._limits.fsync == "interval":
+            self._finished.append(segment)  # syncing it may take long, and calls are waiting
+            self._unsynced.set()
+        else:
+            os.close(segment)
+
+    def _give_segment_up(self) -> None:
+        """Take a half-written frame away and turn to a fresh segment, leaving no empty one behind."""
+        segment, self._segment = self._segment, -1
+        with contextlib.suppress(OSError):  # else the reader passes over the damage
+            os.ftruncate(segment, self._size)
+        if self._size == 0 and self._directory is not None:
+            with contextlib.suppress(OSError):
+                (self._directory / f"{self._number:08d}{SEGMENT_SUFFIX}").unlink()
+        self._finish(segment)
 
     def _sync_repeatedly(self) -> None:
         while not self._closed.wait(self._limits.fsync_interval_s):
             self._unsynced.wait()
             self._unsynced.clear()
-            # The segment may be swapped or closed under us: what matters of it is synced by close() or next time.
+            self._sync_finished()
+            # The segment may be swapped or closed under us: it is then synced by close() or next time.
             with contextlib.suppress(OSError):
                 os.fdatasync(self._segment)
+
+    def _sync_finished(self) -> None:
+        with contextlib.suppress(IndexError):  # the thread and close() may both be at it
+            while True:
+                segment = self._finished.popleft()
+                with contextlib.suppress(OSError):
+                    os.fdatasync(segment)
+                os.close(segment)
 
 
 def journal_bytes(root: Path) -> int:
     """The size of all segments of all writers under ``root``."""
     total = 0
     for segment in root.glob(f"*/*{SEGMENT_SUFFIX}"):
-        with contextlib.suppress(FileNotFoundError):  # the reader deletes what is stored
+        with contextlib.suppress(OSError):  # the reader deletes what is stored
             total += segment.stat().st_size
     return total
 
@@ -205,9 +261,16 @@ def _claim_directory(root: Path) -> tuple[Path, int]:
     name = new_id()
     hidden, directory = root / f".{name}", root / name
     hidden.mkdir(mode=0o700, parents=True)
-    lock = os.open(hidden / LOCK_NAME, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    hidden.rename(directory)
+    lock = -1
+    try:
+        lock = os.open(hidden / LOCK_NAME, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        hidden.rename(directory)
+    except OSError:
+        if lock >= 0:
+            os.close(lock)
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
     return directory, lock
 
 
