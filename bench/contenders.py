@@ -1,0 +1,166 @@
+"""What is compared, and how each is started. All of them listen on a port and relay to the same upstream."""
+
+import contextlib
+import importlib.util
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench import nginx
+from bench.cpu import Cores, family
+from llm_proxy.metrics import read_all
+
+#: Columns of the table, in their order. Ours has two: what a call costs while the client waits, and altogether.
+NGINX, AIOHTTP, NAIVE, OURS_PROXY, OURS = "nginx", "aiohttp", "naive", "ours, proxy process", "ours, everything"
+#: How long a contender may take for anything that is waited for, in seconds.
+PATIENCE_S = 120.0
+
+_ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a contender runs."""
+
+    port: int
+    upstream_port: int
+    #: Empty, for what it writes.
+    directory: Path
+
+    @property
+    def upstream(self) -> str:
+        """The upstream without a path."""
+        return f"http://127.0.0.1:{self.upstream_port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One of those that are compared."""
+
+    name: str
+    #: What it is, in the report.
+    what: str
+    command: Callable[[Place], Sequence[str | Path]]
+    #: Why it cannot be run here; None if it can.
+    missing: Callable[[], str | None] = lambda: None
+
+
+class Running:
+    """A contender that was started."""
+
+    def __init__(self, contender: Contender, place: Place, process: "subprocess.Popen[bytes]") -> None:
+        self.contender = contender
+        self.port = place.port
+        self._data_dir = place.directory
+        self._process = process
+
+    def processes(self) -> dict[str, list[psutil.Process]]:
+        """Its processes by column; the last column has all of them."""
+        everything = family(self._process.pid)
+        if self.contender.name != OURS:
+            return {self.contender.name: everything}
+        proxies = [process for process in everything if "llm_proxy.wiring.proxy" in process.cmdline()]
+        return {OURS_PROXY: proxies, OURS: everything}
+
+    def settle(self) -> None:
+        """Wait until it has done all that it will do for the calls so far: ours stores behind the client's back."""
+        if self.contender.name != OURS:
+            return
+        deadline = time.monotonic() + PATIENCE_S
+        # The numbers of /metrics, read where they are kept, so that asking costs the proxy nothing.
+        while (numbers := read_all(self._data_dir / "counters"))["accepted"] > numbers["stored"] + numbers["dead"]:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"it ended by itself, with exit status {self._process.returncode}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the store has not caught up: {dict(numbers)}")
+            time.sleep(0.02)
+
+    def records(self) -> int | None:
+        """How many calls it has on record as ended well; None for what keeps no records."""
+        if self.contender.name != OURS:
+            return None
+        with contextlib.closing(sqlite3.connect(self._data_dir / "store.sqlite3")) as store:
+            rows: int = store.execute("SELECT count(*) FROM completions WHERE status = 'finished'").fetchone()[0]
+            return rows
+
+
+@contextlib.contextmanager
+def running(contender: Contender, place: Place, cores: Cores) -> Iterator[Running]:
+    """Start it, and end it afterwards."""
+    with (
+        (place.directory / "output.log").open("w+b") as output,
+        cores.for_what_is_measured(),
+    ):
+        process = subprocess.Popen(
+            [str(word) for word in contender.command(place)], cwd=_ROOT, stdout=output, stderr=output
+        )
+    try:
+        yield Running(contender, place, process)
+    except Exception as exc:
+        exc.add_note(f"{contender.name} said: {(place.directory / 'output.log').read_text()[-2000:]}")
+        raise
+    finally:
+        _end(process)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    everything = family(process.pid) if process.poll() is None else []
+    process.terminate()
+    for one in psutil.wait_procs(everything, timeout=PATIENCE_S)[1]:
+        one.kill()
+    process.wait()
+
+
+def _nginx(place: Place) -> Sequence[str | Path]:
+    config = nginx.configure(place.directory, port=place.port, upstream_port=place.upstream_port)
+    return _nginx_binary() or "nginx", "-p", place.directory, "-e", place.directory / "error.log", "-c", config
+
+
+def _nginx_binary() -> str | None:
+    # Debian's lies where only root's PATH looks.
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+
+
+def _module(name: str) -> Callable[[Place], Sequence[str | Path]]:
+    return lambda place: (sys.executable, "-m", f"bench.{name}", str(place.port), place.upstream)
+
+
+def _ours(place: Place) -> Sequence[str | Path]:
+    return (
+        *(sys.executable, "-m", "llm_proxy", "serve", "--workers", "1", "--port", str(place.port)),
+        *("--data-dir", place.directory, "--upstream", f"{place.upstream}/v1"),
+    )
+
+
+CONTENDERS = (
+    Contender(
+        NGINX,
+        "nginx, one worker, JSON access log",
+        _nginx,
+        lambda: None if _nginx_binary() else "nginx is not installed",
+    ),
+    Contender(
+        AIOHTTP,
+        "a reverse proxy on aiohttp, no log",
+        _module("aiohttp_proxy"),
+        lambda: None if importlib.util.find_spec("aiohttp") else "the Python package aiohttp is not installed",
+    ),
+    Contender(NAIVE, "a reverse proxy on Starlette and httpx, no log", _module("naive_proxy")),
+    Contender(OURS, "llm-proxy serve, one worker, everything recorded", _ours),
+)

@@ -1,0 +1,156 @@
+"""One turn of one contender: start it, put it under each load, take the figures, see that nothing is missing."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import quantiles
+
+from bench import load
+from bench.contenders import OURS, Contender, Place, Running, free_port, running
+from bench.cpu import Cores, cpu_s, rss_mb
+from bench.workloads import Workload, plain, stream
+
+#: The call that latency and cold start are measured with, and calls a second.
+SMALL_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How much is measured."""
+
+    rounds: int
+    #: Sizes of plain bodies.
+    sizes: tuple[int, ...]
+    #: Length of each load, in seconds.
+    seconds: float
+    streams: int
+
+    @property
+    def chunks(self) -> int:
+        """Of each stream."""
+        return max(int(self.seconds / load.CHUNK_INTERVAL_S), 2)
+
+
+@dataclass(slots=True)
+class Turn:
+    """What was measured of one contender in one round."""
+
+    #: Column → figure → value.
+    figures: dict[str, dict[str, float]] = field(default_factory=dict)
+    calls: int = 0
+    errors: int = 0
+    #: None for a contender that keeps none.
+    records: int | None = None
+    #: How busy the core of the load was at most; near 1, the load is what was measured.
+    load_busy: float = 0.0
+
+    def note(self, column: str, figure: str, value: float) -> None:
+        self.figures.setdefault(column, {})[figure] = value
+
+
+class Bench:
+    """The upstream's port, the cores, and how much is measured."""
+
+    def __init__(self, plan: Plan, cores: Cores, *, upstream_port: int, load_cpu_s: Callable[[], float]) -> None:
+        self._plan = plan
+        self._cores = cores
+        self._upstream_port = upstream_port
+        #: CPU that driver and upstream have used.
+        self._load_cpu_s = load_cpu_s
+
+    async def direct(self) -> list[float]:
+        """Latencies of the upstream without anything between."""
+        tally = await load.at_low_rate(self._upstream_port, plain(SMALL_BYTES), seconds=self._plan.seconds)
+        return tally.latencies_s
+
+    async def turn(self, contender: Contender, direct_s: list[float]) -> Turn:
+        """Start ``contender`` and take all its figures."""
+        turn = Turn()
+        with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+            place = Place(free_port(), self._upstream_port, Path(directory))
+            started = time.perf_counter()
+            with running(contender, place, self._cores) as under_test:
+                turn.calls += await _first_answer(place.port)
+                turn.note(contender.name, "cold_start_s", time.perf_counter() - started)
+                await self._warm_up(turn, under_test)
+                for size in self._plan.sizes:
+                    await self._plain(turn, under_test, plain(size))
+                await self._streams(turn, under_test)
+                await self._latency(turn, under_test, direct_s)
+                for column, processes in under_test.processes().items():
+                    turn.note(column, "rss_mb", rss_mb(processes))
+                under_test.settle()
+                turn.records = under_test.records()
+        return turn
+
+    async def _warm_up(self, turn: Turn, under_test: Running) -> None:
+        seconds = min(self._plan.seconds, 0.5)
+        self._count(turn, await load.saturate(under_test.port, plain(SMALL_BYTES), seconds=seconds))
+        under_test.settle()
+
+    async def _plain(self, turn: Turn, under_test: Running, workload: Workload) -> None:
+        cpu, tally, whole_s = await self._measured(
+            turn, under_test, lambda: load.saturate(under_test.port, workload, seconds=self._plan.seconds)
+        )
+        for column, used_s in cpu.items():
+            turn.note(column, f"cpu_us_per_call_{workload.amount}", used_s / tally.answers * 1e6)
+        if workload.amount == SMALL_BYTES:
+            for column in cpu:
+                # All of ours has done its work only when everything is stored.
+                turn.note(column, "calls_per_s", tally.answers / (whole_s if column == OURS else tally.wall_s))
+
+    async def _streams(self, turn: Turn, under_test: Running) -> None:
+        workload = stream(self._plan.chunks)
+        cpu, tally, _ = await self._measured(
+            turn, under_test, lambda: load.stream_all(under_test.port, workload, streams=self._plan.streams)
+        )
+        for column, used_s in cpu.items():
+            turn.note(column, "cpu_us_per_chunk", used_s / tally.chunks * 1e6)
+
+    async def _latency(self, turn: Turn, under_test: Running, direct_s: list[float]) -> None:
+        tally = await load.at_low_rate(under_test.port, plain(SMALL_BYTES), seconds=self._plan.seconds)
+        self._count(turn, tally)
+        for name, percent in (("p50", 50), ("p99", 99)):
+            added_s = _percentile(tally.latencies_s, percent) - _percentile(direct_s, percent)
+            turn.note(under_test.contender.name, f"added_{name}_ms", added_s * 1e3)
+
+    async def _measured(
+        self, turn: Turn, under_test: Running, run: Callable[[], Awaitable[load.Tally]]
+    ) -> tuple[dict[str, float], load.Tally, float]:
+        """CPU seconds by column, from before the load until all is done; what came of it; and how long that took."""
+        processes = under_test.processes()
+        before = {column: cpu_s(members) for column, members in processes.items()}
+        started, load_before_s = time.perf_counter(), self._load_cpu_s()
+        tally = await run()
+        turn.load_busy = max(turn.load_busy, (self._load_cpu_s() - load_before_s) / tally.wall_s)
+        under_test.settle()
+        whole_s = time.perf_counter() - started
+        self._count(turn, tally)
+        if tally.errors:
+            raise RuntimeError(f"{under_test.contender.name}: {tally.errors} calls of {tally.answers} went wrong")
+        return {column: cpu_s(members) - before[column] for column, members in processes.items()}, tally, whole_s
+
+    def _count(self, turn: Turn, tally: load.Tally) -> None:
+        turn.calls += tally.answers + tally.errors
+        turn.errors += tally.errors
+
+
+async def _first_answer(port: int) -> int:
+    """Wait for it; the number of calls that were made."""
+    deadline = time.monotonic() + load.PATIENCE_S
+    while True:
+        try:
+            tally = await load.saturate(port, plain(SMALL_BYTES), seconds=0, connections=1)
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.005)
+        else:
+            return tally.answers
+
+
+def _percentile(values: list[float], percent: int) -> float:
+    return quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
