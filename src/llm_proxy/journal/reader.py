@@ -16,14 +16,20 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import UUID
 
 from llm_proxy.journal.assembly import Assembly
 from llm_proxy.journal.format import DONE_SUFFIX, ID_BYTES, LOCK_NAME, SEGMENT_SUFFIX, Frame, FrameParser, Kind
+from llm_proxy.journal.writer import journal_bytes
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.exchange import Exchange
 
 #: How much is read of one file at a time.
 READ_BYTES = 2**20
+#: Exchanges with longer bodies than this together are not given out in one go: they all are in memory at once.
+POLL_BODY_BYTES = 64 * 2**20
+#: A directory that was still hidden after this time, in seconds, belongs to a writer that died while it made it.
+_LEFT_OVER_S = 3600.0
 
 
 class JournalReader:
@@ -33,15 +39,18 @@ class JournalReader:
         self._root = root
         self._ledger = ledger
         self._writers: dict[str, _WriterLog] = {}
+        self._remove_left_overs()
 
     def poll(self, *, limit: int) -> list[Exchange]:
         """The next exchanges, at most ``limit``: each that has ended, and once each that still runs."""
         self._find_writers()
         exchanges: list[Exchange] = []
+        body_bytes = 0
         for name, log in list(self._writers.items()):
             for exchange in log.read():
                 exchanges.append(exchange)
-                if len(exchanges) >= limit:
+                body_bytes += len(exchange.request_body or b"") + len(exchange.response_body or b"")
+                if len(exchanges) >= limit or body_bytes >= POLL_BODY_BYTES:
                     self._writers[name] = self._writers.pop(name)  # the others come first next time
                     return exchanges
         return exchanges
@@ -62,8 +71,15 @@ class JournalReader:
     def _find_writers(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             for name in sorted(os.listdir(self._root)):  # noqa: PTH208 - ten times a second, and names are all it needs
-                if not name.startswith(".") and name not in self._writers:
+                if name not in self._writers and _is_writer(name):
                     self._writers[name] = _WriterLog(self._root / name, self._ledger)
+
+    def _remove_left_overs(self) -> None:
+        """Remove what is hidden of writers that died while they made their directory."""
+        for hidden in self._root.glob(".*"):
+            with contextlib.suppress(FileNotFoundError):
+                if _is_writer(hidden.name[1:]) and time.time() - hidden.stat().st_mtime > _LEFT_OVER_S:
+                    shutil.rmtree(hidden, ignore_errors=True)
 
     def _show_gauges(self) -> None:
         waiting = [ended_at for log in self._writers.values() for ended_at in log.waiting()]
@@ -71,7 +87,7 @@ class JournalReader:
         self._ledger.put("waiting", len(waiting))
         self._ledger.put("in_flight", len(waiting) - len(ended))
         self._ledger.put("oldest_waiting_seconds", int(time.monotonic() - min(ended)) if ended else 0)
-        self._ledger.put("journal_waiting_bytes", sum(log.bytes_on_disk() for log in self._writers.values()))
+        self._ledger.put("journal_waiting_bytes", journal_bytes(self._root))
 
 
 @dataclass(slots=True)
@@ -81,16 +97,19 @@ class _Segment:
     done: frozenset[bytes]
     #: Opened in this segment and not stored yet; the value is when the end was read (monotonic), None while it runs.
     waiting: dict[bytes, float | None] = field(default_factory=dict)
+    #: Stored, but this could not be written down yet.
+    unwritten: bytes = b""
 
     def mark_stored(self, keys: set[bytes]) -> None:
         stored = keys & self.waiting.keys()
         for key in stored:
             del self.waiting[key]
-        if stored:
-            path = self.path.with_suffix(DONE_SUFFIX)
-            file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            with os.fdopen(file, "ab") as done:
-                done.write(b"".join(stored))
+        if stored or self.unwritten:
+            self.unwritten += b"".join(stored)
+            # On a full disk: deleting segments helps, and needs no note. After a restart some may come again.
+            with contextlib.suppress(OSError):
+                _append_done(self.path.with_suffix(DONE_SUFFIX), self.unwritten)
+                self.unwritten = b""
 
     def delete(self) -> None:
         # In this order: ids without their segment do no harm, a segment without its ids would be delivered again.
@@ -108,6 +127,7 @@ class _WriterLog:
         self._segments: list[_Segment] = []
         self._file = -1
         self._parser = FrameParser()
+        self._damage_seen = 0
         self._open: dict[bytes, Assembly] = {}
         self._finished = False
 
@@ -118,10 +138,10 @@ class _WriterLog:
         died = self._lock_is_free()  # asked first: what a dead writer wrote is all there when it is read below
         while self._file >= 0 or self._open_next_segment():
             yield from self._read_segment()
-            if not self._later_segments():
+            if not died and not self._later_segments():
                 break
-            yield from self._read_segment()  # what was added before the writer turned to the later one
-            self._close_segment()
+            yield from self._read_segment()  # what was added before the writer turned to the later one, or died
+            yield from self._finish_segment()
         yield from self._aborted() if died else self._running()
         self._finished = died
 
@@ -132,13 +152,6 @@ class _WriterLog:
     def waiting(self) -> Iterator[float | None]:
         for segment in self._segments:
             yield from segment.waiting.values()
-
-    def bytes_on_disk(self) -> int:
-        total = 0
-        for segment in self._segments:
-            with contextlib.suppress(FileNotFoundError):
-                total += segment.path.stat().st_size
-        return total
 
     def delete_finished(self) -> bool:
         """Delete the oldest segments that are done with; true when nothing is left and nothing will come."""
@@ -167,29 +180,42 @@ class _WriterLog:
         return sorted(path for path in self._directory.glob(f"*{SEGMENT_SUFFIX}") if path.name > last)
 
     def _open_next_segment(self) -> bool:
-        later = self._later_segments()
-        if not later:
-            return False
-        self._file = os.open(later[0], os.O_RDONLY | os.O_CLOEXEC)
-        self._segments.append(_Segment(later[0], done=_read_done(later[0].with_suffix(DONE_SUFFIX))))
-        return True
-
-    def _close_segment(self) -> None:
-        os.close(self._file)
-        self._file = -1
-        self._ledger.add("journal_damaged_bytes", self._parser.damaged_bytes + self._parser.pending_bytes)
-        self._parser = FrameParser()
+        for path in self._later_segments():
+            with contextlib.suppress(FileNotFoundError):  # its writer gave it up before anything was in it
+                self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                self._segments.append(_Segment(path, done=_read_done(path.with_suffix(DONE_SUFFIX))))
+                return True
+        return False
 
     def _read_segment(self) -> Iterator[Exchange]:
         piece = b""  # what was left when the last call was abandoned comes first
         while True:
-            for frame in self._parser.feed(piece):
-                exchange = self._take(frame)
-                if exchange is not None:
-                    yield exchange
+            yield from self._take_all(self._parser.feed(piece))
             piece = os.read(self._file, READ_BYTES)
             if not piece:
                 return
+
+    def _finish_segment(self) -> Iterator[Exchange]:
+        yield from self._take_all(self._parser.finish())
+        if self._later_segments():  # else it is the torn tail of a dead writer: nobody was given what stood there
+            self._note_damage()
+        os.close(self._file)
+        self._file = -1
+        self._ledger.add("journal_damaged_bytes", self._parser.damaged_bytes)
+        self._parser, self._damage_seen = FrameParser(), 0
+
+    def _take_all(self, frames: Iterator[Frame]) -> Iterator[Exchange]:
+        for frame in frames:
+            self._note_damage()
+            exchange = self._take(frame)
+            if exchange is not None:
+                yield exchange
+
+    def _note_damage(self) -> None:
+        if self._parser.damaged_bytes != self._damage_seen:
+            self._damage_seen = self._parser.damaged_bytes
+            for assembly in self._open.values():
+                assembly.suffer()
 
     def _take(self, frame: Frame) -> Exchange | None:
         if frame.kind == Kind.OPEN:
@@ -221,8 +247,26 @@ class _WriterLog:
         for key, assembly in list(self._open.items()):
             assembly.abort()
             yield self._ended(key)
-        if self._file >= 0:
-            self._close_segment()
+
+
+def _is_writer(name: str) -> bool:
+    """Whether a directory is a writer's: its name is an id. Somebody else's, like ``lost+found``, is left alone."""
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False
+
+
+def _append_done(path: Path, keys: bytes) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        size = os.fstat(file).st_size
+        if size % ID_BYTES:  # a torn id would make nonsense of all that follow
+            os.ftruncate(file, size - size % ID_BYTES)
+        while keys:
+            keys = keys[os.write(file, keys) :]
+    finally:
+        os.close(file)
 
 
 def _read_done(path: Path) -> frozenset[bytes]:
