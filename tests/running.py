@@ -116,12 +116,19 @@ class Product:
 
     async def ended(self, count: int) -> list[dict[str, Any]]:
         """Wait until so many records are there that have ended, and return all of these."""
+        return await self._recorded(count, lambda record: record["ending"] is not None)
+
+    async def started(self, count: int) -> list[dict[str, Any]]:
+        """Wait until so many records are there of calls that still run, and return all of these."""
+        return await self._recorded(count, lambda record: record["ending"] is None)
+
+    async def _recorded(self, count: int, wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            ended = [record for record in await self.records() if record["ending"] is not None]
-            if len(ended) >= count:
-                return ended
-            assert time.monotonic() < deadline, f"{len(ended)} of {count} records: {ended}"
+            found = [record for record in await self.records() if wanted(record)]
+            if len(found) >= count:
+                return found
+            assert time.monotonic() < deadline, f"{len(found)} of {count} records: {found}"
             await asyncio.sleep(_LOOK_S)
 
     async def numbers(self) -> dict[str, float]:

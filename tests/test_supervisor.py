@@ -75,10 +75,12 @@ async def test_a_crash_loop_is_reported_and_costs_only_the_process_that_crashes(
         assert len(await product.ended(1)) == 1
 
 
-def test_a_process_that_never_comes_up_ends_the_program(tmp_path, capfd):
+def test_a_proxy_that_never_comes_up_ends_the_program(tmp_path, capfd):
     settings = Settings(data_dir=tmp_path).to_json()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        hopeless = Assignment(role="no_such_role", index=0, settings=settings, runtime_dir=str(tmp_path))
+        hopeless = Assignment(
+            role="no_such_role", index=0, settings=settings, runtime_dir=str(tmp_path), listen_fd=listener.fileno()
+        )
         supervisor = Supervisor([hopeless], listener, ledger=_AnyLedger(), drain_s=0)
 
         status = supervisor.run(on_ready=lambda: pytest.fail("nothing is ready"))
@@ -92,6 +94,19 @@ class _AnyLedger(Ledger):
 
     def add(self, name: str, amount: int = 1) -> None:
         super().add("restarts.store", amount)
+
+
+async def test_a_store_that_does_not_come_up_keeps_nobody_from_calling(upstream, tmp_path):
+    in_the_way = tmp_path / "data" / "store.sqlite3"
+    in_the_way.mkdir(parents=True)
+
+    async with serve(tmp_path, upstream.url) as product:
+        answer = await product.chat()
+        in_the_way.rmdir()
+        records = await product.ended(1)
+
+    assert [record["id"] for record in records] == [answer.headers["x-llm-proxy-id"]]
+    assert "the store cannot be opened" in {line["event"] for line in product.logged()}
 
 
 async def test_sigterm_lets_running_streams_end_and_what_they_brought_is_stored(upstream, tmp_path):

@@ -2,8 +2,8 @@
 
 Invariants
 - The listening socket is ours: while a proxy process is being restarted, clients wait instead of being refused.
-- A child that dies is started again, with growing pauses; a crash loop is said loudly; one that never came up at all
-  ends the program.
+- A child that dies is started again, with growing pauses; a crash loop is said loudly. A proxy that never came up at
+  all ends the program; a store that does not come up ends nothing, since calls are relayed and journaled without it.
 - Stopping goes from the client inwards: proxies first (they drain), then the store (it takes in what they wrote).
 - A child whose supervisor dies sees its lifeline end, and drains by itself (child.py).
 
@@ -30,7 +30,7 @@ from llm_proxy.metrics import Ledger
 _RESTART_PAUSE_S = (0.1, 10.0)
 #: So many deaths in so many seconds are a crash loop.
 _CRASH_LOOP = (5, 60.0)
-#: A child that died so often without ever having been ready will not come up.
+#: A child that died so often without ever having been ready is not waited for any longer.
 _HOPELESS_STARTS = 3
 #: How long a child may take to end beyond the time that its running calls have, in seconds.
 _STOP_GRACE_S = 15.0
@@ -57,6 +57,14 @@ class _Child:
     def name(self) -> str:
         return f"{self.assignment.role}-{self.assignment.index}"
 
+    @property
+    def takes_calls(self) -> bool:
+        return self.assignment.listen_fd is not None
+
+    @property
+    def hopeless(self) -> bool:
+        return not self.ever_ready and self.process is None and self.starts >= _HOPELESS_STARTS
+
 
 class Supervisor:
     """Runs children until told to stop by SIGTERM or SIGINT."""
@@ -68,14 +76,14 @@ class Supervisor:
         self._ledger = ledger
         self._drain_s = drain_s
         self._children = [
-            _Child(assignment, (listener.fileno(),) if assignment.listen_fd is not None else ())
+            _Child(assignment, () if assignment.listen_fd is None else (assignment.listen_fd,))
             for assignment in assignments
         ]
         self._selector = selectors.DefaultSelector()
         self._stop_requests = 0
 
     def run(self, on_ready: Callable[[], None]) -> int:
-        """Run until stopped; ``on_ready`` is called once, when all children are up. Returns the exit status."""
+        """Run until stopped; ``on_ready`` is called once, when calls can be made. Returns the exit status."""
         with self._signals_as_events():
             for child in self._children:
                 self._start(child)
@@ -90,14 +98,15 @@ class Supervisor:
             for child in self._children:
                 if child.process is not None and child.process.poll() is not None:
                     self._bury(child)
-                    if not child.ever_ready and child.starts >= _HOPELESS_STARTS:
+                    if child.takes_calls and child.hopeless:
                         _log.error("a process does not come up; giving up", process=child.name)
                         return 1
-                if child.process is None and time.monotonic() >= child.restart_at:
-                    self._start(child)
-            if not announced and all(child.ready for child in self._children):
+            if not announced and all(child.ready or child.hopeless for child in self._children):
                 announced = True
                 on_ready()
+            for child in self._children:
+                if child.process is None and time.monotonic() >= child.restart_at:
+                    self._start(child)
         return 0
 
     def _start(self, child: _Child) -> None:
@@ -174,7 +183,7 @@ class Supervisor:
     def _stop_all(self) -> None:
         """Proxies first; then the store takes in what they wrote."""
         self._listener.close()
-        proxies = [child for child in self._children if child.assignment.listen_fd is not None]
+        proxies = [child for child in self._children if child.takes_calls]
         self._stop(proxies)
         self._stop([child for child in self._children if child not in proxies])
 

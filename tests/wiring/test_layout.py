@@ -77,5 +77,25 @@ def test_a_lock_that_cannot_be_made_is_said_in_one_line(tmp_path):
         pass
 
 
+def test_counters_go_on_where_the_process_before_left_off(tmp_path):
+    data = DataDir(tmp_path)
+    data.prepare()
+    data.ledger("proxy-0").add("accepted", 3)
+
+    ledger = data.ledger("proxy-0")
+
+    assert ledger.get("accepted") == 3
+
+
+def test_counters_without_a_place_to_lie_count_in_memory(tmp_path):
+    data = DataDir(tmp_path)
+
+    ledger = data.ledger("proxy-0")
+    ledger.add("accepted")
+
+    assert ledger.get("accepted") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_path_of_the_socket_does_not_grow_with_the_one_of_the_data(tmp_path):
     assert store_socket("/run/llm-proxy") == "/run/llm-proxy/store.sock"

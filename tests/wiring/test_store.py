@@ -44,7 +44,7 @@ async def test_a_call_in_flight_is_on_record_as_started(upstream, tmp_path):
 
     async with serve(tmp_path, upstream.url) as product:
         call = asyncio.create_task(product.chat())
-        (running,) = await seen(product, 1)
+        (running,) = await product.started(1)
         go_on.set()
         await call
         (ended,) = await product.ended(1)
@@ -53,12 +53,6 @@ async def test_a_call_in_flight_is_on_record_as_started(upstream, tmp_path):
     assert running["request"] == CHAT
     assert ended["id"] == running["id"]
     assert ended["status"] == "finished"
-
-
-async def seen(product, count):
-    while len(records := await product.records()) < count:
-        await asyncio.sleep(0.02)
-    return records
 
 
 async def test_pages_and_records_are_served_at_the_one_port(upstream, tmp_path):

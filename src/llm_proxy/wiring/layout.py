@@ -1,4 +1,4 @@
-"""What lies where in the data directory, and the two things that are made before any process starts."""
+"""What lies where in the data directory, and how a process gets hold of it."""
 
 import contextlib
 import fcntl
@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llm_proxy.errors import ConfigError
+from llm_proxy.log import get_logger
+from llm_proxy.metrics import Ledger
 
 _SECRET_BYTES = 32
+
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,15 @@ class DataDir:
     def fingerprint_secret(self) -> bytes:
         """The key of the fingerprints, the same for the life of the directory."""
         return self._secret.read_bytes()
+
+    def ledger(self, name: str) -> Ledger:
+        """The counters of the process ``name``; if there is no room for them, they count from zero in memory."""
+        path = self.counters / f"{name}.ledger"
+        try:
+            return Ledger(path)
+        except OSError as exc:  # a full disk must not keep calls from being relayed
+            _log.error("the counters cannot be written and start at zero", path=str(path), reason=exc.strerror)
+            return Ledger()
 
     @contextlib.contextmanager
     def claimed(self, name: str) -> Iterator[None]:

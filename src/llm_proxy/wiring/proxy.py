@@ -11,8 +11,7 @@ from llm_proxy.assignment import Assignment
 from llm_proxy.attribution import vocabulary
 from llm_proxy.child import Lifeline, main, serve_app
 from llm_proxy.journal.writer import JournalLimits, JournalWriter
-from llm_proxy.log import get_logger
-from llm_proxy.metrics import Ledger, read_all
+from llm_proxy.metrics import read_all
 from llm_proxy.proxy.credentials import Fingerprints
 from llm_proxy.proxy.endpoint import CallLimits, Proxy
 from llm_proxy.proxy.front import StorePages, front
@@ -27,14 +26,12 @@ from llm_proxy.wiring.layout import DataDir, store_socket
 #: Providers whose own API hosts tell who they are.
 _PROVIDERS = {"api.openai.com": "openai"}
 
-_log = get_logger(__name__)
-
 
 async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) -> None:
     """Serve until the lifeline ends."""
     assert assignment.listen_fd is not None
     data = DataDir(settings.data_dir)
-    ledger = _ledger(data, assignment)
+    ledger = data.ledger(f"{assignment.role}-{assignment.index}")
     journal = JournalWriter(data.journal, limits=_journal_limits(settings), ledger=ledger)
     transport = _transport(settings)
     policy = HeaderPolicy(_header_rules(), Fingerprints(data.fingerprint_secret()))
@@ -68,15 +65,6 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     )
     await transport.close()
     journal.close()
-
-
-def _ledger(data: DataDir, assignment: Assignment) -> Ledger:
-    path = data.counters / f"{assignment.role}-{assignment.index}.ledger"
-    try:
-        return Ledger(path)
-    except OSError as exc:  # a full disk must not keep calls from being relayed
-        _log.error("the counters cannot be written and start at zero", path=str(path), reason=exc.strerror)
-        return Ledger()
 
 
 def _transport(settings: Settings) -> Transport:

@@ -10,7 +10,6 @@ from llm_proxy import __version__
 from llm_proxy.assignment import Assignment
 from llm_proxy.errors import ConfigError
 from llm_proxy.log import configure
-from llm_proxy.metrics import Ledger
 from llm_proxy.settings import Settings
 from llm_proxy.supervisor import Supervisor
 from llm_proxy.wiring.layout import DataDir
@@ -32,7 +31,7 @@ def run(settings: Settings) -> int:
         supervisor = Supervisor(
             _assignments(settings, listener, runtime_dir=there),
             listener,
-            ledger=Ledger(data.counters / "supervisor-0.ledger"),
+            ledger=data.ledger("supervisor-0"),
             drain_s=settings.timeouts.drain_s,
         )
         return supervisor.run(on_ready=lambda: _greet(settings, listener))

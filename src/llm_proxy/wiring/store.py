@@ -13,10 +13,9 @@ from starlette.applications import Starlette
 from llm_proxy.api import query
 from llm_proxy.assignment import Assignment
 from llm_proxy.child import Lifeline, main, serve_app
-from llm_proxy.errors import ConfigError
+from llm_proxy.errors import ConfigError, StoreUnavailable
 from llm_proxy.journal.reader import JournalReader
 from llm_proxy.log import get_logger
-from llm_proxy.metrics import Ledger
 from llm_proxy.queue.in_journal import JournalQueue
 from llm_proxy.settings import Settings
 from llm_proxy.store.sqlite import SqliteStore
@@ -37,8 +36,8 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     data = DataDir(settings.data_dir)
     async with _sole_reader(data):
         store = SqliteStore(data.database)
-        await store.migrate()
-        ledger = Ledger(data.counters / "store-0.ledger")
+        await _migrate(store)
+        ledger = data.ledger(f"{assignment.role}-{assignment.index}")
         reader = JournalReader(data.journal, ledger=ledger)
         worker = Worker(JournalQueue(reader, ledger=ledger, dead_letters=data.dead_letters), store)
 
@@ -73,6 +72,14 @@ async def _sole_reader(data: DataDir) -> AsyncIterator[None]:
                 _log.warning("waiting for an earlier store process to end", data_dir=str(data.root))
                 await asyncio.sleep(_CLAIM_INTERVAL_S)
         yield
+
+
+async def _migrate(store: SqliteStore) -> None:
+    try:
+        await store.migrate()
+    except StoreUnavailable as exc:  # the supervisor tries again, and the journal keeps the records meanwhile
+        _log.error("the store cannot be opened", reason=str(exc))
+        raise SystemExit(1) from exc
 
 
 def _listen(path: str) -> socket.socket:
