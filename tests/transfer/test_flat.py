@@ -1,0 +1,48 @@
+from datetime import UTC, datetime
+
+from llm_proxy.transfer.flat import COLUMNS, flat_row
+from records import NOON, bare, record
+
+PYTHON_TYPES = {
+    "text": str,
+    "json": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "time": datetime,
+    "texts": list,
+}
+
+
+def test_a_row_has_the_columns_in_their_order():
+    row = flat_row(record())
+
+    assert list(row) == list(COLUMNS)
+
+
+def test_each_value_has_the_type_of_its_column():
+    row = flat_row(record(failure_kind="x", failure_reason="x", decode_problem="x"))
+
+    of_another = [
+        name for name, value in row.items() if value is None or type(value) is not PYTHON_TYPES[COLUMNS[name]]
+    ]
+
+    # It is not known how many tokens were spent on reasoning.
+    assert of_another == ["reasoning_output_tokens"]
+
+
+def test_what_is_unknown_is_none_and_never_zero():
+    row = flat_row(bare())
+
+    known = {name: value for name, value in row.items() if value not in (None, [])}
+
+    assert known == {
+        "id": row["id"],
+        "organization_id": "default",
+        "started_at": NOON.astimezone(UTC),
+        "status": "started",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "endpoint": "chat.completions",
+        "truncated": False,
+    }
