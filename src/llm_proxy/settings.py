@@ -126,7 +126,7 @@ class Limits(Section):
     max_header_bytes: Count = Field(
         default=256 * _KIB, description="All names and values of the headers, in bytes; more is answered with 431"
     )
-    max_header_count: Count = Field(default=1000, description="Header lines; more is answered with 431")
+    max_header_count: Count = Field(default=1000, description="Header lines; more is answered with 400")
     buffered_body_bytes: Annotated[int, Field(ge=0)] = Field(
         default=_MIB,
         description="Request bodies of known length up to this many bytes are read whole before the upstream is called",
