@@ -54,7 +54,9 @@ def _listen(settings: Settings) -> socket.socket:
         )[0]
         listener = socket.create_server(address, family=family, backlog=_BACKLOG, reuse_port=False)
     except OSError as exc:
-        raise ConfigError(f"cannot listen on {where}: {exc.strerror or exc}; choose another --host or --port") from exc
+        # create_server puts the address into strerror once more; the numbers of gaierror are not those of errno.
+        reason = exc.strerror if isinstance(exc, socket.gaierror) or not exc.errno else os.strerror(exc.errno)
+        raise ConfigError(f"cannot listen on {where}: {reason}; choose another --host or --port") from exc
     listener.set_inheritable(True)
     return listener
 
