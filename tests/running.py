@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
+from llm_proxy.model.completion import Completion
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.model.record import record_json
 from llm_proxy.store.sqlite import SqliteStore
@@ -104,15 +105,18 @@ class Product:
         """Wait until none of its processes is left."""
         await until(lambda: not self.processes(), "the end of all processes")
 
-    async def records(self) -> list[dict[str, Any]]:
-        """Every record in the store with its bodies, oldest first; also when nothing runs."""
+    async def completions(self) -> list[Completion]:
+        """Everything in the store with its bodies, oldest first; also when nothing runs."""
         store = SqliteStore(self.data_dir / "store.sqlite3", read_only=True)
         try:
             page = await store.find(CompletionQuery(limit=None, with_bodies=True))
         finally:
             await store.close()
-        found = [record_json(completion, with_bodies=True) for completion in page.completions]
-        return sorted(found, key=lambda record: str(record["id"]))
+        return sorted(page.completions, key=lambda completion: completion.id)
+
+    async def records(self) -> list[dict[str, Any]]:
+        """The same as ``llm-proxy logs --json`` shows it."""
+        return [record_json(completion, with_bodies=True) for completion in await self.completions()]
 
     async def ended(self, count: int) -> list[dict[str, Any]]:
         """Wait until so many records are there that have ended, and return all of these."""
