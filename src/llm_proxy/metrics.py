@@ -4,7 +4,9 @@ A process owns a small file that it maps into memory; adding is one store into t
 the kernel at once. Anybody may read the files of all processes and add them up: that is what ``/metrics`` shows, no
 matter which process is asked. A file names its counters itself, so that versions can differ.
 
-Invariant (promise 7): accepted = stored + waiting + dead, and every call that is not recorded is in ``dropped``.
+Invariant (promise 7): accepted = stored + waiting + dead - revived, and every call that is not recorded is in
+``dropped``. Where the calls go through Redis, each host with proxies has accepted = shipped + waiting, and all hosts
+together have shipped = stored + stream_waiting + dead - revived.
 """
 
 import json
@@ -30,17 +32,24 @@ COUNTERS = {
     "ended.refused": "Calls by ending",
     "ended.aborted": "Calls by ending",
     "journal_bytes": "Bytes written to the journal",
+    "shipped": "Calls that Redis has taken over from the journal",
     "stored": "Calls of which the record has its end and is in the store",
     "dead": "Calls that the store will never take",
+    "revived": "Dead letters that were taken up again by hand",
     "journal_damaged_bytes": "Bytes of the journal that could not be read",
     "restarts.proxy": "Child processes that had to be started again",
     "restarts.store": "Child processes that had to be started again",
+    "restarts.shipper": "Child processes that had to be started again",
+    "restarts.worker": "Child processes that had to be started again",
 }
 GAUGES = {
     "waiting": "Calls in the journal that are not stored: running ones and those not read yet",
     "in_flight": "Calls in the journal that have not ended",
     "journal_waiting_bytes": "Bytes of journal on disk",
-    "oldest_waiting_seconds": "Age of the oldest call that has ended and is not stored",
+    "oldest_waiting_seconds": "Age of the oldest call that has ended and is still in the journal",
+    "stream_waiting": "Calls in Redis that are not stored: the same number on every host, not to be added up",
+    "stream_oldest_seconds": "Age of the oldest call in Redis that is not stored",
+    "stream_dead": "Dead letters in Redis",
 }
 _NAMES = (*COUNTERS, *GAUGES)
 #: The names stand in the first part of the file as JSON, the numbers behind it.
@@ -75,6 +84,10 @@ class Ledger:
     def get(self, name: str) -> int:
         """The number as it stands."""
         return self._cells[self._index[name]]
+
+    def numbers(self) -> Counter[str]:
+        """All of them."""
+        return Counter({name: self.get(name) for name in self._index})
 
 
 def read_all(directory: Path) -> Counter[str]:

@@ -8,6 +8,7 @@ import asyncio
 import select
 import socket
 from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 from llm_proxy.errors import LlmProxyError, UpstreamTimeout
 from llm_proxy.proxy.transport.base import UpstreamRequest
@@ -33,6 +34,8 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._response: Http1Response | None = None
         self._request_sent = False
+        #: Of a request body in pieces, the next one has not come from the client yet.
+        self._awaits_piece = False
         self._sender: asyncio.Task[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -113,8 +116,7 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         self._plain = transport.get_extra_info("sslcontext") is None
 
     def data_received(self, data: bytes) -> None:
@@ -166,7 +168,7 @@ class Connection(asyncio.Protocol):
 
     async def _send_pieces(self, pieces: AsyncIterator[bytes], *, chunked: bool) -> None:
         try:
-            async for piece in pieces:
+            while (piece := await self._next_piece(pieces)) is not None:
                 self._transport.write(_chunk(piece) if chunked else piece)
                 self._active_at = self._loop.time()
                 if self._writable is not None:
@@ -179,6 +181,13 @@ class Connection(asyncio.Protocol):
                 self._response.fail(exc)
         finally:
             self._sender = None
+
+    async def _next_piece(self, pieces: AsyncIterator[bytes]) -> bytes | None:
+        self._awaits_piece = True
+        try:
+            return await anext(pieces, None)
+        finally:
+            self._awaits_piece = False
 
     def _start_timer(self) -> None:
         self._active_at = self._loop.time()
@@ -194,7 +203,7 @@ class Connection(asyncio.Protocol):
         response = self._response
         if response is None:
             return
-        if not response.waiting:
+        if self._awaits_piece or not response.waiting:
             self._active_at = self._loop.time()  # it is the client who takes its time
         left_s = self._active_at + self._idle_timeout_s - self._loop.time()
         if left_s > 0:
