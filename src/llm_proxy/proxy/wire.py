@@ -127,8 +127,13 @@ class WireProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._raw_headers: RawHeaders = []
         self._fault: _Fault | None = None
+        self._rejected = False
+        #: The cycle whose answer is being made; ``cycle`` is the latest, which may be a pipelined one behind it.
+        self._answering: WireCycle | None = None
 
     def data_received(self, data: bytes) -> None:
+        if self._rejected:
+            return
         self._unset_keepalive_if_required()
         head_bytes_before = self._head_bytes + len(data) if self._in_head else 0
         try:
@@ -142,6 +147,12 @@ class WireProtocol(HttpToolsProtocol):
             self._head_bytes = head_bytes_before
             if self._head_bytes > self._limits.max_header_bytes + self._limits.max_url_bytes:
                 self._reject(_Fault(431, "header_too_large", "the request head is too large"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._answering is not None and not self._answering.response_complete:  # the base class tells the latest
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+        super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -169,6 +180,8 @@ class WireProtocol(HttpToolsProtocol):
         self._in_head = False
         path, query = self._split_url()
         http_version = self.parser.get_http_version()
+        if http_version not in ("1.0", "1.1"):  # llhttp lets 0.9 and 2.0 pass
+            self._refuse(400, "malformed_request", "only HTTP/1.0 and HTTP/1.1 are spoken here")
         hosts = sum(1 for name, _ in self.headers if name == b"host")
         if hosts > 1 or (hosts == 0 and http_version == "1.1"):
             self._refuse(400, "malformed_request", "a request has exactly one Host header (RFC 9112 section 3.2)")
@@ -187,6 +200,10 @@ class WireProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         if not self.cycle.response_complete:
             super().on_body(body)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _new_cycle(self, http_version: str) -> WireCycle:
         cycle = WireCycle(
@@ -209,6 +226,8 @@ class WireProtocol(HttpToolsProtocol):
     def _split_url(self) -> tuple[bytes, bytes]:
         """Path and query as they stand on the wire; of the absolute form (RFC 9112 section 3.2.2) those two as well."""
         url = self.url
+        if b"#" in url:
+            self._refuse(400, "malformed_request", "a request target has no fragment (RFC 9112 section 3.2)")
         if not url.startswith(b"/"):
             try:
                 parsed = httptools.parse_url(url)
@@ -225,15 +244,23 @@ class WireProtocol(HttpToolsProtocol):
 
     def _reject(self, fault: "_Fault") -> None:
         """Answer what cannot be understood, if an answer can still be told from another one, and close."""
+        self._rejected = True
         self._on_malformed()
-        cycle = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            cycle.disconnected = True
-            cycle.message_event.set()
-        if cycle is None or cycle.response_complete or not cycle.response_started:
-            call_id = new_id()
-            body = error_body(status=fault.status, code=fault.code, message=fault.message, call_id=call_id)
-            self.transport.write(_head(fault.status, error_headers(body, call_id), b"connection: close\r\n") + body)
+        running = self._answering
+        if running is not None and not running.response_complete:
+            if running is not self.cycle or not running.more_body:  # a later request is the bad one: answer this first
+                running.keep_alive = False
+                self.pipeline.clear()
+                self.flow.resume_reading()  # whether the client is still there shows only to those who read
+                return
+            running.message_event.set()
+            if running.response_started:
+                running.break_off()
+                return
+            running.disconnected = True
+        call_id = new_id()
+        body = error_body(status=fault.status, code=fault.code, message=fault.message, call_id=call_id)
+        self.transport.write(_head(fault.status, error_headers(body, call_id), b"connection: close\r\n") + body)
         self.transport.close()
 
 
