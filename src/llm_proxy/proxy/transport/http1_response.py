@@ -146,22 +146,29 @@ class Http1Response:
         if self._ended:
             return
         status = self._parser.get_status_code()
+        if status == 101:
+            self.fail(UpstreamBrokeOff("the upstream switched protocols without being asked to"))
+            return
         if 100 <= status < 200:  # informational (RFC 9110 section 15.2)
             self._informational = True
             if self._on_informational is not None:
                 self._on_informational(status, self._arriving)
+            return
+        if _is_coded(self._arriving):
+            self.fail(UpstreamBrokeOff("the upstream's answer comes in a transfer coding that nobody asked for"))
             return
         self.status, self.headers = status, self._arriving
         self._ends_with_connection = not _has_own_framing(self.headers)
         self._head_complete = True
         if self._head_only:
             # llhttp would wait for the body that Content-Length speaks of: this message ends here.
-            self._reusable = self._parser.should_keep_alive() or not self._ends_with_connection
+            self._reusable = self._parser.should_keep_alive()
             self._ended = True
 
     def on_body(self, body: bytes) -> None:
         if self._ended:
             self._reusable = False
+        if self._ended or not self._head_complete:
             return
         self._pieces.append(body)
         self._pieces_bytes += len(body)
@@ -169,7 +176,7 @@ class Http1Response:
     def on_message_complete(self) -> None:
         if self._informational:
             self._informational = False
-        elif not self._ended:
+        elif self._head_complete and not self._ended:
             self._reusable = self._parser.should_keep_alive()
             self._ended = True
 
@@ -195,6 +202,11 @@ class Http1Response:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _is_coded(headers: RawHeaders) -> bool:
+    """Whether the body comes in a transfer coding besides ``chunked``, which would go on unnamed (we send no TE)."""
+    return any(name.lower() == b"transfer-encoding" and value.lower() != b"chunked" for name, value in headers)
 
 
 def _has_own_framing(headers: RawHeaders) -> bool:
