@@ -37,6 +37,13 @@ class Client:
         if self._gone and self._owner is not None and self._owner.uncancel() == 0 and kind is asyncio.CancelledError:
             raise ClientDisconnected("the client closed its connection") from None
 
+    def require_size(self, body_bytes: int | None) -> None:
+        """Raise Refused if a body of this length is too long; None is a length that nobody knows yet."""
+        if self._max_body_bytes is not None and body_bytes is not None and body_bytes > self._max_body_bytes:
+            raise Refused(
+                f"the request body is longer than {self._max_body_bytes} bytes", status=413, code="body_too_large"
+            )
+
     async def read(self) -> bytes:
         """The next piece of the body, empty if none will come. Raises ClientDisconnected or Refused."""
         message = await self._receive()
@@ -45,10 +52,7 @@ class Client:
         self._more = message.get("more_body", False)
         piece: bytes = message.get("body", b"")
         self.received_bytes += len(piece)
-        if self._max_body_bytes is not None and self.received_bytes > self._max_body_bytes:
-            raise Refused(
-                f"the request body is longer than {self._max_body_bytes} bytes", status=413, code="body_too_large"
-            )
+        self.require_size(self.received_bytes)
         return piece
 
     def has_more(self) -> bool:

@@ -129,7 +129,9 @@ class Proxy:
                     headers=head.forward,
                     body=body,
                     chunked=head.chunked,
-                    on_informational=call.wire.inform,
+                    on_informational=lambda status, headers: call.wire.inform(
+                        status, self._policy.response(headers)[0]
+                    ),
                 )
             )
             own = [(ID_HEADER, call.id.encode())]
@@ -167,6 +169,7 @@ class Proxy:
             capture.request_piece(piece)
             capture.commit()
 
+        client.require_size(head.content_length)
         body = await client.read()
         capture.request_piece(body)
         if (
