@@ -1,0 +1,290 @@
+"""What the tests share: a scripted upstream, and the proxy before it in the same process, behind a real uvicorn.
+
+``proxy.recorded()`` reads back what the journal has, through the same reader that the product uses.
+"""
+
+import asyncio
+import functools
+import inspect
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import uvicorn
+import uvloop
+
+from llm_proxy.journal.reader import JournalReader
+from llm_proxy.journal.writer import JournalLimits, JournalWriter
+from llm_proxy.metrics import Ledger
+from llm_proxy.model.exchange import Exchange
+from llm_proxy.proxy.credentials import Fingerprints
+from llm_proxy.proxy.endpoint import CallLimits, Proxy
+from llm_proxy.proxy.front import front
+from llm_proxy.proxy.headers import HeaderPolicy, HeaderRules
+from llm_proxy.proxy.routing import Upstream, Upstreams
+from llm_proxy.proxy.transport.base import Origin, Transport
+from llm_proxy.proxy.transport.http1 import Http1Transport
+from llm_proxy.proxy.transport.over_httpx import HttpxTransport
+from llm_proxy.proxy.wire import WireLimits, WireProtocol
+from upstreams import Upstream as ScriptedUpstream
+
+#: Generous: nothing in a test should come near it.
+PATIENCE_S = 30.0
+#: Of one asynchronous test, below pytest-timeout's.
+TEST_LIMIT_S = 60.0
+
+#: One for all: making it reads a few hundred certificates.
+_TLS = ssl.create_default_context()
+
+CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
+
+#: What the proxy under test strips and records; the product's own lists are tested with attribution/vocabulary.py.
+RULES = HeaderRules(
+    stripped=frozenset({b"helicone-auth"}),
+    stripped_prefixes=(b"x-llm-",),
+    recorded_request=frozenset({b"content-type", b"user-agent", b"x-request-id"}),
+    recorded_request_prefixes=(b"x-llm-",),
+    recorded_response=frozenset({b"content-type", b"content-encoding"}),
+)
+
+TRANSPORTS: dict[str, Callable[..., Transport]] = {"http1": Http1Transport, "httpx": HttpxTransport}
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:
+    """The loop that production runs on."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every asynchronous test a time limit inside its loop: uvloop swallows what pytest-timeout raises in it."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.obj = _in_time(item.obj)
+
+
+def _in_time(test: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(test)
+    async def timed(*args: Any, **kwargs: Any) -> None:
+        async with asyncio.timeout(TEST_LIMIT_S):
+            await test(*args, **kwargs)
+
+    return timed
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait for ``condition`` to be true; look often."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110  # what is waited for is in a kernel or a file, and sets no event
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[ScriptedUpstream]:
+    server = ScriptedUpstream()
+    await server.start()
+    yield server
+    await server.stop()
+    await _closed_by_the_loop()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn for a test: started and stopped by the test; its own loop, which looks every 0.1 s, is left out."""
+
+    async def start(self, listener: socket.socket) -> None:
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.startup(sockets=[listener])
+
+    async def stop(self) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        for task in list(self.server_state.tasks):
+            task.cancel()
+        await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
+
+
+@dataclass
+class ProxyUnderTest:
+    """A running proxy and ways to speak to it."""
+
+    port: int
+    journal_dir: Path
+    journal: JournalWriter
+    ledger: Ledger
+    client: httpx.AsyncClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.client = httpx.AsyncClient(base_url=self.url, timeout=PATIENCE_S, trust_env=False, verify=_TLS)
+        self._reader = JournalReader(self.journal_dir, ledger=Ledger())
+        self._seen: dict[str, Exchange] = {}
+
+    def recorded(self) -> list[Exchange]:
+        """Every exchange in the journal as it stands now, oldest first."""
+        self._seen |= {exchange.id: exchange for exchange in self._reader.poll(limit=100_000)}
+        return sorted(self._seen.values(), key=lambda exchange: exchange.id)
+
+    async def ended(self, count: int = 1) -> list[Exchange]:
+        """Wait until so many exchanges have ended, and return all of them."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                ended = [exchange for exchange in self.recorded() if exchange.ending is not None]
+                if len(ended) >= count:
+                    return ended
+                await asyncio.sleep(0.01)
+
+    async def raw(self, request: bytes) -> bytes:
+        """Send bytes on a connection of their own and return all that comes back until its end."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(request)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await reader.read()
+        finally:
+            writer.close()
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A raw connection."""
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+
+@dataclass(frozen=True)
+class ProxyOptions:
+    """What a test may want to be different."""
+
+    transport: str = "http1"
+    idle_timeout_s: float = PATIENCE_S
+    connect_timeout_s: float = PATIENCE_S
+    wire: WireLimits = field(default_factory=WireLimits)
+    journal: JournalLimits = field(default_factory=lambda: JournalLimits(fsync="never"))
+    buffered_body_bytes: int = 2**20
+    max_body_bytes: int | None = None
+    max_captured_body_bytes: int = 100 * 2**20
+    unrecorded: Literal["continue", "refuse"] = "continue"
+    authorization: bytes | None = None
+    tls: ssl.SSLContext | None = None
+    named: dict[str, str] = field(default_factory=dict)
+    #: The ASGI application behind every path that is no call.
+    pages: Any = field(default_factory=lambda: _no_pages)
+
+
+StartProxy = Callable[..., Any]
+
+
+@pytest.fixture
+async def start_proxy(tmp_path: Path) -> AsyncIterator[StartProxy]:
+    """Start a proxy before a base URL; options as in ProxyOptions."""
+    running: list[tuple[ProxyUnderTest, _Server, Transport]] = []
+
+    async def start(base_url: str, **options: Any) -> ProxyUnderTest:
+        wanted = replace(ProxyOptions(), **options)
+        ledger = Ledger()
+        journal_dir = tmp_path / f"journal-{len(running)}"
+        journal = JournalWriter(journal_dir, limits=wanted.journal, ledger=ledger)
+        transport = TRANSPORTS[wanted.transport](
+            tls=wanted.tls or _TLS,
+            connect_timeout_s=wanted.connect_timeout_s,
+            idle_timeout_s=wanted.idle_timeout_s,
+            pool_idle_s=PATIENCE_S,
+        )
+        app = front(
+            calls=Proxy(
+                transport=transport,
+                upstreams=_upstreams(base_url, wanted),
+                policy=HeaderPolicy(RULES, Fingerprints(b"secret")),
+                journal=journal,
+                ledger=ledger,
+                limits=CallLimits(
+                    buffered_body_bytes=wanted.buffered_body_bytes,
+                    max_body_bytes=wanted.max_body_bytes,
+                    max_captured_body_bytes=wanted.max_captured_body_bytes,
+                    unrecorded=wanted.unrecorded,
+                ),
+            ),
+            pages=wanted.pages,
+            journal=journal,
+            numbers=ledger.numbers,
+        )
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = _server(app, wanted, on_malformed=functools.partial(ledger.add, "refused.malformed"))
+        await server.start(listener)
+        proxy = ProxyUnderTest(listener.getsockname()[1], journal_dir, journal, ledger)
+        running.append((proxy, server, transport))
+        return proxy
+
+    yield start
+    for proxy, server, transport in running:
+        await proxy.client.aclose()
+        await server.stop()
+        await transport.close()
+        proxy.journal.close()
+    await _closed_by_the_loop()
+
+
+@pytest.fixture(params=sorted(TRANSPORTS))
+def transport_name(request: pytest.FixtureRequest) -> str:
+    """Tests of what both transports must do run over both."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def proxy(start_proxy: StartProxy, upstream: ScriptedUpstream) -> ProxyUnderTest:
+    """A proxy before ``upstream``, on the transport that is the default."""
+    started: ProxyUnderTest = await start_proxy(upstream.url)
+    return started
+
+
+def _server(app: Any, wanted: ProxyOptions, *, on_malformed: Callable[[], None]) -> _Server:
+    protocol: Any = functools.partial(WireProtocol, limits=wanted.wire, on_malformed=on_malformed)
+    return _Server(
+        uvicorn.Config(
+            app,
+            http=protocol,  # uvicorn's own type knows classes only; it calls what it is given
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+        )
+    )
+
+
+def _upstreams(base_url: str, wanted: ProxyOptions) -> Upstreams:
+    named = {name: _upstream(name, url, wanted) for name, url in {"default": base_url, **wanted.named}.items()}
+    return Upstreams(named["default"], named)
+
+
+def _upstream(name: str, base_url: str, wanted: ProxyOptions) -> Upstream:
+    url = urlsplit(base_url)
+    assert url.hostname is not None
+    assert url.port is not None
+    return Upstream(
+        name=name,
+        provider=None,
+        origin=Origin(url.scheme, url.hostname, url.port),
+        host=url.netloc.encode(),
+        base_path=url.path.encode(),
+        authorization=wanted.authorization,
+    )
+
+
+async def _no_pages(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _closed_by_the_loop() -> None:
+    """uvloop closes an aborted transport in its next rounds, and complains of one that is left over."""
+    for _ in range(3):
+        await asyncio.sleep(0)

@@ -1,0 +1,187 @@
+"""What does not get through: malformed and oversized requests, and what is done about pipelines and odd clients."""
+
+import asyncio
+import json
+
+import pytest
+
+from conftest import PATIENCE_S, until
+from llm_proxy.model.exchange import Ending
+from llm_proxy.proxy.wire import WireLimits
+from upstreams import CLOSE, WAIT_FOR_CLIENT_GONE, json_response
+
+POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\n"
+
+MALFORMED = {
+    "content-length and transfer-encoding": POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "transfer-encoding and content-length": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n",
+    "two content-lengths": POST + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+    "two different content-lengths": POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "a list as content-length": POST + b"Content-Length: 2, 2\r\n\r\n{}",
+    "a negative content-length": POST + b"Content-Length: -2\r\n\r\n{}",
+    "a signed content-length": POST + b"Content-Length: +2\r\n\r\n{}",
+    "a huge content-length": POST + b"Content-Length: 99999999999999999999999\r\n\r\n{}",
+    "an empty content-length": POST + b"Content-Length: \r\n\r\n{}",
+    "an unknown transfer-encoding": POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "chunked not last": POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    "a bad chunk size": POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+    "a chunk longer than it says": POST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n",
+    "a huge chunk size": POST + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{}\r\n",
+    "a bare LF in a chunk line": POST + b"Transfer-Encoding: chunked\r\n\r\n2\n{}\r\n0\r\n\r\n",
+    "a folded header": POST + b"X-A: 1\r\n 2\r\nContent-Length: 2\r\n\r\n{}",
+    "a space before the colon": POST + b"Content-Length : 2\r\n\r\n{}",
+    "a NUL in a header": POST + b"X-A: 1\x002\r\nContent-Length: 2\r\n\r\n{}",
+    "a NUL in a name": POST + b"X-\x00A: 1\r\nContent-Length: 2\r\n\r\n{}",
+    "a CR in a header": POST + b"X-A: 1\r2\r\nContent-Length: 2\r\n\r\n{}",
+    "an empty header name": POST + b": 1\r\nContent-Length: 2\r\n\r\n{}",
+    "no host": b"GET /v1/models HTTP/1.1\r\n\r\n",
+    "two hosts": b"GET /v1/models HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    "an unknown version": b"GET /v1/models HTTP/3.7\r\nHost: h\r\n\r\n",
+    "a version too many": b"GET /v1/models HTTP/1.1 HTTP/1.1\r\nHost: h\r\n\r\n",
+    "no version": b"GET /v1/models\r\n\r\n",
+    "an unknown method": b"FROB /v1/models HTTP/1.1\r\nHost: h\r\n\r\n",
+    "a space in the target": b"GET /v1/mod els HTTP/1.1\r\nHost: h\r\n\r\n",
+    "a fragment in the target": b"GET /v1/models#a HTTP/1.1\r\nHost: h\r\n\r\n",
+    "a target that is no path": b"GET v1/models HTTP/1.1\r\nHost: h\r\n\r\n",
+    "TLS": bytes.fromhex("16030100c8010000c40303") + bytes(100),
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "10 000 headers": POST + b"".join(b"X-%d: y\r\n" % number for number in range(10_000)) + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("request_bytes", MALFORMED.values(), ids=MALFORMED.keys())
+async def test_a_malformed_request_is_a_400_and_goes_nowhere(upstream, proxy, request_bytes):
+    answer = await proxy.raw(request_bytes)
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"connection: close" in head.lower()
+    assert b"x-llm-proxy-id: " in head.lower()
+    assert json.loads(body)["error"]["type"] == "invalid_request_error"
+    assert upstream.received == []
+    assert proxy.ledger.get("refused.malformed") == 1
+
+
+async def test_a_url_that_is_too_long_is_a_414(upstream, proxy):
+    answer = await proxy.raw(b"GET /v1/models?q=" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 414 ")
+    assert b"url_too_long" in answer
+    assert upstream.received == []
+
+
+@pytest.mark.parametrize("ended", [b"\r\n\r\n", b""], ids=["whole", "never ending"])
+async def test_headers_that_are_too_long_are_a_431(start_proxy, upstream, ended):
+    proxy = await start_proxy(upstream.url, wire=WireLimits(max_header_bytes=1000, max_url_bytes=1000))
+
+    answer = await proxy.raw(POST + b"X-A: " + b"x" * 3000 + ended)
+
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b"header_too_large" in answer
+    assert upstream.received == []
+
+
+async def test_a_header_of_64_kb_goes_through(upstream, proxy):
+    answer = await proxy.client.get("/v1/models", headers={"X-LLM-Tags": "t" * 65_536})
+
+    assert answer.status_code == 200
+
+
+async def test_pipelined_requests_are_answered_in_order(upstream, proxy):
+    upstream.script(0.1, json_response({"n": 1}))
+    upstream.script(json_response({"n": 2}))
+    request = b"GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n"
+
+    answer = await proxy.raw(request + request[:-2] + b"Connection: close\r\n\r\n")
+
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+    assert answer.index(b'{"n": 1}') < answer.index(b'{"n": 2}')
+
+
+async def test_what_follows_a_bad_request_is_not_looked_at(upstream, proxy):
+    smuggled = b"GET /v1/smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
+
+    answer = await proxy.raw(POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n" + smuggled)
+
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "malformed_request"
+    assert upstream.received == []
+
+
+async def test_a_body_that_turns_bad_later_stops_the_call(upstream, proxy):
+    reader, writer = await proxy.connect()
+    writer.write(POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
+    await until(lambda: upstream.connections)
+
+    writer.write(b"zz\r\n")
+
+    assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+    writer.close()
+    [exchange] = await proxy.ended()
+    assert exchange.ending is Ending.CLIENT_DISCONNECTED
+    assert upstream.received == []  # its head and a part of its body came, never the end
+
+
+async def test_expect_100_continue_is_answered_here(upstream, proxy):
+    reader, writer = await proxy.connect()
+    writer.write(POST + b"Expect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n")
+
+    interim = await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"{}")
+    final = await reader.read()
+
+    assert interim == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert final.startswith(b"HTTP/1.1 200 OK")
+    assert upstream.received[0].header("expect") is None
+    writer.close()
+
+
+async def test_http_1_0_gets_a_body_that_ends_with_the_connection(upstream, proxy):
+    upstream.script(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+
+    answer = await proxy.raw(b"GET /v1/models HTTP/1.0\r\n\r\n")
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head.lower()
+    assert body == b"hello"
+
+
+async def test_http_1_0_sees_a_reset_when_the_answer_breaks_off(upstream, proxy):
+    upstream.script(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", CLOSE)
+
+    with pytest.raises(ConnectionResetError):
+        await proxy.raw(b"GET /v1/models HTTP/1.0\r\n\r\n")
+
+
+async def test_the_absolute_form_of_a_target_is_understood(upstream, proxy):
+    await proxy.raw(b"GET http://anything/v1/models?a=b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+
+    assert upstream.received[0].request_line == b"GET /v1/models?a=b HTTP/1.1"
+
+
+async def test_an_unknown_upgrade_is_ignored(upstream, proxy):
+    answer = await proxy.raw(
+        b"GET /v1/models HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+        b"HTTP2-Settings: x\r\n\r\n"
+    )
+
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert [name for name, _ in upstream.received[0].headers] == [b"Host"]
+
+
+async def test_only_paths_below_v1_are_calls(upstream, proxy):
+    answer = await proxy.client.get("/~tags=a/v2/models")
+
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
+    assert upstream.received == []
+
+
+async def test_a_client_that_is_gone_while_the_upstream_says_nothing_is_noticed(upstream, proxy):
+    upstream.script(WAIT_FOR_CLIENT_GONE)
+    _, writer = await proxy.connect()
+    writer.write(POST + b"Content-Length: 2\r\n\r\n{}")
+    await upstream.wait_for_requests(1)
+
+    writer.transport.abort()
+
+    await asyncio.wait_for(upstream.received[0].client_gone.wait(), PATIENCE_S)

@@ -1,0 +1,214 @@
+"""What only the fast transport does: informational responses, early answers, and the rule of sending again."""
+
+import asyncio
+import select
+import socket
+import ssl
+import sys
+
+import pytest
+
+from conftest import CHAT, PATIENCE_S, until
+from llm_proxy.errors import UpstreamBrokeOff
+from llm_proxy.proxy.transport.base import Origin, UpstreamRequest
+from llm_proxy.proxy.transport.http1 import Http1Transport
+from upstreams import json_response
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.fixture
+async def transport():
+    made = Http1Transport(
+        tls=ssl.create_default_context(),
+        connect_timeout_s=PATIENCE_S,
+        idle_timeout_s=PATIENCE_S,
+        pool_idle_s=PATIENCE_S,
+    )
+    yield made
+    await made.close()
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+class HandServer:
+    """A listening socket that the test works by hand, so that it decides what the kernel has done when."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setblocking(False)
+        self.origin = Origin("http", "127.0.0.1", self.listener.getsockname()[1])
+
+    async def accept(self):
+        connection, _ = await asyncio.get_running_loop().sock_accept(self.listener)
+        connection.setblocking(False)
+        return connection
+
+    def request(self, body=b"{}"):
+        headers = [(b"Host", b"h"), (b"Content-Length", b"%d" % len(body))]
+        return UpstreamRequest(origin=self.origin, method=b"POST", target=b"/v1/x", headers=headers, body=body)
+
+
+@pytest.fixture
+def server():
+    made = HandServer()
+    yield made
+    made.listener.close()
+
+
+async def receive(connection):
+    return await asyncio.get_running_loop().sock_recv(connection, 65536)
+
+
+def readable(connection):
+    return bool(select.select([connection], [], [], 0)[0])
+
+
+async def answered_once(transport, server):
+    """A connection in the pool, and the server's end of it."""
+    sending = asyncio.create_task(transport.send(server.request()))
+    connection = await server.accept()
+    await receive(connection)
+    connection.send(OK)
+    response = await sending
+    assert await response.read() == b"ok"
+    response.close()
+    return connection
+
+
+def between_look_and_write(transport, server, happens):
+    """Let something happen when the pooled connection was found usable, and nothing was written yet."""
+    [pooled] = transport._idle[server.origin]
+    look = pooled.is_usable
+
+    def is_usable():
+        usable = look()
+        happens()
+        return usable
+
+    pooled.is_usable = is_usable
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what the peer acknowledged is known on Linux only")
+async def test_a_request_is_sent_again_if_the_upstream_had_closed_before_it_came(transport, server):
+    connection = await answered_once(transport, server)
+    between_look_and_write(transport, server, connection.close)
+
+    sending = asyncio.create_task(transport.send(server.request()))
+    second = await server.accept()
+    assert b"POST /v1/x" in await receive(second)
+    second.send(OK)
+
+    response = await sending
+    assert response.status == 200
+    response.close()
+    second.close()
+
+
+async def test_a_request_is_not_sent_again_if_the_upstream_took_it_and_closed(transport, server):
+    connection = await answered_once(transport, server)
+    sending = asyncio.create_task(transport.send(server.request()))
+    assert b"POST /v1/x" in await receive(connection)
+
+    connection.close()
+
+    with pytest.raises(UpstreamBrokeOff):
+        await sending
+    with pytest.raises(BlockingIOError):
+        server.listener.accept()
+
+
+async def test_a_request_is_not_sent_again_if_the_upstream_reset_without_reading(transport, server):
+    connection = await answered_once(transport, server)
+    sending = asyncio.create_task(transport.send(server.request()))
+    await until(lambda: readable(connection))  # in the server's kernel, unread: who knows whether it looked at it
+
+    connection.close()
+
+    with pytest.raises(UpstreamBrokeOff):
+        await sending
+    with pytest.raises(BlockingIOError):
+        server.listener.accept()
+
+
+async def test_a_connection_on_which_something_came_unasked_is_not_used(transport, server):
+    connection = await answered_once(transport, server)
+    connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npoisoned!")
+
+    sending = asyncio.create_task(transport.send(server.request()))
+    second = await server.accept()
+    await receive(second)
+    second.send(OK)
+
+    response = await sending
+    assert await response.read() == b"ok"
+    response.close()
+    second.close()
+    connection.close()
+
+
+async def test_a_response_with_bytes_behind_its_end_is_the_last_on_its_connection(transport, server):
+    sending = asyncio.create_task(transport.send(server.request()))
+    connection = await server.accept()
+    await receive(connection)
+    connection.send(OK + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    response = await sending
+    assert await response.read() == b"ok"
+    response.close()
+
+    assert transport._idle[server.origin] == []
+    connection.close()
+
+
+async def test_an_answer_before_the_request_was_sent_is_relayed(start_proxy, server):
+    proxy = await start_proxy(f"http://127.0.0.1:{server.origin.port}/v1")
+
+    async def endless():
+        for _ in range(1000):
+            yield bytes(65536)
+
+    sending = asyncio.create_task(proxy.client.post("/v1/files", content=endless()))
+    connection = await server.accept()
+    await receive(connection)
+    connection.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nnope")
+
+    answer = await sending
+    assert (answer.status_code, answer.content) == (413, b"nope")
+    connection.close()
+
+
+async def test_informational_responses_are_passed_on(upstream, proxy):
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    upstream.script(b"HTTP/1.1 100 Continue\r\n\r\n" + early + json_response({}))
+
+    answer = await proxy.raw(b"GET /v1/models HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+
+    assert early in answer
+    assert answer.split(early)[1].startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_trailers_are_dropped(upstream, proxy):
+    upstream.script(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n")
+
+    answer = await proxy.client.post("/v1/chat/completions", json=CHAT)
+
+    assert answer.content == b"ok"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 300_000,
+    ],
+    ids=["two framings", "two lengths", "an upgrade", "an endless head"],
+)
+async def test_an_answer_of_doubtful_framing_is_a_502(upstream, proxy, head):
+    upstream.script(head)
+
+    answer = await proxy.client.post("/v1/chat/completions", json=CHAT)
+
+    assert answer.status_code == 502
