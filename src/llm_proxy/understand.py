@@ -64,7 +64,8 @@ def _outcome(exchange: Exchange, decoded: Decoded) -> tuple[Status, str | None, 
         return Status.FINISHED, None, None
     kind = (error.kind if error else None) or _failure_kind(exchange.ending)
     reason = exchange.reason or (error.message if error else None)
-    if reason is None and exchange.http_status is not None:
+    answered = exchange.ending in (Ending.COMPLETE, Ending.UPSTREAM_ERROR)
+    if reason is None and answered and exchange.http_status is not None:
         reason = f"the upstream answered with status {exchange.http_status}"
     return Status.FAILED, kind, reason
 
