@@ -40,7 +40,9 @@ class HttpxTransport:
         )
         with _translated():
             response = await self._transport(request.origin).handle_async_request(outgoing)
-        return HttpxResponse(response)
+            made = HttpxResponse(response, _body_bytes(outgoing.method, response))
+            await made.end_if_nothing_is_left()
+        return made
 
     async def close(self) -> None:
         """Close all connections."""
@@ -64,18 +66,28 @@ class HttpxResponse:
     #: Closings under way: a task that nobody holds may be collected.
     _closing: ClassVar[set[asyncio.Task[None]]] = set()
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, body_bytes: int | None) -> None:
         self.status = response.status_code
         self.headers: RawHeaders = list(response.headers.raw)
         self._response = response
         assert isinstance(response.stream, httpx.AsyncByteStream)
         self._pieces = aiter(response.stream)
         self._ended = False
+        #: Of the body, still to come; None if only its end will tell.
+        self._left_bytes = body_bytes
 
     @property
     def complete(self) -> bool:
-        """True when the end of the body was reached; known only after a read that found nothing."""
+        """True when the end of the body was reached; without a length, known only after a read that found nothing."""
         return self._ended
+
+    async def end_if_nothing_is_left(self) -> None:
+        """Have httpx look at the end of the message, and have its connection back, as soon as the last byte is here.
+
+        A client that knows the length may leave with its last byte, and has then had a complete answer.
+        """
+        if self._left_bytes == 0 and not self._ended:
+            await self.read()
 
     def available(self) -> bytes:
         """Nothing: httpx does not say what has arrived."""
@@ -84,10 +96,15 @@ class HttpxResponse:
     async def read(self) -> bytes:
         """Wait for the next piece and take it."""
         with _translated():
-            try:
-                return await anext(self._pieces)
-            except StopAsyncIteration:
-                await self._response.aclose()
+            piece: bytes | None = b""
+            while piece == b"":  # a frame of HTTP/2 may be empty
+                piece = await anext(self._pieces, None)
+            if piece is not None:
+                if self._left_bytes is not None:
+                    self._left_bytes -= len(piece)
+                    await self.end_if_nothing_is_left()
+                return piece
+            await self._response.aclose()
         self._ended = True
         return b""
 
@@ -98,6 +115,16 @@ class HttpxResponse:
             task = asyncio.get_running_loop().create_task(self._response.aclose())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
+
+
+def _body_bytes(method: str, response: httpx.Response) -> int | None:
+    """How long the body is; None if that is not known, or if the end of HTTP/2's stream is a frame of its own."""
+    if response.http_version == "HTTP/2":
+        return None
+    if method == "HEAD" or response.status_code in (204, 304):
+        return 0
+    length = response.headers.get("content-length")
+    return None if length is None else int(length)
 
 
 class _Pieces(httpx.AsyncByteStream):
