@@ -1,0 +1,40 @@
+"""Errors in the shape that SDKs of the OpenAI API know how to read."""
+
+import json
+
+import pytest
+
+from llm_proxy.proxy.answers import error_body, error_headers
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, "invalid_request_error"), (499, "invalid_request_error")])
+def test_what_the_caller_can_mend_is_an_invalid_request(status, kind):
+    body = json.loads(error_body(status=status, code="c", message="m", call_id="i"))
+
+    assert body == {"error": {"message": "m", "type": kind, "param": None, "code": "c", "llm_proxy_id": "i"}}
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_what_the_caller_cannot_mend_is_an_upstream_error(status):
+    body = json.loads(error_body(status=status, code="c", message="m", call_id="i"))
+
+    assert body["error"]["type"] == "upstream_error"
+
+
+def test_a_message_may_hold_anything():
+    message = 'no upstream is called "\x00\u2028\N{SNOWMAN}"'
+
+    body = error_body(status=400, code="c", message=message, call_id="i")
+
+    assert body.isascii()
+    assert json.loads(body)["error"]["message"] == message
+
+
+def test_the_headers_give_length_and_id():
+    headers = error_headers(b"12345", "the-id")
+
+    assert headers == [
+        (b"Content-Type", b"application/json"),
+        (b"Content-Length", b"5"),
+        (b"X-LLM-Proxy-Id", b"the-id"),
+    ]

@@ -1,0 +1,74 @@
+"""Keys are told apart and never kept."""
+
+import pytest
+
+from llm_proxy.proxy.credentials import Fingerprints, blank_secrets
+
+KEY = b"sk-proj-0123456789abcdef"
+
+
+def test_the_same_key_has_the_same_fingerprint_whatever_header_it_comes_in():
+    fingerprints = Fingerprints(b"secret")
+
+    assert fingerprints.of(b"Bearer " + KEY) == fingerprints.of(KEY) == fingerprints.of(b"Bearer  " + KEY)
+
+
+def test_different_keys_have_different_fingerprints():
+    fingerprints = Fingerprints(b"secret")
+
+    assert fingerprints.of(KEY) != fingerprints.of(KEY[:-1] + b"x")
+
+
+def test_without_the_secret_a_key_cannot_be_found_by_trying():
+    assert Fingerprints(b"secret").of(KEY) != Fingerprints(b"another").of(KEY)
+
+
+def test_a_fingerprint_shows_the_last_four_characters_and_no_more_of_the_key():
+    fingerprint = Fingerprints(b"secret").of(b"Bearer " + KEY)
+
+    digest, last = fingerprint.split("…")
+    assert last == "cdef"
+    assert len(digest) == 12
+    assert KEY.decode() not in fingerprint
+
+
+def test_a_short_key_is_not_given_away_by_its_last_characters():
+    assert Fingerprints(b"secret").of(b"Bearer hunter2").endswith("…")
+
+
+def test_a_key_of_any_bytes_has_a_fingerprint():
+    assert Fingerprints(b"secret").of(bytes(range(256))).isprintable()
+
+
+def test_a_flood_of_keys_is_not_remembered_for_ever():
+    fingerprints = Fingerprints(b"secret")
+
+    for number in range(3000):
+        fingerprints.of(b"key-%d" % number)
+
+    assert len(fingerprints._known) <= 1024
+    assert fingerprints.of(b"key-1") == Fingerprints(b"secret").of(b"key-1")
+
+
+@pytest.mark.parametrize(
+    ("query", "blanked"),
+    [
+        (b"", b""),
+        (b"page=2&limit=10", b"page=2&limit=10"),
+        (b"key=AIza", b"key=***"),
+        (b"a=1&API_KEY=x&b=2", b"a=1&API_KEY=***&b=2"),
+        (b"api-key=x;token=y", b"api-key=***;token=***"),
+        (b"access_token=x&id_token=y&client_secret=z", b"access_token=***&id_token=***&client_secret=***"),
+        (b"sig=a%2Fb&se=2030", b"sig=***&se=2030"),
+        (
+            b"X-Amz-Signature=a&X-Amz-Credential=b&X-Amz-Date=c",
+            b"X-Amz-Signature=***&X-Amz-Credential=***&X-Amz-Date=c",
+        ),
+        (b"key=", b"key=***"),
+        (b"monkey=1&tokens=5&keyword=k", b"monkey=1&tokens=5&keyword=k"),
+        (b"key", b"key"),
+        (b"x=key=1", b"x=key=1"),
+    ],
+)
+def test_parameters_that_can_be_secrets_are_blanked_and_others_are_not(query, blanked):
+    assert blank_secrets(query) == blanked
