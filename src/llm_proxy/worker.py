@@ -5,10 +5,11 @@ stops nothing; a store that is away is asked again, for as long as it takes.
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Sequence
 
-from llm_proxy.errors import StoreRejected, StoreUnavailable
+from llm_proxy.errors import JournalUnwritable, StoreRejected, StoreUnavailable
 from llm_proxy.log import get_logger
 from llm_proxy.model.completion import Completion
 from llm_proxy.queue.base import Delivery, Queue
@@ -45,7 +46,8 @@ class Worker:
             if not deliveries and stopping:
                 return
             try:
-                await self._process(deliveries)
+                if deliveries:
+                    await self._process(deliveries)
             except StoreUnavailable:
                 return  # what is not acknowledged comes again after the next start
 
@@ -64,10 +66,16 @@ class Worker:
             try:
                 await self._put([completion])
             except StoreRejected as exc:
-                _log.error("the store rejects a record; it is kept as a dead letter", id=completion.id, reason=str(exc))
-                await self._queue.bury(delivery, str(exc))
+                await self._bury(delivery, str(exc))
             else:
                 await self._queue.ack([delivery])
+
+    async def _bury(self, delivery: Delivery, reason: str) -> None:
+        _log.error("the store rejects a record; it is kept as a dead letter", id=delivery.exchange.id, reason=reason)
+        try:
+            await self._queue.bury(delivery, reason)
+        except JournalUnwritable as exc:
+            _log.error("a dead letter cannot be written; the call stays in the journal", reason=str(exc))
 
     async def _put(self, completions: Sequence[Completion]) -> None:
         """Put, again and again while the store is away. Raises StoreRejected, and StoreUnavailable if told to stop."""
@@ -82,9 +90,14 @@ class Worker:
                 if not warned:
                     _log.warning("the store is not available; records wait in the journal", reason=str(exc))
                     warned = True
-                await asyncio.sleep(wait_s * random.uniform(0.5, 1))  # noqa: S311 - jitter
+                await self._pause(wait_s * random.uniform(0.5, 1))  # noqa: S311 - jitter
                 wait_s = min(wait_s * 2, longest_s)
             else:
                 if warned:
                     _log.info("the store is available again")
                 return
+
+    async def _pause(self, wait_s: float) -> None:
+        """Wait, but not any longer when told to stop."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), wait_s)

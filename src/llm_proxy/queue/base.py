@@ -24,4 +24,7 @@ class Queue(Protocol):
         """Note that the store has them: they need not be delivered again."""
 
     async def bury(self, delivery: Delivery, reason: str) -> None:
-        """Keep aside what can never be stored, with the reason, and do not deliver it again."""
+        """Keep aside what can never be stored, with the reason, and do not deliver it again.
+
+        Raises JournalUnwritable if there is no room for it; it is then delivered again after the next start.
+        """

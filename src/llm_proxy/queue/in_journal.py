@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from llm_proxy.errors import JournalUnwritable
 from llm_proxy.journal.reader import JournalReader
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.exchange import Exchange
@@ -45,8 +46,11 @@ class JournalQueue:
         await asyncio.to_thread(self._finish, [delivery.exchange for delivery in deliveries], "stored")
 
     async def bury(self, delivery: Delivery, reason: str) -> None:
-        """Keep it aside."""
-        await asyncio.to_thread(self._write_dead_letter, delivery.exchange, reason)
+        """Keep it aside. Raises JournalUnwritable if that cannot be done; it is delivered again after a restart."""
+        try:
+            await asyncio.to_thread(self._write_dead_letter, delivery.exchange, reason)
+        except OSError as exc:
+            raise JournalUnwritable(f"{self._dead_letters}: {exc.strerror}") from exc
         await asyncio.to_thread(self._finish, [delivery.exchange], "dead")
 
     def _finish(self, exchanges: Sequence[Exchange], counted_as: str) -> None:
@@ -59,8 +63,10 @@ class JournalQueue:
         self._dead_letters.mkdir(mode=0o700, parents=True, exist_ok=True)
         letter = msgspec.json.encode(_DeadLetter(reason, exchange), enc_hook=_plain)
         path = self._dead_letters / f"{exchange.id}.json"
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        unfinished = path.with_suffix(".new")
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(letter)
+        unfinished.replace(path)
 
 
 @dataclass(frozen=True, slots=True)
