@@ -2,6 +2,10 @@ import json
 import subprocess
 import sys
 
+import structlog
+
+from llm_proxy.log import Incident
+
 #: In a process of its own, since the log is set up for a whole process.
 _PROGRAM = """
 import logging, sys
@@ -56,3 +60,18 @@ def test_a_traceback_holds_no_values():
 
 def test_auto_is_json_when_nobody_sits_at_a_terminal():
     assert json.loads(_said("auto").splitlines()[0])["event"] == "something happened"
+
+
+def test_an_incident_is_one_line_at_its_beginning_and_one_at_its_end():
+    log = structlog.testing.CapturingLogger()
+    incident = Incident(structlog.wrap_logger(log, processors=[]), begins="it is away", over="it is back")
+
+    incident.worked()
+    incident.failed(OSError("first"))
+    incident.failed(OSError("second"))
+    incident.worked()
+    incident.worked()
+    incident.failed(OSError("third"))
+
+    said = [(call.method_name, *call.kwargs.values()) for call in log.calls]
+    assert said == [("warning", "first", "it is away"), ("info", "it is back"), ("warning", "third", "it is away")]

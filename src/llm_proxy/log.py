@@ -44,3 +44,25 @@ class _Forward(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         log = get_logger(record.name)
         log.log(record.levelno, record.getMessage(), exc_info=record.exc_info or None)
+
+
+class Incident:
+    """Something that fails again and again until it is over: one line when it begins, one when it ends."""
+
+    def __init__(self, log: structlog.typing.FilteringBoundLogger, *, begins: str, over: str) -> None:
+        self._log = log
+        self._begins = begins
+        self._over = over
+        self._goes_on = False
+
+    def failed(self, reason: Exception) -> None:
+        """It failed, with this error of ours, whose message holds no secrets."""
+        if not self._goes_on:
+            self._log.warning(self._begins, reason=str(reason))
+        self._goes_on = True
+
+    def worked(self) -> None:
+        """It worked."""
+        if self._goes_on:
+            self._log.info(self._over)
+        self._goes_on = False
