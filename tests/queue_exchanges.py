@@ -42,8 +42,14 @@ def exchange(**different: Any) -> Exchange:
 
 def running(**different: Any) -> Exchange:
     """A call that has not been answered yet."""
-    nothing = {"http_status": None, "response_headers": (), "response_body": None, "response_bytes": None}
-    return exchange(**nothing, chunks=Chunks(), ending=None, first_byte_s=None, ended_s=None, **different)
+    nothing: dict[str, Any] = {
+        "http_status": None,
+        "response_headers": (),
+        "response_body": None,
+        "response_bytes": None,
+    }
+    nothing |= {"chunks": Chunks(), "ending": None, "first_byte_s": None, "ended_s": None}
+    return exchange(**(nothing | different))
 
 
 def incompressible(size: int) -> bytes:
