@@ -129,10 +129,14 @@ def _create(path: Path, numbers: Counter[str], size: int) -> None:
 
 
 def _read(path: Path) -> Counter[str]:
+    """The numbers of a file; none of one that is unreadable or no ledger."""
     try:
         content = path.read_bytes()
         names = json.loads(content[:_NAMES_BYTES])
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return Counter()
-    cells = memoryview(content)[_NAMES_BYTES : _NAMES_BYTES + _CELL_BYTES * len(names)].cast("Q")
-    return Counter(dict(zip(names, cells, strict=False)))
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return Counter()
+    cells = content[_NAMES_BYTES : _NAMES_BYTES + _CELL_BYTES * len(names)]
+    whole = memoryview(cells[: len(cells) - len(cells) % _CELL_BYTES])
+    return Counter(dict(zip(names, whole.cast("Q"), strict=False)))

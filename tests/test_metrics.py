@@ -1,0 +1,179 @@
+import json
+import signal
+import stat
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from llm_proxy import metrics
+from llm_proxy.metrics import COUNTERS, GAUGES, Ledger, exposition, read_all
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "proxy-0.ledger"
+
+
+def write_ledger(path, names, numbers) -> None:
+    content = json.dumps(names).encode().ljust(4096)
+    path.write_bytes(content + b"".join(number.to_bytes(8, "little") for number in numbers))
+
+
+def test_what_was_counted_is_seen_by_all_others_at_once(path):
+    ledger = Ledger(path)
+
+    ledger.add("accepted")
+    ledger.add("journal_bytes", 500)
+    ledger.put("waiting", 7)
+
+    assert +read_all(path.parent) == Counter({"accepted": 1, "journal_bytes": 500, "waiting": 7})
+    assert +ledger.numbers() == +read_all(path.parent)
+    assert (ledger.get("accepted"), ledger.get("stored")) == (1, 0)
+
+
+def test_counters_survive_a_process_that_is_killed_and_are_gone_on_with(path):
+    script = (
+        "import sys, time; from pathlib import Path; from llm_proxy.metrics import Ledger\n"
+        "ledger = Ledger(Path(sys.argv[1]))\n"
+        "for number in range(1234): ledger.add('accepted')\n"
+        "print('counted', flush=True); time.sleep(600)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE)
+    child.stdout.readline()
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+
+    again = Ledger(path)
+    again.add("accepted")
+
+    assert again.get("accepted") == 1235
+    assert read_all(path.parent)["accepted"] == 1235
+
+
+def test_the_numbers_of_all_processes_are_added_up(tmp_path):
+    for number in range(3):
+        Ledger(tmp_path / f"proxy-{number}.ledger").add("stored", number + 1)
+    (tmp_path / "notes.txt").write_text("no ledger")
+
+    assert read_all(tmp_path)["stored"] == 6
+
+
+def test_a_ledger_without_a_file_counts_in_memory():
+    ledger = Ledger()
+
+    ledger.add("dead", 3)
+
+    assert ledger.numbers()["dead"] == 3
+
+
+def test_a_name_that_nobody_declared_is_a_mistake():
+    with pytest.raises(KeyError):
+        Ledger().add("acceptd")
+
+
+def test_the_file_is_readable_for_its_owner_only(path):
+    Ledger(path)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_names_fit_into_their_part_of_the_file():
+    assert len(json.dumps([*COUNTERS, *GAUGES])) <= 4096
+
+
+def test_a_file_of_an_older_version_keeps_its_numbers_when_counters_are_added(path):
+    write_ledger(path, ["stored", "accepted"], [5, 9])
+
+    ledger = Ledger(path)
+    ledger.add("accepted")
+
+    assert (ledger.get("stored"), ledger.get("accepted"), ledger.get("dead")) == (5, 10, 0)
+
+
+def test_a_counter_that_was_taken_away_does_no_harm(path):
+    write_ledger(path, ["of_old", "stored"], [5, 9])
+
+    assert read_all(path.parent)["stored"] == 9
+    assert "of_old" not in exposition(read_all(path.parent))
+    assert Ledger(path).get("stored") == 9
+
+
+def test_counters_may_be_added_between_two_starts(path, monkeypatch):
+    Ledger(path).add("dead", 4)
+    monkeypatch.setattr(metrics, "_NAMES", ("brand_new", *metrics._NAMES))
+
+    ledger = Ledger(path)
+    ledger.add("brand_new")
+
+    assert (ledger.get("dead"), ledger.get("brand_new")) == (4, 1)
+    assert read_all(path.parent)["brand_new"] == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00" * 5000,
+        b"nonsense",
+        b"[" * 4096,
+        b"{}".ljust(5000),
+        b"5".ljust(5000),
+        b"[[]]".ljust(5000),
+        b'["stored", "dead"]'.ljust(4096),
+        b'["stored"]'.ljust(4096) + b"\x01\x02\x03",
+        b'["stored", "dead"]'.ljust(4096) + bytes(11),
+    ],
+)
+def test_a_file_that_is_no_ledger_or_torn_counts_for_nothing_and_is_replaced(path, content):
+    path.write_bytes(content)
+    Ledger(path.parent / "other.ledger").add("accepted", 2)
+
+    assert +read_all(path.parent) == Counter({"accepted": 2})
+    Ledger(path).add("stored")
+
+    assert +read_all(path.parent) == Counter({"accepted": 2, "stored": 1})
+
+
+def test_a_ledger_that_is_a_directory_counts_for_nothing(path):
+    path.mkdir()
+
+    assert read_all(path.parent) == Counter()
+
+
+def test_a_directory_that_does_not_exist_counts_for_nothing(tmp_path):
+    assert read_all(tmp_path / "nowhere") == Counter()
+
+
+def test_the_exposition_is_what_prometheus_reads():
+    numbers = Counter({name: place for place, name in enumerate([*COUNTERS, *GAUGES])})
+
+    families = list(text_string_to_metric_families(exposition(numbers)))
+
+    read = {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
+    for name in COUNTERS:
+        base, _, label = name.partition(".")
+        assert read.pop((f"llm_proxy_{base}_total", *filter(None, [label]))) == numbers[name]
+    for name in GAUGES:
+        assert read.pop((f"llm_proxy_{name}",)) == numbers[name]
+    assert read == {}
+    assert len({family.name for family in families}) == len(families)
+    assert all(family.documentation for family in families)
+    assert {family.type for family in families} == {"counter", "gauge"}
+
+
+def test_numbers_that_nobody_counted_are_shown_as_zero():
+    lines = exposition(Counter()).splitlines()
+
+    assert "llm_proxy_accepted_total 0" in lines
+    assert 'llm_proxy_dropped_total{reason="journal_full"} 0' in lines
+
+
+def test_a_process_that_cannot_write_its_file_is_told(tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(OSError, match="Not a directory"):
+        Ledger(tmp_path / "file" / "proxy-0.ledger")
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
