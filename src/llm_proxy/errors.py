@@ -13,8 +13,8 @@
      ├─ JournalUnwritable      the disk is full or gone: go on, count it
      │   └─ JournalFull            the size cap is reached
      ├─ QueueUnavailable       the queue is down, full or slow: keep what there is and try again
- ├─ EnvelopeUnreadable     never will work: bury the bytes
- ├─ StoreUnavailable       try the same batch again
+     ├─ EnvelopeUnreadable     never will work: bury the bytes
+     ├─ StoreUnavailable       try the same batch again
      └─ StoreRejected          never will work: bury the record
 """
 
