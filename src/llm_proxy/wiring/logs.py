@@ -1,0 +1,208 @@
+"""``llm-proxy logs``: reads the store's file by itself, so that it works whether or not anything else runs.
+
+Never writes. A list is printed piece by piece: however much is recorded, little of it is in memory. Standard output is
+for records alone; whatever else there is to say goes to standard error, in one line.
+"""
+
+import asyncio
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from llm_proxy.errors import ConfigError
+from llm_proxy.model.completion import Completion, Status
+from llm_proxy.model.json_text import encode_json
+from llm_proxy.model.query import CompletionQuery, parse_time
+from llm_proxy.model.record import record_json
+from llm_proxy.settings import Settings
+from llm_proxy.store.sqlite import SqliteStore
+from llm_proxy.wiring.layout import DataDir
+
+#: Records read at a time without their bodies, and with them: a body may have megabytes.
+_PAGE_RECORDS = {False: 200, True: 8}
+#: How often to look for new records, in seconds: short enough to seem immediate, and a look takes microseconds.
+_POLL_S = 0.2
+#: Cells of a line if there is no terminal to ask: a pipe does not mind, and a grep finds more.
+_WIDTH_WITHOUT_TERMINAL = 160
+
+
+class _Output(Protocol):
+    """One of the forms that records are printed in."""
+
+    def one(self, completion: Completion) -> None:
+        """Print a record by itself."""
+
+    def several(self, completions: Sequence[Completion]) -> None:
+        """Print records of a list, which goes on."""
+
+
+class _Json:
+    """One object a line, in UTF-8 whatever the locale says."""
+
+    def one(self, completion: Completion) -> None:
+        self.several([completion])
+
+    def several(self, completions: Sequence[Completion]) -> None:
+        for completion in completions:
+            sys.stdout.buffer.write(encode_json(record_json(completion, with_bodies=True)) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+class Table:
+    """For people: as wide as the terminal, and in its colours unless NO_COLOR is set (no-color.org)."""
+
+    def __init__(self) -> None:
+        # Here and not above: it is as much to import as all the rest, and who wants JSON need not wait for it.
+        from llm_proxy import tables  # noqa: PLC0415
+
+        self._tables = tables
+        self._header = True
+        self._colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    def one(self, completion: Completion) -> None:
+        """Print a record by itself."""
+        self._print(self._tables.render_record(completion, colour=self._colour))
+
+    def several(self, completions: Sequence[Completion]) -> None:
+        """Print records of a list, which goes on."""
+        # Asked each time: while one follows, the window may get another size.
+        width = shutil.get_terminal_size((_WIDTH_WITHOUT_TERMINAL, 24)).columns
+        self._print(self._tables.render_table(completions, width=width, colour=self._colour, header=self._header))
+        self._header = False
+
+    def _print(self, text: str) -> None:
+        # What the terminal's encoding does not have becomes a question mark, not the end of the list.
+        sys.stdout.buffer.write(text.encode(sys.stdout.encoding, "replace"))
+        sys.stdout.buffer.flush()
+
+
+def show_logs(settings: Settings, *, completion_id: str | None, as_json: bool, follow: bool, **conditions: Any) -> int:
+    """Print the record ``completion_id``, or those that meet ``conditions``; the exit status. Raises ConfigError."""
+    query = _query(with_bodies=as_json, **conditions)
+    if completion_id is not None:
+        if follow or replace(query, limit=None) != CompletionQuery(limit=None, with_bodies=as_json):
+            raise ConfigError("logs: a call is shown by its id, others are listed by conditions; choose one")
+        return _run(settings, lambda store: _one(settings, store, completion_id, _output(as_json=as_json)))
+    if not follow:
+        return _run(settings, lambda store: _list(settings, store, query, _output(as_json=as_json)))
+    try:
+        return _run(settings, lambda store: _follow(settings, store, query, _output(as_json=as_json)))
+    except KeyboardInterrupt:  # the one way to end it
+        return 0
+
+
+def _output(*, as_json: bool) -> _Output:
+    return _Json() if as_json else Table()
+
+
+def _nothing_yet(settings: Settings) -> str:
+    """What to say when there is no record at all."""
+    serve = "llm-proxy serve"
+    if settings.data_dir != Settings().data_dir:
+        serve += f" --data-dir {shlex.quote(str(settings.data_dir))}"
+    return f"nothing is recorded in {settings.data_dir} yet; start `{serve}` and point OPENAI_BASE_URL to it"
+
+
+def _query(
+    *,
+    tags: tuple[str, ...],
+    session: str | None,
+    user: str | None,
+    model: str | None,
+    status: str | None,
+    since: str | None,
+    search: str | None,
+    limit: int,
+    with_bodies: bool,
+) -> CompletionQuery:
+    try:
+        start = None if since is None else parse_time(since, now=datetime.now(UTC))
+    except ValueError as exc:
+        raise ConfigError(f"--since: {exc}") from exc
+    return CompletionQuery(
+        tags=tags,
+        session_id=session,
+        user_id=user,
+        model=model,
+        status=None if status is None else Status(status),
+        since=start,
+        search=search,
+        limit=limit or None,
+        with_bodies=with_bodies,
+    )
+
+
+def _run(settings: Settings, show: Callable[[SqliteStore], Coroutine[Any, Any, int]]) -> int:
+    store = SqliteStore(DataDir(settings.data_dir).database, read_only=True)
+    with asyncio.Runner() as runner:
+        try:
+            return runner.run(show(store))
+        finally:
+            runner.run(store.close())
+
+
+async def _one(settings: Settings, store: SqliteStore, completion_id: str, output: _Output) -> int:
+    completion = await store.get(completion_id)
+    if completion is None:
+        _say(f"no call with the id {completion_id!r} is recorded in {settings.data_dir}")
+        return 1
+    output.one(completion)
+    return 0
+
+
+async def _list(settings: Settings, store: SqliteStore, query: CompletionQuery, output: _Output) -> int:
+    found = False
+    async for completions in _pages(store, query):
+        output.several(completions)
+        found = True
+    if not found:
+        anything = (await store.find(CompletionQuery(limit=1))).completions
+        _say("no recorded call meets these conditions" if anything else _nothing_yet(settings))
+    return 0
+
+
+async def _follow(settings: Settings, store: SqliteStore, query: CompletionQuery, output: _Output) -> int:
+    """Print the newest, oldest first, and then whatever is written; until interrupted."""
+    # Begun before the list is read, so that nothing falls between the two.
+    changes = store.changes(query, poll_s=_POLL_S)
+    printed: dict[str, int] = {}
+    async for completions in _pages(store, replace(query, with_bodies=False)):
+        printed |= {completion.id: _state(completion) for completion in completions}
+    if not printed and not (await store.find(CompletionQuery(limit=1))).completions:
+        _say(_nothing_yet(settings))
+    for completion_id in reversed(printed):
+        completion = await store.get(completion_id)
+        # One that has changed since comes once more, by itself.
+        if completion is not None and _state(completion) == printed[completion_id]:
+            output.several([completion])
+    async for completion in changes:
+        if printed.pop(completion.id, None) != _state(completion):
+            output.several([completion])
+    raise AssertionError("changes never end")
+
+
+async def _pages(store: SqliteStore, query: CompletionQuery) -> AsyncIterator[Sequence[Completion]]:
+    """What matches, newest first, in pieces that are not empty."""
+    size, left = _PAGE_RECORDS[query.with_bodies], query.limit
+    while left is None or left > 0:
+        page = await store.find(replace(query, limit=size if left is None else min(size, left)))
+        if page.completions:
+            yield page.completions
+        if page.next is None:
+            return
+        query = replace(query, after=page.next)
+        left = None if left is None else left - len(page.completions)
+
+
+def _state(completion: Completion) -> int:
+    """A number that is another one when anything of the record has changed."""
+    return hash(encode_json(record_json(completion, with_bodies=False)))
+
+
+def _say(line: str) -> None:
+    print(f"llm-proxy: {line}", file=sys.stderr)  # noqa: T201 - this is what the command says
