@@ -1,6 +1,7 @@
 """The command ``llm-proxy``: one short function per command. What was done wrong is said in one line, exit status 2."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any, NoReturn
 import click
 
 from llm_proxy import __version__
-from llm_proxy.config import effective, load_settings
 from llm_proxy.errors import ConfigError, StoreUnavailable
 
 _FLAGS = (
@@ -33,7 +33,19 @@ def _with(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
     return decorate
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """A group whose commands end in silence when nobody reads on, with the status of a command that a signal ended."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # `llm-proxy logs | head`; caught here, since click makes an error of it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at exit
+            sys.exit(141)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="llm-proxy")
 def cli() -> None:
     """Log every call of your programs to LLM providers: point OPENAI_BASE_URL here, change no code."""
@@ -44,6 +56,7 @@ def cli() -> None:
 def serve(**flags: Any) -> None:
     """Relay calls, record them, and serve what was recorded."""
     # Here and below: a command imports what it needs, so that the others start fast.
+    from llm_proxy.config import load_settings  # noqa: PLC0415
     from llm_proxy.wiring.serve import run  # noqa: PLC0415
 
     sys.exit(run(load_settings(flags=flags)))
@@ -54,6 +67,8 @@ def serve(**flags: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def config(*, as_json: bool, **flags: Any) -> None:
     """Show each setting with its value and where that comes from."""
+    from llm_proxy.config import effective  # noqa: PLC0415
+
     for setting in effective(flags=flags):
         if as_json:
             click.echo(json.dumps({"key": setting.key, "value": setting.value, "origin": setting.origin}))
@@ -76,6 +91,7 @@ def config(*, as_json: bool, **flags: Any) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on with new calls as they are recorded.")
 def logs(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
     """List the recorded calls, newest first; or show one, by its id."""
+    from llm_proxy.config import load_settings  # noqa: PLC0415
     from llm_proxy.wiring.logs import show_logs  # noqa: PLC0415
 
     settings = load_settings(flags={"config": config, "data_dir": data_dir})
@@ -83,31 +99,48 @@ def logs(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
 
 
 @cli.command()
-@click.option("--through", metavar="URL", help="Send the calls through this running proxy instead of a private one.")
 @click.option(
-    "--upstream-port", type=int, default=0, help="Port of the scripted upstream; the running proxy must point to it."
+    "--through",
+    metavar="URL",
+    help="Send the calls through this running proxy instead of a private one. It must have been started with "
+    "--upstream http://127.0.0.1:PORT/v1, where PORT is that of --upstream-port.",
+)
+@click.option(
+    "--upstream-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port of the scripted upstream; any free one unless given.",
+)
+@click.option(
+    "--data-dir", type=click.Path(), help="Where the proxy of --through keeps its records, unless it is the default."
 )
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the private proxy's data in this directory.")
-def demo(*, through: str | None, upstream_port: int, keep: Path | None) -> None:
+def demo(*, through: str | None, upstream_port: int, data_dir: str | None, keep: Path | None) -> None:
     """Send a handful of scripted calls through the proxy and show what was recorded; no provider key is needed."""
-    from llm_proxy.wiring.demo import run_demo  # noqa: PLC0415
+    from llm_proxy.config import load_settings  # noqa: PLC0415
+    from llm_proxy.wiring.demo import run_demo, run_demo_through  # noqa: PLC0415
 
-    sys.exit(run_demo(through=through, upstream_port=upstream_port, keep=keep))
+    if through is None:
+        if data_dir is not None:
+            raise click.UsageError("--data-dir goes with --through; a private proxy's data is kept by --keep")
+        sys.exit(run_demo(upstream_port=upstream_port, keep=keep))
+    if keep is not None or not upstream_port:
+        raise click.UsageError("--through needs --upstream-port, and goes without --keep")
+    settings = load_settings(flags={"data_dir": data_dir})
+    sys.exit(run_demo_through(through, upstream_port=upstream_port, settings=settings))
 
 
 def main() -> NoReturn:
     """Entry point of the command."""
     try:
         cli.main(standalone_mode=False)
-    except click.ClickException as exc:
+    except click.exceptions.NoArgsIsHelpError as exc:
         exc.show()
         sys.exit(exc.exit_code)
-    except (ConfigError, StoreUnavailable) as exc:
-        click.echo(f"llm-proxy: {exc}", err=True)
+    except (click.ClickException, ConfigError, StoreUnavailable) as exc:
+        message = exc.format_message() if isinstance(exc, click.ClickException) else str(exc)
+        click.echo(f"llm-proxy: {' '.join(message.split())}", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except BrokenPipeError:  # `llm-proxy logs | head`
-        sys.stderr.close()
-        sys.exit(141)
     sys.exit(0)
