@@ -114,6 +114,9 @@ def test_a_relative_path_is_meant_relative_to_where_it_was_written(write, tmp_pa
     assert by_flag.data_dir == tmp_path / "elsewhere" / "records"
 
 
+REDIS_URL_RULE = (
+    "must be a URL that begins with redis://, rediss:// or unix://, or with redis+sentinel:// or redis+cluster://"
+)
 FILE_ERRORS = [
     ("prot = 1", ":1: prot: is no setting; did you mean port?"),
     ("[jornal]\nfsync = 'never'", ":1: jornal: is no setting; did you mean journal?"),
@@ -127,6 +130,14 @@ FILE_ERRORS = [
     ("[journal]\nfsync = 'yes'", ":2: journal.fsync: input should be 'never', 'interval' or 'always', not 'yes'"),
     ("[journal]\nmax_bytes = 65536", ":2: journal: segment_bytes must not be larger than max_bytes"),
     ("[tls]\nca_file = 'none.pem'", ":2: tls.ca_file: there is no such file"),
+    ("[redis]\nca_file = 'none.pem'", ":2: redis.ca_file: there is no such file"),
+    ("[redis]\ncert_file = 'a.pem'", ":2: redis: cert_file and key_file go together"),
+    ("[redis]\nurl = 'http://h'", f":2: redis.url: {REDIS_URL_RULE}"),
+    ("[redis]\nurl = 'redis://a b'", f":2: redis.url: {REDIS_URL_RULE}"),
+    (
+        "[streams]\nprefix = '{a}'",
+        ":2: streams.prefix: string should match pattern '^[A-Za-z0-9._:-]{1,100}$', not '{a}'",
+    ),
     ('data_dir = "a\\u0000b"', ":1: data_dir: must be a path in UTF-8"),
     ("upstream = 'ftp://h/v1'", ":1: upstream: must begin with http:// or https:// and a host name"),
     ("upstream = 'https:///v1'", ":1: upstream: must begin with http:// or https:// and a host name"),
@@ -233,6 +244,24 @@ def test_a_key_in_the_wrong_place_is_refused_and_not_repeated(write, place):
     assert SECRET not in str(caught.value)
 
 
+def test_the_url_of_redis_is_taken_from_its_short_variable_and_shown_without_its_password():
+    environ = {"LLM_PROXY_REDIS_URL": f"rediss+sentinel://user:{SECRET}@a:1,b:2/main/0"}
+
+    settings, lines = load_settings(environ=environ), effective(environ=environ)
+
+    assert settings.redis.url.get_secret_value() == environ["LLM_PROXY_REDIS_URL"]
+    shown = "rediss+sentinel://user:…@a:1,b:2/main/0"
+    assert EffectiveSetting(key="redis.url", value=shown, origin="LLM_PROXY_REDIS_URL") in lines
+    assert SECRET not in repr(lines)
+
+
+def test_a_url_of_redis_that_cannot_be_is_not_repeated():
+    with pytest.raises(ConfigError, match=r"LLM_PROXY_REDIS_URL: redis\.url: must be a URL") as caught:
+        load_settings(environ={"LLM_PROXY_REDIS_URL": f"redos://user:{SECRET}@h"})
+
+    assert SECRET not in str(caught.value)
+
+
 def test_credentials_in_a_url_are_refused_and_not_repeated(write):
     path = write(f"upstream = 'https://user:{SECRET}@h/v1'")
 
@@ -281,7 +310,8 @@ def test_the_example_file_names_exactly_the_options_that_exist_with_their_defaul
 
 
 def test_every_option_of_the_example_file_can_be_switched_on(tmp_path):
-    (tmp_path / "company-ca.pem").touch()
+    for name in ("company-ca.pem", "redis-client.pem", "redis-client.key"):
+        (tmp_path / name).touch()
     path = tmp_path / "llm-proxy.toml"
     path.write_text(uncommented(EXAMPLE.read_text()))
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 from hypothesis import given, settings, strategies
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from llm_proxy.settings import OPTIONS, Settings, Upstream, masked
 
@@ -47,6 +47,20 @@ def test_a_short_secret_is_masked_whole(with_keys):
     short = with_keys.model_validate({"upstream_key": "sk-123"}).upstream_key
 
     assert masked(short) == "…"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://h:1/0", "redis://h:1/0"),
+        ("redis://user@h", "redis://user@h"),
+        ("rediss://user:a@b@h", "rediss://user:…@h"),
+        ("redis+cluster://:secret/with/slashes@a,b", "redis+cluster://:…@a,b"),
+        ("unix://u:secret@/run/redis.sock?db=1", "unix://u:…@/run/redis.sock?db=1"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url, shown):
+    assert masked(SecretStr(url)) == shown
 
 
 def test_settings_cannot_be_changed():

@@ -38,6 +38,10 @@ _TABLE_LINE = re.compile(r"\s*\[+\s*([^\[\]]+?)\s*\]")
 _KEY_LINE = re.compile(r"\s*([\w.\-\"' ]+?)\s*=")
 #: Options that name the variable with the key of an upstream, and the field that gets the key.
 _KEY_FIELDS = {"key_env": "key", "upstream_key_env": "upstream_key"}
+#: Files that must be there.
+_FILES = [key for key in OPTIONS if key[-1].endswith("_file")]
+#: Variables with a shorter name than their key would give them.
+_SHORT_NAMES = {"LLM_PROXY_REDIS_URL": ("redis", "url")}
 _SECTIONS = {key[:length] for key in OPTIONS for length in range(len(key))}
 #: Characters of a wrong value that a message repeats.
 _SHOWN_CHARACTERS = 60
@@ -91,8 +95,10 @@ def _load(flags: Mapping[str, JsonValue], environ: Mapping[str, str]) -> tuple[S
     _refuse_unknown(variables, given)
     given |= _keys(given, variables)
     settings = _validated(given)
-    if settings.tls.ca_file is not None and not settings.tls.ca_file.is_file():
-        raise ConfigError(f"{_origin(('tls', 'ca_file'), given)}: tls.ca_file: there is no such file")
+    for section, name in _FILES:
+        file = getattr(getattr(settings, section), name)
+        if file is not None and not file.is_file():
+            raise ConfigError(f"{_origin((section, name), given)}: {section}.{name}: there is no such file")
     return settings, given
 
 
@@ -123,6 +129,8 @@ def variable_name(key: Key) -> str:
 
 
 def _key_of_variable(name: str) -> Key:
+    if name in _SHORT_NAMES:
+        return _SHORT_NAMES[name]
     key = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
     # A variable cannot have the '-' of an upstream's name, and the name cannot have the '_' of a variable.
     key = (key[0], key[1].replace("_", "-"), *key[2:]) if len(key) > 1 and key[0] == "upstreams" else key

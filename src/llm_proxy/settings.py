@@ -38,6 +38,11 @@ _UPSTREAM_NAME = re.compile(r"[a-z0-9-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: What may stand in a URL at all (RFC 3986 section 2), so neither spaces nor control characters nor quotes.
 _URL = re.compile(r"[A-Za-z0-9\-._~:/\[\]@!$&'()*+,;=%?#]+")
+_REDIS_SCHEME = re.compile(r"(rediss?(\+(sentinel|cluster))?|unix)://")
+#: The password in a URL, and all before it.
+_URL_PASSWORD = re.compile(r"([a-z+]+://[^/@:]*:).*@")
+#: Neither braces, which are Redis' hash tags, nor what would be a pattern.
+_PREFIX = r"^[A-Za-z0-9._:-]{1,100}$"
 
 
 def _checked_base_url(url: str) -> str:
@@ -68,6 +73,16 @@ def _checked_key(key: SecretStr) -> SecretStr:
     return key
 
 
+def _checked_redis_url(url: SecretStr) -> SecretStr:
+    # What is behind the scheme is read where it is used (queue/redis_connection.py); this finds a slip at the start.
+    text = url.get_secret_value()
+    if not _URL.fullmatch(text) or not _REDIS_SCHEME.match(text):
+        raise ValueError(
+            "must be a URL that begins with redis://, rediss:// or unix://, or with redis+sentinel:// or redis+cluster://"
+        )
+    return url
+
+
 def _checked_path(path: Path) -> Path:
     # A name that is no UTF-8 comes as lone surrogates, which neither JSON nor SQLite can hold.
     if "\0" in str(path) or any("\ud800" <= character <= "\udfff" for character in str(path)):
@@ -87,6 +102,8 @@ def _checked_upstream_names(upstreams: dict[str, "Upstream"]) -> dict[str, "Upst
 BaseUrl = Annotated[str, AfterValidator(_checked_base_url)]
 VariableName = Annotated[str, AfterValidator(_checked_variable_name)]
 Key = Annotated[SecretStr, AfterValidator(_checked_key)]
+#: With a password in it, so that it is a secret as a whole.
+RedisUrl = Annotated[SecretStr, AfterValidator(_checked_redis_url)]
 #: JSON and TOML have no type for paths, so that a string is one.
 FilePath = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -191,6 +208,50 @@ class Journal(Section):
         return self
 
 
+class Redis(Section):
+    """The way to Redis, for those who run more than one host."""
+
+    url: RedisUrl | None = Field(
+        default=None,
+        description="With it, calls go from the journal through Redis to workers; without it, the store takes them "
+        "from the journal of its own machine",
+    )
+    timeout_s: Seconds = Field(default=10.0, description="Connecting, and each answer; no call ever waits for Redis")
+    ca_file: FilePath | None = Field(
+        default=None, description="Certificate authorities in PEM to trust instead of the built-in ones, with rediss://"
+    )
+    cert_file: FilePath | None = Field(
+        default=None, description="Certificate in PEM to show, where Redis asks for one; with `redis.key_file`"
+    )
+    key_file: FilePath | None = Field(default=None, description="Its key in PEM")
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together")
+        return self
+
+
+class Streams(Section):
+    """The queue in Redis. The first two must be the same on all hosts."""
+
+    prefix: Annotated[str, Field(pattern=_PREFIX)] = Field(
+        default="llm-proxy", description="Beginning of every key, within the braces"
+    )
+    shards: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=1, description="Streams that the calls are spread over; in a cluster, a few times its masters"
+    )
+    workers: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=1, description="Worker processes of `llm-proxy worker`; one fills one core"
+    )
+    claim_after_s: Seconds = Field(
+        default=60.0, description="Silence of a worker after which others take over what it had"
+    )
+    max_deliveries: Annotated[int, Field(ge=2)] = Field(
+        default=5, description="Deliveries without an acknowledgement after which a call becomes a dead letter"
+    )
+
+
 class Tls(Section):
     """TLS towards the upstreams."""
 
@@ -242,6 +303,8 @@ class Settings(Section):
     timeouts: Timeouts = Timeouts()
     capture: Capture = Capture()
     journal: Journal = Journal()
+    redis: Redis = Redis()
+    streams: Streams = Streams()
     tls: Tls = Tls()
     log: Log = Log()
 
@@ -261,8 +324,10 @@ class Settings(Section):
 
 
 def masked(secret: SecretStr) -> str:
-    """An ellipsis and the last characters of a secret, or the ellipsis alone if it is short."""
+    """An ellipsis and the last characters of a secret, or the ellipsis alone if it is short; a URL but its password."""
     text = secret.get_secret_value()
+    if "://" in text:
+        return _URL_PASSWORD.sub(r"\1…@", text)
     return f"…{text[-_SHOWN_CHARACTERS:]}" if len(text) >= 4 * _SHOWN_CHARACTERS else "…"
 
 
