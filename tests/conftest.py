@@ -180,20 +180,41 @@ StartProxy = Callable[..., Any]
 
 
 @pytest.fixture
-async def start_proxy(tmp_path: Path) -> AsyncIterator[StartProxy]:
+async def make_transport() -> AsyncIterator[Callable[..., Transport]]:
+    """Make a transport by its name; keywords are its own."""
+    made: list[Transport] = []
+
+    def make(name: str, **different: Any) -> Transport:
+        settings = {
+            "tls": _TLS,
+            "connect_timeout_s": PATIENCE_S,
+            "idle_timeout_s": PATIENCE_S,
+            "pool_idle_s": PATIENCE_S,
+        }
+        made.append(TRANSPORTS[name](**settings | different))
+        return made[-1]
+
+    yield make
+    for transport in made:
+        await transport.close()
+    await _closed_by_the_loop()
+
+
+@pytest.fixture
+async def start_proxy(tmp_path: Path, make_transport: Callable[..., Transport]) -> AsyncIterator[StartProxy]:
     """Start a proxy before a base URL; options as in ProxyOptions."""
-    running: list[tuple[ProxyUnderTest, _Server, Transport]] = []
+    running: list[tuple[ProxyUnderTest, _Server]] = []
 
     async def start(base_url: str, **options: Any) -> ProxyUnderTest:
         wanted = replace(ProxyOptions(), **options)
         ledger = Ledger()
         journal_dir = tmp_path / f"journal-{len(running)}"
         journal = JournalWriter(journal_dir, limits=wanted.journal, ledger=ledger)
-        transport = TRANSPORTS[wanted.transport](
+        transport = make_transport(
+            wanted.transport,
             tls=wanted.tls or _TLS,
             connect_timeout_s=wanted.connect_timeout_s,
             idle_timeout_s=wanted.idle_timeout_s,
-            pool_idle_s=PATIENCE_S,
         )
         app = front(
             calls=Proxy(
@@ -217,14 +238,13 @@ async def start_proxy(tmp_path: Path) -> AsyncIterator[StartProxy]:
         server = _server(app, wanted, on_malformed=functools.partial(ledger.add, "refused.malformed"))
         await server.start(listener)
         proxy = ProxyUnderTest(listener.getsockname()[1], journal_dir, journal, ledger)
-        running.append((proxy, server, transport))
+        running.append((proxy, server))
         return proxy
 
     yield start
-    for proxy, server, transport in running:
+    for proxy, server in running:
         await proxy.client.aclose()
         await server.stop()
-        await transport.close()
         proxy.journal.close()
     await _closed_by_the_loop()
 

@@ -113,7 +113,11 @@ class Upstream:
         """Say this to the next request that has no script yet."""
         self._scripts.append(list(steps))
 
-    async def start(self) -> None:
+    async def start(self, *, socket_path: str | None = None) -> None:
+        """Listen on a free port, or on a Unix socket."""
+        if socket_path is not None:
+            self._server = await asyncio.start_unix_server(self._serve, socket_path, limit=2**20)
+            return
         self._server = await asyncio.start_server(self._serve, self.host, self.port, limit=2**20)
         self.port = self._server.sockets[0].getsockname()[1]
 

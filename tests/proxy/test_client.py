@@ -51,8 +51,11 @@ async def test_the_rest_is_noted_before_it_goes_on_and_empty_pieces_are_left_out
     client, _ = client_of(piece(b"b", more=True), piece(b"", more=True), piece(b"c", more=False))
     seen = []
 
+    def note(noted):
+        seen.append(("noted", noted))
+
     with client:
-        async for part in client.rest(b"a", lambda noted: seen.append(("noted", noted))):
+        async for part in client.rest(b"a", note):
             seen += [("sent", part)]
 
     assert seen == [("sent", b"a"), ("noted", b"b"), ("sent", b"b"), ("noted", b"c"), ("sent", b"c")]
