@@ -14,6 +14,7 @@
      │   └─ JournalFull            the size cap is reached
      ├─ QueueUnavailable       the queue is down, full or slow: keep what there is and try again
      ├─ EnvelopeUnreadable     never will work: bury the bytes
+     ├─ NotImportable          the caller's file is not what it should be: say so
      ├─ StoreUnavailable       try the same batch again
      └─ StoreRejected          never will work: bury the record
 """
@@ -85,6 +86,10 @@ class QueueUnavailable(LlmProxyError):
 
 class EnvelopeUnreadable(LlmProxyError):
     """The bytes are no exchange: of another version, or damaged."""
+
+
+class NotImportable(LlmProxyError):
+    """A file is not of the format that it should be of; the message is one line that says which file and why."""
 
 
 class StoreUnavailable(LlmProxyError):
