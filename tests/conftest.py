@@ -101,13 +101,17 @@ class _Server(uvicorn.Server):
         self.lifespan = self.config.lifespan_class(self.config)
         await self.startup(sockets=[listener])
 
+    def cancel_calls(self) -> None:
+        """What the drain does to calls that take too long."""
+        for task in list(self.server_state.tasks):
+            task.cancel()
+
     async def stop(self) -> None:
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        for task in list(self.server_state.tasks):
-            task.cancel()
+        self.cancel_calls()
         await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
 
 
@@ -119,6 +123,7 @@ class ProxyUnderTest:
     journal_dir: Path
     journal: JournalWriter
     ledger: Ledger
+    cancel_calls: Callable[[], None]
     client: httpx.AsyncClient = field(init=False)
 
     def __post_init__(self) -> None:
@@ -237,7 +242,7 @@ async def start_proxy(tmp_path: Path, make_transport: Callable[..., Transport]) 
         listener = socket.create_server(("127.0.0.1", 0))
         server = _server(app, wanted, on_malformed=functools.partial(ledger.add, "refused.malformed"))
         await server.start(listener)
-        proxy = ProxyUnderTest(listener.getsockname()[1], journal_dir, journal, ledger)
+        proxy = ProxyUnderTest(listener.getsockname()[1], journal_dir, journal, ledger, server.cancel_calls)
         running.append((proxy, server))
         return proxy
 
