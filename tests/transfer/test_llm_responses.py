@@ -123,7 +123,8 @@ def test_the_table_of_the_first_versions_is_read():
         " duration_ms INTEGER, datetime_utc TEXT)"
     )
     database.execute(
-        "INSERT INTO logs VALUES (3, 'gpt-4', 'Hi', NULL, NULL, NULL, 'Ho', NULL, NULL, NULL, NULL, '2023-06-01T00:00:00')"
+        "INSERT INTO logs (id, model, prompt, response, datetime_utc)"
+        " VALUES (3, 'gpt-4', 'Hi', 'Ho', '2023-06-01T00:00:00')"
     )
 
     (call,) = read_old_logs(database)

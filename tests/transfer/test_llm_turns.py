@@ -101,9 +101,9 @@ def test_a_fragment_or_attachment_that_is_gone_leaves_a_gap(database):
 
 
 def test_a_turn_that_is_damaged_costs_itself_only(database):
-    database.execute(
-        "UPDATE parts SET payload = '{\"text_ref\": [{}]}' WHERE message_hash = (SELECT parent_message_hash FROM turns LIMIT 1)"
-    )
+    first = database.execute("SELECT parent_message_hash FROM turns ORDER BY id LIMIT 1").fetchone()[0]
+    damaged = '{"text_ref": [{}]}'
+    database.execute("UPDATE parts SET payload = ? WHERE message_hash = ?", (damaged, first))
 
     rows = list(read_turns(database))
 
