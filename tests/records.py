@@ -1,13 +1,15 @@
 """Records for tests: a plausible one with whatever a test wants different, and any that is possible at all."""
 
 from array import array
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
 
-from llm_proxy.model.completion import Bodies, Completion, Context, JsonObject, Status, Usage
+from llm_proxy.model.completion import Bodies, Completion, Context, JsonObject, JsonValue, Status, Usage
 from llm_proxy.model.exchange import Chunks, Ending, Endpoint, new_id
+from llm_proxy.model.json_text import encode_json
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -95,6 +97,25 @@ def bare(**different: Any) -> Completion:
         "started_at": NOON,
     }
     return Completion(**(members | different))
+
+
+def conversation(turns: int, prefix: str = "", **different: Any) -> list[Completion]:
+    """The calls of an agent that sends its whole history with each of them: one tool, and a message more every time.
+
+    Each of these is long enough to be a piece. All conversations say the same; ``prefix`` begins their ids.
+    """
+    messages: list[JsonValue] = [_said("question")]
+    calls = []
+    for turn in range(turns):
+        request: JsonObject = {"model": "gpt-4o", "messages": list(messages), "tools": [{"name": "t" * 600}]}
+        bodies = replace(BODIES, request_body=encode_json(request), request=request)
+        calls.append(record(id=f"{prefix}{turn:03}", bodies=bodies, **different))
+        messages.append(_said(f"answer {turn}"))
+    return calls
+
+
+def _said(text: str) -> JsonObject:
+    return {"role": "user", "content": f"{text} {'x' * 600}"}
 
 
 #: Whatever a Python string can hold: NUL, lone surrogates, our own escape character.

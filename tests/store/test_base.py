@@ -14,7 +14,7 @@ from llm_proxy.errors import StoreRejected
 from llm_proxy.model.completion import Bodies, Context, Status, Usage
 from llm_proxy.model.exchange import Chunks, new_id
 from llm_proxy.model.query import CompletionQuery, Page
-from records import BODIES, NOON, bare, completions, record, tagged
+from records import BODIES, NOON, bare, completions, conversation, record, tagged
 
 PATIENCE_S = 30.0
 #: So short that a test need not wait.
@@ -313,6 +313,24 @@ async def test_search_goes_with_the_other_conditions_and_stops_at_the_limit(stor
     assert [completion.id for completion in page.completions] == ["4", "2"]
     assert page.next is not None
     assert await _ids(store, search="paris", tags=("even",), after=page.next) == ["0"]
+
+
+async def test_a_conversation_comes_back_call_by_call_and_as_a_list(store):
+    calls = conversation(5)
+    for call in calls:
+        await store.put([call])
+
+    assert [await store.get(call.id) for call in calls] == calls
+    page = await store.find(CompletionQuery(with_bodies=True))
+    assert list(page.completions) == calls[::-1]
+
+
+async def test_search_finds_what_many_calls_share_in_each_of_them(store):
+    await store.put(conversation(4))
+
+    assert await _ids(store, search="answer 1 XXX") == ["003", "002"]
+    assert await _ids(store, search="answer 2", limit=1) == ["003"]
+    assert await _ids(store, search="answer 3") == []
 
 
 async def test_changes_are_what_is_written_from_now_on_started_and_ended(store):

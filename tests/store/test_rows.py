@@ -9,7 +9,7 @@ from hypothesis import given
 from llm_proxy.errors import StoreRejected
 from llm_proxy.model.completion import Bodies, Context, Usage
 from llm_proxy.store.bodies import Packer
-from llm_proxy.store.rows import from_micros, storable, to_completion, to_micros, to_rows
+from llm_proxy.store.rows import from_micros, restored, storable, to_completion, to_micros, to_rows
 from llm_proxy.store.sql import completion_bodies, completion_tags, completions
 from records import BODIES, NOON, bare, record, texts
 from records import completions as any_completion
@@ -27,7 +27,8 @@ def test_every_record_comes_back_as_it_was(completion):
 
     row = dict(zip(COLUMNS, rows.completion, strict=True)) | {"content": rows.bodies and rows.bodies[1]}
 
-    assert to_completion(row) == completion
+    assert to_completion(row, [link.piece for link in rows.links]) == completion
+    assert to_completion(row) == replace(completion, bodies=None)
 
 
 @given(any_completion)
@@ -96,6 +97,19 @@ def test_times_are_microseconds_of_utc():
     assert to_micros(elsewhere) == to_micros(NOON) == 1_795_521_600_123_456
     assert from_micros(1_795_521_600_123_456) == NOON
     assert from_micros(0) == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def test_bodies_refer_to_the_last_of_their_links():
+    request = {"messages": [{"role": "user", "content": "x" * 2000}]}
+    rows = rows_of(record(bodies=Bodies(request=request)))
+
+    assert rows.bodies is not None
+    assert rows.bodies[2] == rows.links[-1].hash
+
+
+@given(texts)
+def test_what_was_stored_is_restored(text):
+    assert restored(storable(text)) == text
 
 
 @given(texts, texts)

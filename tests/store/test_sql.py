@@ -98,6 +98,34 @@ def test_the_newest_change_and_one_record_are_found_at_once(connection):
     assert "sqlite_autoindex_completions_1 (id=?)" in plan(connection, sql.one("x"))[0]
 
 
+@pytest.mark.parametrize("with_bodies", [False, True])
+def test_what_is_to_be_deleted_is_found_by_an_index(connection, with_bodies):
+    for names in combinations():
+        query = CompletionQuery(**{name: CONDITIONS[name] for name in names})
+
+        steps = plan(connection, sql.ids(query, with_bodies=with_bodies, limit=500))
+
+        assert not [step for step in steps if re.search("SCAN|AUTOMATIC", step)], (names, steps)
+    oldest = plan(connection, sql.oldest(with_bodies=with_bodies, limit=500))
+    assert not [step for step in oldest if re.search("TEMP B-TREE|AUTOMATIC", step)]
+
+
+def test_links_and_pieces_are_found_by_their_hashes(connection):
+    walked = plan(connection, sql.links([b"1", b"2"]))
+    assert [step for step in walked if step.startswith("SEARCH body_links USING PRIMARY KEY (hash=?)")]
+    assert not [step for step in walked if "SCAN body_links" in step]
+    (found,) = plan(connection, sql.pieces([b"1", b"2"]))
+    assert "sqlite_autoindex_body_pieces_1 (hash=?)" in found
+
+
+@pytest.mark.parametrize("refers", ["completion_bodies WHERE tip", "body_links WHERE parent", "body_links WHERE piece"])
+def test_who_refers_to_a_link_or_a_piece_is_found_by_an_index(connection, refers):
+    (step,) = connection.execute(f"EXPLAIN QUERY PLAN SELECT 1 FROM {refers} = ?", [b"x"])
+
+    table, column = refers.split(" WHERE ")
+    assert f"{table}_by_{column}" in step[3]
+
+
 def test_postgresql_can_be_asked_the_same():
     query = CompletionQuery(**CONDITIONS, with_bodies=True)
 

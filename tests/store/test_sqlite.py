@@ -1,13 +1,16 @@
 """What is SQLite's own among the promises of a store."""
 
 import asyncio
+import random
 from contextlib import aclosing
 
 import pytest
 
 from llm_proxy.errors import StoreUnavailable
+from llm_proxy.model.completion import Bodies
 from llm_proxy.model.query import CompletionQuery, Page
 from llm_proxy.store.sqlite import SqliteStore
+from llm_proxy.store.sqlite_connection import open_writer
 from records import record
 
 PATIENCE_S = 30.0
@@ -95,3 +98,24 @@ async def test_a_list_of_everything_is_whole(writing):
     page = await writing.find(CompletionQuery(limit=None))
 
     assert (len(page.completions), page.next) == (1000, None)
+
+
+async def test_a_file_is_smaller_after_records_were_deleted_and_what_they_said_is_not_in_it(writing, path):
+    secret = b"the secret that must go"
+    noise = random.Random(1).randbytes(50_000)
+    bodies = Bodies(request_body=secret + noise)
+    await writing.put([record(id=str(number), preview=secret.decode(), bodies=bodies) for number in range(40)])
+    await writing.put([record(id="stays")])
+    connection = open_writer(path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    connection.close()
+    assert path.stat().st_size > 2_000_000
+    assert secret in path.read_bytes()
+
+    receipt = await writing.delete([str(number) for number in range(40)])
+
+    assert receipt.bytes > 2_000_000
+    assert path.stat().st_size < 300_000
+    written = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert secret not in written
+    assert await writing.disk_bytes() == path.stat().st_size

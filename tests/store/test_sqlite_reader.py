@@ -6,7 +6,8 @@ import pytest
 
 from llm_proxy.errors import StoreUnavailable
 from llm_proxy.model.query import CompletionQuery, Page
-from llm_proxy.store.sqlite_reader import SqliteReader
+from llm_proxy.store.sql_reader import SqlReader
+from llm_proxy.store.sqlite_reader import sqlite_reader
 from llm_proxy.store.sqlite_writer import SqliteWriter
 from records import record
 
@@ -18,21 +19,23 @@ def path(tmp_path):
 
 @pytest.fixture
 def reader(path):
-    reader = SqliteReader(path, connections=1)
+    reader = sqlite_reader(path, connections=1)
     yield reader
     reader.close()
 
 
-def read_everything(reader: SqliteReader):
+def read_everything(reader: SqlReader):
     return (
         reader.get("x"),
         reader.find(CompletionQuery()),
         reader.last_change(),
         reader.changed(CompletionQuery(), after=0, until=1),
+        reader.ids(CompletionQuery(), with_bodies=False, limit=1),
+        reader.disk_bytes(),
     )
 
 
-NOTHING = (None, Page(completions=()), 0, [])
+NOTHING = (None, Page(completions=()), 0, [], [], 0)
 
 
 def test_a_file_that_is_not_there_reads_as_empty_and_is_not_made(reader, path):

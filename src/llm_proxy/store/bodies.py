@@ -1,12 +1,16 @@
-"""The heavy part of a record as one compressed blob, and text search in it.
+"""The heavy part of a record: what it shares with others as links, and what is its own as one compressed blob.
 
 A blob is a zstd frame of a MessagePack array, whose members are those of ``_Content``. All parts share one frame: an
-answer and its decoded JSON say the same twice, and the second time costs next to nothing. JSON that is byte for byte
-its own body, as that of most requests, is left out altogether.
+answer and its decoded JSON say the same twice, and the second time costs next to nothing. JSON that is what its body
+says is left out altogether and read from there. What of a request others are likely to repeat is cut out (content.py):
+from its body or, if that has a content coding and can only be kept whole, from its decoded JSON.
 """
 
 import sys
 from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import cast
 
 import msgspec
@@ -14,6 +18,7 @@ import msgspec
 from llm_proxy.model.completion import Bodies, JsonValue
 from llm_proxy.model.exchange import Chunks, RecordedHeaders
 from llm_proxy.model.json_text import decode_json, encode_json
+from llm_proxy.store.content import Link, chain, cut, join
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -22,8 +27,13 @@ else:
 
 #: zstd's own default: higher levels take several times as long for a few per cent.
 _LEVEL = 3
-#: In place of JSON that is the same as the body; no JSON is empty.
-_IS_THE_BODY = b""
+#: In place of JSON that can be read from the body; no JSON is empty.
+_IS_IN_THE_BODY = b""
+#: In place of a gap, where the rest of a body must be JSON: a text that nobody can look for.
+_EMPTY_TEXT = b'""'
+_WRAP = 2**64
+#: First byte of a blob of the first step of the schema: a MessagePack array of eight.
+_STEP_1 = 0x98
 
 
 class _Content(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
@@ -35,6 +45,22 @@ class _Content(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     #: JSON lists of [name, value].
     request_headers: bytes
     response_headers: bytes
+    #: Times as the differences from one to the next, modulo 2**64.
+    chunk_gaps_us: list[int]
+    chunk_sizes: list[int]
+    #: Those of ``Cut``; empty if nothing was cut.
+    gaps: list[tuple[int, int, int]]
+    #: Whether they are in ``request``, and not in ``request_body``.
+    cut_decoded: bool
+
+
+class _ContentOfStep1(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
+    request_body: bytes | None
+    response_body: bytes | None
+    request: bytes | None
+    response: bytes | None
+    request_headers: bytes
+    response_headers: bytes
     #: Unsigned 64-bit integers, little-endian.
     chunk_times_us: bytes
     chunk_sizes: bytes
@@ -42,6 +68,22 @@ class _Content(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Content).decode
+_decode_strictly = msgspec.json.Decoder().decode
+_decode_step_1 = msgspec.msgpack.Decoder(_ContentOfStep1).decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """Bodies as they are stored."""
+
+    blob: bytes
+    #: What the blob leaves out, in order; the last one's hash is what refers to all.
+    links: tuple[Link, ...] = ()
+
+    @property
+    def tip(self) -> bytes | None:
+        """The hash to read the links from; None if there are none."""
+        return self.links[-1].hash if self.links else None
 
 
 class Packer:
@@ -50,59 +92,124 @@ class Packer:
     def __init__(self) -> None:
         self._compressor = zstd.ZstdCompressor(level=_LEVEL)
 
-    def pack(self, bodies: Bodies) -> bytes:
-        """The blob. Raises RecursionError if the JSON is too deep."""
+    def pack(self, bodies: Bodies, organization_id: str) -> Packed:
+        """The blob and its links. Raises RecursionError if the JSON is too deep."""
+        request, request_body = _json(bodies.request, bodies.request_body), bodies.request_body
+        found = cut(request_body) if request_body else None
+        cut_decoded = False
+        if found is None and request:
+            found = cut(request)
+            cut_decoded = found is not None
         content = _Content(
-            request_body=bodies.request_body,
+            request_body=found.rest if found and not cut_decoded else request_body,
             response_body=bodies.response_body,
-            request=_json(bodies.request, bodies.request_body),
+            request=found.rest if found and cut_decoded else request,
             response=_json(bodies.response, bodies.response_body),
             request_headers=encode_json(bodies.request_headers),
             response_headers=encode_json(bodies.response_headers),
-            chunk_times_us=_pack_integers(bodies.chunks.times_us),
-            chunk_sizes=_pack_integers(bodies.chunks.sizes),
+            chunk_gaps_us=_differences(bodies.chunks.times_us),
+            chunk_sizes=bodies.chunks.sizes.tolist(),
+            gaps=list(found.gaps) if found else [],
+            cut_decoded=cut_decoded,
         )
-        return self._compressor.compress(_encode(content), mode=zstd.ZstdCompressor.FLUSH_FRAME)
+        links = chain(found.pieces, organization_id) if found else ()
+        return Packed(blob=self.compress(_encode(content)), links=links)
+
+    def compress(self, plain: bytes) -> bytes:
+        """``plain`` as a zstd frame: a blob, or a piece."""
+        return self._compressor.compress(plain, mode=zstd.ZstdCompressor.FLUSH_FRAME)
 
 
-def unpack(blob: bytes) -> Bodies:
-    """What ``Packer.pack`` made the blob of."""
-    content = _decode(zstd.decompress(blob))
+def unpack(blob: bytes, pieces: Sequence[bytes]) -> Bodies:
+    """What ``Packer.pack`` made the blob of; ``pieces`` are those of its links, as ``decompress`` gives them."""
+    content = _content(blob)
+    request, request_body = content.request, content.request_body
+    if content.cut_decoded:
+        request = join(request or b"", content.gaps, pieces)
+    elif content.gaps:
+        request_body = join(request_body or b"", content.gaps, pieces)
     return Bodies(
         request_headers=_headers(content.request_headers),
         response_headers=_headers(content.response_headers),
-        request_body=content.request_body,
+        request_body=request_body,
         response_body=content.response_body,
-        request=_value(content.request, content.request_body),
+        request=_value(request, request_body),
         response=_value(content.response, content.response_body),
-        chunks=Chunks(times_us=_unpack_integers(content.chunk_times_us), sizes=_unpack_integers(content.chunk_sizes)),
+        chunks=Chunks(times_us=_sums(content.chunk_gaps_us), sizes=array("Q", content.chunk_sizes)),
     )
 
 
-def search_needle(text: str) -> str:
-    """``text`` as ``contains`` looks for it: escaped as within JSON, in no case."""
-    return encode_json(text)[1:-1].decode().casefold()
+def decompress(piece: bytes) -> bytes:
+    """The piece that ``Packer.compress`` compressed."""
+    return zstd.decompress(piece)
 
 
-def contains(blob: bytes, needle: str) -> bool:
-    """Whether the JSON of the decoded request or response contains ``needle``."""
-    content = _decode(zstd.decompress(blob))
-    pairs = (content.request, content.request_body), (content.response, content.response_body)
-    texts = (body if json == _IS_THE_BODY else json for json, body in pairs)
-    return any(needle in text.decode().casefold() for text in texts if text is not None)
+def searched_texts(blob: bytes) -> tuple[list[str], bool]:
+    """The decoded request and response as JSON, with gaps where links are; and whether these belong to it, too."""
+    content = _content(blob)
+    request, request_body = content.request, content.request_body
+    links_belong = bool(content.gaps) and (content.cut_decoded or request == _IS_IN_THE_BODY)
+    if links_belong:
+        gaps = [(place, index, 1) for index, (place, _, _) in enumerate(content.gaps)]
+        rest = join((request if content.cut_decoded else request_body) or b"", gaps, [_EMPTY_TEXT] * len(gaps))
+        request, request_body = _IS_IN_THE_BODY, rest
+    pairs = (request, request_body), (content.response, content.response_body)
+    texts = [_rewritten(body or b"") if json == _IS_IN_THE_BODY else json for json, body in pairs if json is not None]
+    return [text.decode() for text in texts], links_belong
+
+
+def searched_text(piece: bytes) -> str:
+    """A piece as JSON in the same way of writing, or as it is if it is part of what was never decoded."""
+    try:
+        return _rewritten(b"[" + piece.lstrip(b", \t\r\n") + b"]").decode()
+    except (ValueError, RecursionError):
+        return piece.decode(errors="replace")
+
+
+def _content(blob: bytes) -> _Content:
+    plain = decompress(blob)
+    if plain[0] != _STEP_1:
+        return _decode(plain)
+    content = _decode_step_1(plain)
+    return _Content(
+        request_body=content.request_body,
+        response_body=content.response_body,
+        request=content.request,
+        response=content.response,
+        request_headers=content.request_headers,
+        response_headers=content.response_headers,
+        chunk_gaps_us=_differences(_integers(content.chunk_times_us)),
+        chunk_sizes=_integers(content.chunk_sizes).tolist(),
+        gaps=[],
+        cut_decoded=False,
+    )
 
 
 def _json(value: JsonValue, body: bytes | None) -> bytes | None:
     if value is None:
         return None
     json = encode_json(value)
-    return _IS_THE_BODY if json == body else json
+    return _IS_IN_THE_BODY if json == body or _says(body, json) else json
+
+
+def _says(body: bytes | None, json: bytes) -> bool:
+    """Whether ``body`` is another way of writing ``json``."""
+    if not body or body[:1] not in b"{[ \t\r\n":
+        return False
+    try:
+        return encode_json(_decode_strictly(body)) == json
+    except (ValueError, RecursionError):
+        return False
 
 
 def _value(json: bytes | None, body: bytes | None) -> JsonValue:
-    if json == _IS_THE_BODY:
+    if json == _IS_IN_THE_BODY:
         json = body
     return None if json is None else decode_json(json)
+
+
+def _rewritten(json: bytes) -> bytes:
+    return encode_json(decode_json(json))
 
 
 def _headers(json: bytes) -> RecordedHeaders:
@@ -110,15 +217,17 @@ def _headers(json: bytes) -> RecordedHeaders:
     return tuple((name, value) for name, value in pairs)
 
 
-def _pack_integers(numbers: "array[int]") -> bytes:
-    return _little_endian(array("Q", numbers)).tobytes()
+def _differences(numbers: "array[int]") -> list[int]:
+    """Mostly small, and small numbers take one byte."""
+    return [*numbers[:1], *((after - before) % _WRAP for before, after in pairwise(numbers))]
 
 
-def _unpack_integers(packed: bytes) -> "array[int]":
-    return _little_endian(array("Q", packed))
+def _sums(differences: list[int]) -> "array[int]":
+    return array("Q", accumulate(differences, lambda total, more: (total + more) % _WRAP))
 
 
-def _little_endian(numbers: "array[int]") -> "array[int]":
+def _integers(packed: bytes) -> "array[int]":
+    numbers = array("Q", packed)
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers

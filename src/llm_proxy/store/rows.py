@@ -5,7 +5,7 @@ and lone surrogates, is escaped.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, cast
@@ -15,6 +15,7 @@ from llm_proxy.model.completion import Completion, Context, JsonObject, Status, 
 from llm_proxy.model.exchange import Ending, Endpoint
 from llm_proxy.model.json_text import decode_json, encode_json
 from llm_proxy.store.bodies import Packer, unpack
+from llm_proxy.store.content import Link
 
 SqlValue: TypeAlias = "str | int | float | bool | bytes | None"
 
@@ -35,13 +36,16 @@ class Rows:
     completion: tuple[SqlValue, ...]
     tags: tuple[tuple[SqlValue, ...], ...]
     bodies: tuple[SqlValue, ...] | None
+    #: What the bodies share with others.
+    links: tuple[Link, ...]
 
 
 def to_rows(completion: Completion, packer: Packer) -> Rows:
     """The rows of ``completion``, without the number of the change. Raises StoreRejected."""
     try:
         columns = _stored(_columns(completion))
-        blob = None if completion.bodies is None else packer.pack(completion.bodies)
+        bodies = completion.bodies
+        packed = None if bodies is None else packer.pack(bodies, completion.organization_id)
     except RecursionError as exc:
         raise StoreRejected(f"{completion.id}: its JSON is nested too deep to be stored") from exc
     key, organization_id, started_at_us = columns[:3]
@@ -51,14 +55,19 @@ def to_rows(completion: Completion, packer: Packer) -> Rows:
         status=completion.status,
         completion=columns,
         tags=tuple((key, storable(tag), organization_id, started_at_us) for tag in tags),
-        bodies=None if blob is None else (key, blob),
+        bodies=None if packed is None else (key, packed.blob, packed.tip),
+        links=() if packed is None else packed.links,
     )
 
 
-def to_completion(row: Mapping[Any, Any]) -> Completion:
-    """The record of a row of ``completions``; with its bodies if the row comes with their ``content``."""
-    row = {name: _restored(value) if isinstance(value, str) else value for name, value in row.items()}
+def to_completion(row: Mapping[Any, Any], pieces: Sequence[bytes] | None = None) -> Completion:
+    """The record of a row of ``completions``; with its bodies if the row has their ``content``.
+
+    ``pieces`` are those of their links; None if the bodies are not wanted.
+    """
+    row = {name: restored(value) if isinstance(value, str) else value for name, value in row.items()}
     blob = row.get("content")
+    bodies = None if blob is None or pieces is None else unpack(blob, pieces)
     return Completion(
         id=row["id"],
         organization_id=row["organization_id"],
@@ -93,7 +102,7 @@ def to_completion(row: Mapping[Any, Any]) -> Completion:
         response_bytes=row["response_bytes"],
         truncated=row["truncated"],
         decode_problem=row["decode_problem"],
-        bodies=None if blob is None else unpack(blob),
+        bodies=bodies,
     )
 
 
@@ -112,7 +121,8 @@ def storable(text: str) -> str:
     return _UNSTORABLE.sub(lambda match: f"{_SUBSTITUTE}{ord(match[0]):04x}", text)
 
 
-def _restored(text: str) -> str:
+def restored(text: str) -> str:
+    """The text that ``storable`` stored."""
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text) if _SUBSTITUTE in text else text
 
 

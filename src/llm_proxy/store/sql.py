@@ -3,9 +3,13 @@
 Lists read the narrow row of ``completions``; a body is read only with its record. Times are microseconds of UTC since
 1970, durations seconds. Text and JSON stand in the tables as rows.py writes them. ``change`` grows with every write and
 is never used twice, so that a reader can ask what is new. Every list is in the order of an index: none is ever sorted.
+
+What bodies share stands once in ``body_pieces``; a link is one piece behind its parent, and a body refers to its last
+link. A link goes with the last body or link that refers to it, and a piece with its last link. No foreign key says so,
+since it would be checked for every row that is written; the writers see to it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -35,7 +39,6 @@ from sqlalchemy import (
 )
 
 from llm_proxy.model.query import CompletionQuery
-from llm_proxy.store.bodies import search_needle
 from llm_proxy.store.rows import storable, to_micros
 
 metadata = MetaData()
@@ -111,6 +114,25 @@ completion_bodies = Table(
     Column("completion_id", Text, ForeignKey("completions.id", ondelete="CASCADE"), primary_key=True),
     # What bodies.py packs.
     Column("content", LargeBinary, nullable=False),
+    # The hash of the last link of what is not in there; NULL if all of it is.
+    Column("tip", LargeBinary),
+)
+
+body_links = Table(
+    "body_links",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("parent", LargeBinary),
+    Column("piece", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+body_pieces = Table(
+    "body_pieces",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    # A zstd frame.
+    Column("content", LargeBinary, nullable=False),
 )
 
 
@@ -134,6 +156,11 @@ Index(
     completion_tags.c.started_at_us,
     completion_tags.c.completion_id,
 )
+# For deletion: who else refers to it.
+for _column in (completion_bodies.c.tip, body_links.c.parent, body_links.c.piece):
+    _known = _column.is_not(None) if _column.nullable else None
+    _name = f"{_column.table.name}_by_{_column.name}"
+    Index(_name, _column, sqlite_where=_known, postgresql_where=_known)
 
 _UNORDERED = [column for column in completions.c if column.name not in {"started_at_us", "id"}]
 Statement = Select[Any] | CompoundSelect[Any]
@@ -145,7 +172,10 @@ def one(completion_id: str) -> Statement:
 
 
 def page(query: CompletionQuery) -> Statement:
-    """The records of a page in its order, and one more if there is a next page."""
+    """The records of a page in its order, and one more if there is a next page.
+
+    With a search, all that may match, with their bodies: only who has read them knows what does.
+    """
     listed = _listed(query)
     rows: Statement = listed
     if query.model is not None and (query.tags or _is_about_somebody(query)):
@@ -155,7 +185,7 @@ def page(query: CompletionQuery) -> Statement:
         rows = union_all(*(listed.where(condition) for condition in _of_model(query.model)))
     order = rows.selected_columns
     rows = rows.order_by(order.started_at_us.desc(), order.id.desc())
-    return rows if query.limit is None else rows.limit(query.limit + 1)
+    return rows if query.limit is None or query.search is not None else rows.limit(query.limit + 1)
 
 
 def last_change() -> Select[int]:
@@ -164,7 +194,7 @@ def last_change() -> Select[int]:
 
 
 def changed(query: CompletionQuery, *, after: int, until: int) -> Statement:
-    """What was written between two changes and matches, in the order in which it was written."""
+    """What was written between two changes and matches, but for a search, in the order in which it was written."""
     rows = select(completions).where(
         completions.c.change > after,
         completions.c.change <= until,
@@ -176,7 +206,44 @@ def changed(query: CompletionQuery, *, after: int, until: int) -> Statement:
     )
     if query.model is not None:
         rows = rows.where(or_(*_of_model(query.model)))
-    return (_with_bodies(rows) if query.with_bodies else rows).order_by(completions.c.change)
+    return (_with_bodies(rows) if _needs_bodies(query) else rows).order_by(completions.c.change)
+
+
+def ids(query: CompletionQuery, *, with_bodies: bool, limit: int) -> Select[str]:
+    """Ids of records that match, but for a search, in no order; ``with_bodies`` only of those that have bodies."""
+    rows = select(completions.c.id).where(
+        completions.c.organization_id == storable(query.organization_id),
+        *_times(query, completions),
+        *_attributes(query),
+        *_tagged(query.tags),
+    )
+    if query.model is not None:
+        rows = rows.where(or_(*_of_model(query.model)))
+    if with_bodies:
+        rows = rows.where(exists().where(completion_bodies.c.completion_id == completions.c.id))
+    return rows.limit(limit)
+
+
+def oldest(*, with_bodies: bool, limit: int) -> Select[str]:
+    """Ids of the records that were written first; ``with_bodies`` only of those that have bodies."""
+    rows = select(completions.c.id).order_by(completions.c.change).limit(limit)
+    if with_bodies:
+        rows = rows.where(exists().where(completion_bodies.c.completion_id == completions.c.id))
+    return rows
+
+
+def links(tips: Sequence[bytes]) -> Select[bytes, bytes | None, bytes]:
+    """The links (hash, parent, piece) that lead from these tips to the first piece, each once, in no order."""
+    columns = body_links.c.hash, body_links.c.parent, body_links.c.piece
+    walk = select(*columns).where(body_links.c.hash.in_(tips)).cte("walk", recursive=True)
+    # UNION forgets what was seen before, so that a beginning that many share is walked once.
+    walk = walk.union(select(*columns).join_from(walk, body_links, body_links.c.hash == walk.c.parent))
+    return select(walk.c.hash, walk.c.parent, walk.c.piece)
+
+
+def pieces(hashes: Sequence[bytes]) -> Select[bytes, bytes]:
+    """The pieces that have these hashes."""
+    return select(body_pieces.c.hash, body_pieces.c.content).where(body_pieces.c.hash.in_(hashes))
 
 
 def _listed(query: CompletionQuery) -> Select[Any]:
@@ -193,7 +260,11 @@ def _listed(query: CompletionQuery) -> Select[Any]:
         rows = rows.where(tuple_(*order) < tuple_(*place))
     rows = rows.where(lead.c.organization_id == storable(query.organization_id))
     rows = rows.where(*_times(query, lead), *_attributes(query), *_tagged(tags))
-    return _with_bodies(rows) if query.with_bodies else rows
+    return _with_bodies(rows) if _needs_bodies(query) else rows
+
+
+def _needs_bodies(query: CompletionQuery) -> bool:
+    return query.with_bodies or query.search is not None
 
 
 def _is_about_somebody(query: CompletionQuery) -> bool:
@@ -203,7 +274,9 @@ def _is_about_somebody(query: CompletionQuery) -> bool:
 
 def _with_bodies(rows: Select[Any]) -> Select[Any]:
     bodies = completion_bodies
-    return rows.add_columns(bodies.c.content).outerjoin(bodies, bodies.c.completion_id == completions.c.id)
+    return rows.add_columns(bodies.c.content, bodies.c.tip).outerjoin(
+        bodies, bodies.c.completion_id == completions.c.id
+    )
 
 
 def _times(query: CompletionQuery, lead: FromClause) -> Iterator[ColumnElement[bool]]:
@@ -220,10 +293,6 @@ def _attributes(query: CompletionQuery) -> Iterator[ColumnElement[bool]]:
         yield completions.c.user_id == storable(query.user_id)
     if query.status is not None:
         yield completions.c.status == query.status.value
-    if query.search is not None:
-        bodies = completion_bodies.alias()
-        found = func.llm_proxy_contains(bodies.c.content, search_needle(query.search))
-        yield exists().where(bodies.c.completion_id == completions.c.id, found == 1)
 
 
 def _tagged(tags: tuple[str, ...]) -> Iterator[ColumnElement[bool]]:

@@ -14,11 +14,12 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from llm_proxy.errors import StoreUnavailable
-from llm_proxy.store.bodies import contains
 
 #: How long a connection waits for a lock that another process holds, in seconds.
 _BUSY_TIMEOUT_S = 10.0
 _RETRY_S = 0.01
+#: Pages that are free are given back when they are asked for (``PRAGMA auto_vacuum``).
+INCREMENTAL = 2
 #: What the write-ahead log is cut back to after a big batch, in bytes.
 _LOG_KEPT_BYTES = 64 * 2**20
 
@@ -30,9 +31,13 @@ def open_writer(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     connection = _open(path, "rw")
     try:
+        # Kept with the file, and only a file without tables takes it; SqliteWriter.reclaim sees to the others.
+        connection.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
         _log_ahead(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # What is deleted is overwritten where it was, and goes with the pages that are given back.
+        connection.execute("PRAGMA secure_delete = FAST")
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_KEPT_BYTES}")
     except sqlite3.Error:
         connection.close()
@@ -41,10 +46,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection that only reads, and knows the function that searches."""
-    connection = _open(path, "ro")
-    connection.create_function("llm_proxy_contains", 2, contains, deterministic=True)
-    return connection
+    """A connection that only reads."""
+    return _open(path, "ro")
 
 
 def schema_step(connection: sqlite3.Connection) -> str | None:

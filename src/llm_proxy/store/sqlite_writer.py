@@ -15,10 +15,12 @@ from llm_proxy.errors import StoreRejected, StoreUnavailable
 from llm_proxy.model.completion import Completion, Status
 from llm_proxy.model.json_text import encode_json
 from llm_proxy.store.bodies import Packer
+from llm_proxy.store.deletion import Receipt
 from llm_proxy.store.migrations import HEAD
-from llm_proxy.store.rows import Rows, to_rows
+from llm_proxy.store.rows import Rows, storable, to_rows
 from llm_proxy.store.sql import completion_bodies, completion_tags, completions
-from llm_proxy.store.sqlite_connection import errors_of, open_writer, schema_step
+from llm_proxy.store.sqlite_connection import INCREMENTAL, errors_of, open_writer, schema_step
+from llm_proxy.store.sqlite_pieces import add_links, remove_links
 
 
 def _insert(table: Table) -> str:
@@ -33,6 +35,11 @@ _INSERT_BODIES = _insert(completion_bodies)
 _DELETE = "DELETE FROM completions WHERE id = ?"
 #: Of some ids, a JSON list, those whose record has ended.
 _ENDED = "SELECT id FROM completions WHERE status <> 'started' AND id IN (SELECT value FROM json_each(?))"
+#: Of some ids, what their bodies share.
+_TIPS = "SELECT tip FROM completion_bodies WHERE tip NOT NULL AND completion_id IN (SELECT value FROM json_each(?))"
+_REMOVE_BODY = "DELETE FROM completion_bodies WHERE completion_id = ? RETURNING length(content), tip"
+#: Pages that are given back in one transaction, during which others cannot write.
+_PAGES_AT_ONCE = 2000
 #: What SQLite and its driver say of what they will never take: too big, of no known type, against a constraint.
 _NEVER = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, OverflowError)
 
@@ -63,6 +70,31 @@ class SqliteWriter:
                     raise StoreUnavailable(f"{self._path}: {exc}") from exc
                 raise StoreRejected(f"{culprit}: {exc}") from exc
 
+    def delete(self, ids: Sequence[str], *, bodies_only: bool) -> Receipt:
+        """See ``Writer.delete``."""
+        with errors_of(self._path), _transaction(self._connection()) as connection:
+            stored_ids = [storable(one) for one in ids]
+            bodies = [body for one in stored_ids for body in connection.execute(_REMOVE_BODY, (one,)).fetchall()]
+            rows = 0 if bodies_only else sum(connection.execute(_DELETE, (one,)).rowcount for one in stored_ids)
+            pieces, piece_bytes = remove_links(connection, [tip for _, tip in bodies if tip is not None])
+            body_bytes = sum(length for length, _ in bodies)
+            return Receipt(rows=rows, bodies=len(bodies), pieces=pieces, bytes=body_bytes + piece_bytes)
+
+    def reclaim(self, removed: Receipt) -> None:
+        """See ``Writer.reclaim``.
+
+        A file that was made before deletion was possible is rewritten once, which takes its size again on the disk.
+        """
+        with errors_of(self._path):
+            connection = self._connection()
+            if _pragma(connection, "auto_vacuum") != INCREMENTAL:
+                connection.execute("VACUUM")
+            while _pragma(connection, "freelist_count"):
+                # Every page is a row of the result, and what is not read is not done.
+                connection.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
+            # The file is cut when the log is taken in; if a reader is in the way, that happens later.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def close(self) -> None:
         """Let go of the file. Idempotent."""
         if self._opened is not None:
@@ -88,15 +120,24 @@ class SqliteWriter:
             connection.commit()
 
     def _write(self, batch: Sequence[Rows]) -> None:
-        connection = self._connection()
-        with _transaction(connection):
+        with _transaction(self._connection()) as connection:
             late = _late_starts(connection, batch)
-            _replace(connection, [rows for rows in batch if rows.id not in late])
+            self._replace(connection, [rows for rows in batch if rows.id not in late])
+
+    def _replace(self, connection: sqlite3.Connection, batch: Sequence[Rows]) -> None:
+        ids = encode_json([rows.id for rows in batch]).decode()
+        replaced = {tip for (tip,) in connection.execute(_TIPS, (ids,))}
+        add_links(connection, (link for rows in batch for link in rows.links), self._packer.compress)
+        connection.executemany(_DELETE, [(rows.id,) for rows in batch])
+        connection.executemany(_INSERT_COMPLETION, [rows.completion for rows in batch])
+        connection.executemany(_INSERT_TAG, [tag for rows in batch for tag in rows.tags])
+        connection.executemany(_INSERT_BODIES, [rows.bodies for rows in batch if rows.bodies is not None])
+        remove_links(connection, replaced)
 
     def _can_be_written(self, rows: Rows) -> bool:
         try:
-            with _transaction(self._connection(), kept=False):
-                _replace(self._connection(), [rows])
+            with _transaction(self._connection(), kept=False) as connection:
+                self._replace(connection, [rows])
         except _NEVER:
             return False
         return True
@@ -117,22 +158,20 @@ def _late_starts(connection: sqlite3.Connection, batch: Sequence[Rows]) -> set[s
     return {row[0] for row in connection.execute(_ENDED, (encode_json(started).decode(),))} if started else set()
 
 
-def _replace(connection: sqlite3.Connection, batch: Sequence[Rows]) -> None:
-    connection.executemany(_DELETE, [(rows.id,) for rows in batch])
-    connection.executemany(_INSERT_COMPLETION, [rows.completion for rows in batch])
-    connection.executemany(_INSERT_TAG, [tag for rows in batch for tag in rows.tags])
-    connection.executemany(_INSERT_BODIES, [rows.bodies for rows in batch if rows.bodies is not None])
-
-
 @contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection, *, kept: bool = True) -> Iterator[None]:
+def _transaction(connection: sqlite3.Connection, *, kept: bool = True) -> Iterator[sqlite3.Connection]:
     """All of it or, after an error or unless ``kept``, nothing of it."""
     # Immediate: a transaction that only later becomes a writing one may fail although it waits (SQLITE_BUSY_SNAPSHOT).
     connection.execute("BEGIN IMMEDIATE")
     try:
-        yield
+        yield connection
         connection.execute("COMMIT" if kept else "ROLLBACK")
     except BaseException:
         if connection.in_transaction:  # some errors roll back by themselves, a full disk for one
             connection.execute("ROLLBACK")
         raise
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    (value,) = connection.execute(f"PRAGMA {name}").fetchone()
+    return int(value)

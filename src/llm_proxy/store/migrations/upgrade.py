@@ -8,10 +8,11 @@ from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from llm_proxy.errors import StoreUnavailable
+from llm_proxy.store.migrations import HEAD
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the schema to ``HEAD``, in the transaction of ``connection``; the caller commits.
+def upgrade(connection: Connection, *, to: str = HEAD) -> None:
+    """Bring the schema to the step ``to``, in the transaction of ``connection``; the caller commits.
 
     Raises StoreUnavailable if the schema is at a step that is not among ours.
     """
@@ -20,6 +21,6 @@ def upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
     except CommandError as exc:
         raise StoreUnavailable(f"the store was written by a newer llm-proxy; start that one instead ({exc})") from exc

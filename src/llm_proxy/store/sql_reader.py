@@ -1,0 +1,189 @@
+"""Reads from the tables of sql.py, over a pool of connections that cannot write. Threads may share it.
+
+One call is one snapshot: a record that is deleted while it is read is there or not, but never half. Tables that are
+not there yet read as empty: whoever looks may come before the first record.
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
+
+from sqlalchemy import Connection, Engine, Executable, RowMapping, text
+
+from llm_proxy.errors import StoreUnavailable
+from llm_proxy.model.completion import Completion
+from llm_proxy.model.query import CompletionQuery, Cursor, Page
+from llm_proxy.store import sql
+from llm_proxy.store.bodies import decompress
+from llm_proxy.store.rows import restored, to_completion
+from llm_proxy.store.search import Searcher
+
+#: Rows that are fetched at a time, so that a list of everything is not in memory twice; with bodies they are big.
+_ROWS = 200
+_ROWS_WITH_BODIES = 50
+#: Hashes that are asked for at a time; SQLite takes 32 766 values in a statement.
+_HASHES = 500
+#: After that a search with a limit says how far it came, in seconds.
+SEARCH_S = 20.0
+
+
+class SqlReader:
+    """Reads over ``engine``.
+
+    ``has_tables`` tells whether there are any, ``errors`` translates the database's, and ``disk_bytes`` is how to ask
+    it what the tables take.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        has_tables: Callable[[], bool],
+        errors: Callable[[], AbstractContextManager[None]],
+        disk_bytes: str,
+        search_s: float = SEARCH_S,
+    ) -> None:
+        self._engine = engine
+        self._has_tables = has_tables
+        self._errors = errors
+        self._disk_bytes = text(disk_bytes)
+        self._search_s = search_s
+
+    def get(self, completion_id: str) -> Completion | None:
+        """See ``Store.get``."""
+        with closing(self._read(sql.one(completion_id), with_bodies=True)) as found:
+            return next((completion for completion, _ in found), None)
+
+    def find(self, query: CompletionQuery) -> Page:
+        """See ``Store.find``."""
+        if query.limit == 0:
+            return Page(completions=())
+        deadline = None if query.search is None or query.limit is None else time.monotonic() + self._search_s
+        page: list[Completion] = []
+        with closing(self._read(sql.page(query), with_bodies=query.with_bodies, search=query.search)) as read:
+            for completion, matches in read:
+                if matches and len(page) == query.limit:
+                    return Page(completions=tuple(page), next=_place(page[-1]))
+                page += [completion] if matches else []
+                if deadline is not None and time.monotonic() > deadline:
+                    return Page(completions=tuple(page), next=_place(completion))
+        return Page(completions=tuple(page))
+
+    def last_change(self) -> int:
+        """The number of the newest write."""
+        return self._one_number(sql.last_change())
+
+    def changed(self, query: CompletionQuery, *, after: int, until: int) -> list[Completion]:
+        """What was written behind ``after`` up to ``until`` and matches."""
+        if until <= after:
+            return []
+        statement = sql.changed(query, after=after, until=until)
+        read = self._read(statement, with_bodies=query.with_bodies, search=query.search)
+        return [completion for completion, matches in read if matches]
+
+    def ids(self, query: CompletionQuery, *, with_bodies: bool, limit: int) -> list[str]:
+        """Some of the records that match, but for a search; ``with_bodies`` only those that have any."""
+        return self._ids(sql.ids(query, with_bodies=with_bodies, limit=limit))
+
+    def oldest(self, *, with_bodies: bool, limit: int) -> list[str]:
+        """The records of any organisation that were written first; ``with_bodies`` only those that have any."""
+        return self._ids(sql.oldest(with_bodies=with_bodies, limit=limit))
+
+    def disk_bytes(self) -> int:
+        """See ``Store.disk_bytes``."""
+        return self._one_number(self._disk_bytes)
+
+    def close(self) -> None:
+        """Let go of the database. Idempotent."""
+        self._engine.dispose()
+
+    def _one_number(self, statement: Executable) -> int:
+        if not self._has_tables():
+            return 0
+        with self._errors(), self._engine.connect() as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    def _ids(self, statement: sql.Statement) -> list[str]:
+        if not self._has_tables():
+            return []
+        with self._errors(), self._engine.connect() as connection:
+            return [restored(found) for found in connection.execute(statement).scalars()]
+
+    def _read(
+        self, statement: sql.Statement, *, with_bodies: bool, search: str | None = None
+    ) -> Generator[tuple[Completion, bool], None, None]:
+        """Each record, and whether what is searched for is in it."""
+        if not self._has_tables():
+            return
+        searcher = None if search is None else Searcher(search)
+        heavy = with_bodies or searcher is not None
+        options = {"yield_per": _ROWS_WITH_BODIES if heavy else _ROWS}
+        with self._errors(), self._engine.connect() as connection:
+            result = connection.execute(statement, execution_options=options).mappings()
+            for rows in result.partitions():
+                if heavy:
+                    yield from _heavy(connection, rows, searcher, with_bodies=with_bodies)
+                else:
+                    yield from ((to_completion(row), True) for row in rows)
+
+
+def _place(completion: Completion) -> Cursor:
+    return Cursor(started_at=completion.started_at, id=completion.id)
+
+
+def _heavy(
+    connection: Connection, rows: Sequence[RowMapping], searcher: Searcher | None, *, with_bodies: bool
+) -> Iterator[tuple[Completion, bool]]:
+    histories = _histories(connection, [row["tip"] for row in rows if row["tip"] is not None])
+    if searcher is not None:
+        unknown = searcher.unknown(piece for history in histories.values() for piece in history)
+        for piece_hash, compressed in _pieces(connection, unknown).items():
+            searcher.learn(piece_hash, compressed)
+    matching = [searcher is None or searcher.matches(row["content"], histories.get(row["tip"], ())) for row in rows]
+    wanted = {
+        piece
+        for row, matches in zip(rows, matching, strict=True)
+        if matches and with_bodies
+        for piece in histories.get(row["tip"], ())
+    }
+    pieces = _pieces(connection, list(wanted))
+    for row, matches in zip(rows, matching, strict=True):
+        history = histories.get(row["tip"], ())
+        if matches and with_bodies:
+            yield to_completion(row, [decompress(pieces[piece]) for piece in history]), True
+        else:
+            yield to_completion(row), matches
+
+
+def _histories(connection: Connection, tips: Sequence[bytes]) -> dict[bytes, list[bytes]]:
+    """The hashes of the pieces that each of ``tips`` stands for, in order."""
+    links: dict[bytes, tuple[bytes | None, bytes]] = {}
+    for some in _some(list(dict.fromkeys(tips))):
+        links |= {link: (parent, piece) for link, parent, piece in connection.execute(sql.links(some))}
+    return {tip: _history(tip, links) for tip in tips}
+
+
+def _history(tip: bytes, links: dict[bytes, tuple[bytes | None, bytes]]) -> list[bytes]:
+    history: list[bytes] = []
+    link: bytes | None = tip
+    while link is not None:
+        if link not in links:
+            raise StoreUnavailable(f"the store is damaged: the link {link.hex()} of a body is missing")
+        link, piece = links[link]
+        history.append(piece)
+    return history[::-1]
+
+
+def _pieces(connection: Connection, hashes: Sequence[bytes]) -> dict[bytes, bytes]:
+    """What these hashes are of, compressed."""
+    pieces: dict[bytes, bytes] = {}
+    for some in _some(hashes):
+        pieces |= {found.hash: found.content for found in connection.execute(sql.pieces(some))}
+    if missing := next((piece for piece in hashes if piece not in pieces), None):
+        raise StoreUnavailable(f"the store is damaged: the piece {missing.hex()} of a body is missing")
+    return pieces
+
+
+def _some(hashes: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(hashes), _HASHES):
+        yield hashes[start : start + _HASHES]

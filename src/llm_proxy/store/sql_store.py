@@ -1,0 +1,151 @@
+"""A Store over a reader and a writer that block, each in threads of its own; what SQLite and PostgreSQL share.
+
+One thread writes, a few read, and none of them is the event loop's.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Protocol, TypeVar
+
+from llm_proxy.model.completion import Completion
+from llm_proxy.model.query import CompletionQuery, Page
+from llm_proxy.store.deletion import Receipt
+from llm_proxy.store.sql_reader import SqlReader
+
+#: Reads at the same time; more would only wait for each other, since Python does most of the work.
+READERS = 4
+#: Records that are deleted in one transaction: others write and read in between.
+_DELETED_AT_ONCE = 500
+#: Fewer where each is one too many once the store is small enough.
+_SHRUNK_AT_ONCE = 50
+
+_Result = TypeVar("_Result")
+
+
+class Writer(Protocol):
+    """What writes; called from one thread, except for ``close``."""
+
+    def migrate(self) -> None: ...
+
+    def put(self, records: Sequence[Completion]) -> None: ...
+
+    def delete(self, ids: Sequence[str], *, bodies_only: bool) -> Receipt:
+        """Remove at most a few hundred records, in one transaction."""
+
+    def reclaim(self, removed: Receipt) -> None:
+        """Give the space back that deletions have freed."""
+
+    def close(self) -> None: ...
+
+
+class SqlStore:
+    """See base.py for what each method promises."""
+
+    def __init__(self, reader: SqlReader, writer: Writer) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="store-write")
+        self._reading = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
+
+    async def migrate(self) -> None:
+        """Bring the schema to the newest version."""
+        await self._write(self._writer.migrate)
+
+    async def put(self, completions: Sequence[Completion]) -> None:
+        """Store a batch, all or nothing."""
+        if completions:
+            await self._write(lambda: self._writer.put(completions))
+
+    async def get(self, completion_id: str) -> Completion | None:
+        """The record with its bodies; None if there is none."""
+        return await self._read(lambda: self._reader.get(completion_id))
+
+    async def find(self, query: CompletionQuery) -> Page:
+        """The records that match, newest first."""
+        return await self._read(lambda: self._reader.find(query))
+
+    def changes(self, query: CompletionQuery, *, poll_s: float) -> AsyncIterator[Completion]:
+        """Records that match, as they are written from now on; looks every ``poll_s`` seconds.
+
+        A record that is written twice between two looks comes once, as it is then.
+        """
+        # Read here and now, which takes little: what is written after this call must not be missed.
+        return self._follow(query, self._reader.last_change(), poll_s)
+
+    async def delete(self, ids: Sequence[str], *, bodies_only: bool = False) -> Receipt:
+        """Remove these records, or their bodies alone."""
+        receipt = Receipt()
+        for start in range(0, len(ids), _DELETED_AT_ONCE):
+            some = ids[start : start + _DELETED_AT_ONCE]
+            receipt += await self._write(partial(self._writer.delete, some, bodies_only=bodies_only))
+        await self._reclaim(receipt)
+        return receipt
+
+    async def delete_matching(self, query: CompletionQuery, *, bodies_only: bool = False) -> Receipt:
+        """Remove all records that match, or their bodies alone."""
+        if query.search is None:
+            find = partial(self._reader.ids, query, with_bodies=bodies_only, limit=_DELETED_AT_ONCE)
+            return await self._delete_while(find, bodies_only=bodies_only)
+        found = await self.find(replace(query, limit=None, after=None, with_bodies=False))
+        return await self.delete([completion.id for completion in found.completions], bodies_only=bodies_only)
+
+    async def disk_bytes(self) -> int:
+        """What the records take on the disk."""
+        return await self._read(self._reader.disk_bytes)
+
+    async def shrink(self, max_bytes: int, *, bodies_only: bool = False) -> Receipt:
+        """Remove the oldest records, or their bodies, until the store takes at most so much on the disk."""
+        find = partial(self._reader.oldest, with_bodies=bodies_only, limit=_SHRUNK_AT_ONCE)
+        removed = Receipt()
+        while (excess := await self.disk_bytes() - max_bytes) > 0:
+            more = await self._delete_while(find, bodies_only=bodies_only, enough=excess)
+            if more == Receipt():
+                break
+            removed += more
+        return removed
+
+    async def close(self) -> None:
+        """Release files and connections. Idempotent."""
+        await asyncio.to_thread(self._close)
+
+    async def _delete_while(
+        self, find: Callable[[], list[str]], *, bodies_only: bool, enough: int | None = None
+    ) -> Receipt:
+        """Delete what ``find`` finds until it finds nothing, or ``enough`` bytes are gone."""
+        removed = Receipt()
+        while enough is None or removed.bytes < enough:
+            ids = await self._read(find)
+            if not ids:
+                break
+            removed += await self._write(partial(self._writer.delete, ids, bodies_only=bodies_only))
+        await self._reclaim(removed)
+        return removed
+
+    async def _reclaim(self, removed: Receipt) -> None:
+        if removed != Receipt():
+            await self._write(partial(self._writer.reclaim, removed))
+
+    async def _follow(self, query: CompletionQuery, seen: int, poll_s: float) -> AsyncIterator[Completion]:
+        while True:
+            newest = await self._read(self._reader.last_change)
+            new = partial(self._reader.changed, query, after=seen, until=newest)
+            for completion in await self._read(new):
+                yield completion
+            seen = max(seen, newest)
+            await asyncio.sleep(poll_s)
+
+    async def _write(self, action: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._writing, action)
+
+    async def _read(self, action: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._reading, action)
+
+    def _close(self) -> None:
+        self._writing.shutdown()
+        self._reading.shutdown()
+        # The writer last: of SQLite, the connection that closes the file takes its log in, and readers cannot.
+        self._reader.close()
+        self._writer.close()
