@@ -1,5 +1,8 @@
 import asyncio
 import contextlib
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -261,3 +264,82 @@ async def test_what_no_decoder_understands_is_stored_with_its_bytes(make_queue, 
     stored = store.records[call.id]
     assert stored.decode_problem
     assert (stored.bodies.request_body, stored.bodies.response_body) == (b"\xff\xfe not JSON", b"\x00\x01")
+
+
+_MORTAL = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from llm_proxy import worker
+from llm_proxy.journal.reader import JournalReader
+from llm_proxy.metrics import Ledger
+from llm_proxy.queue.in_journal import JournalQueue
+from llm_proxy.store.sqlite import SqliteStore
+
+root = Path(sys.argv[1])
+understand = worker.understand
+
+def deadly(exchange, *, harmful=None):
+    if b"poison" in exchange.request_body and harmful is None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return understand(exchange, harmful=harmful)
+
+worker.understand = deadly
+
+async def main():
+    ledger = Ledger(root / "store-0.ledger")
+    store = SqliteStore(root / "store.sqlite3")
+    await store.migrate()
+    queue = JournalQueue(JournalReader(root / "journal", ledger=ledger), ledger=ledger, dead_letters=root / "dead")
+    one = worker.Worker(queue, store, suspect_note=root / "suspect")
+    one.stop()
+    await one.run()
+    await store.close()
+
+asyncio.run(main())
+"""
+
+
+async def run_mortal(root) -> int:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _MORTAL, str(root), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    async with asyncio.timeout(GENEROUS_S):
+        return await process.wait()
+
+
+async def test_an_exchange_that_kills_the_process_does_so_three_times_and_is_then_stored_undecoded(writer, tmp_path):
+    before, after = record(writer, 2), Recording()
+    poison = Recording()
+    writer.open(poison.open(b"poison"))
+    writer.append(poison.close())
+    writer.open(after.all())
+
+    statuses = [await run_mortal(tmp_path) for _ in range(4)]
+
+    assert statuses == [-signal.SIGKILL] * 3 + [0]
+    database = SqliteStore(tmp_path / "store.sqlite3", read_only=True)
+    stored = {one.id for one in (await database.find(CompletionQuery())).completions}
+    undecoded = await database.get(poison.id)
+    await database.close()
+    assert stored == {*before, poison.id, after.id}
+    assert undecoded.decode_problem == "not decoded: 3 processes died while they did"
+    assert (undecoded.status, undecoded.bodies.request_body) == (Status.FINISHED, b"poison")
+
+
+@pytest.mark.parametrize("content", [b"", b"short", bytes(500)])
+async def test_a_note_of_suspects_that_is_none_is_replaced(make_queue, writer, store, tmp_path, content):
+    (tmp_path / "suspect").write_bytes(content)
+    ids = record(writer, 1)
+
+    await drain(Worker(make_queue(), store, suspect_note=tmp_path / "suspect"))
+
+    assert list(store.records) == ids
+    assert (tmp_path / "suspect").read_bytes() == bytes(73)
+
+
+async def test_a_worker_that_cannot_note_suspects_works_all_the_same(make_queue, writer, store, tmp_path):
+    ids = record(writer, 1)
+
+    await drain(Worker(make_queue(), store, suspect_note=tmp_path / "nowhere" / "suspect"))
+
+    assert list(store.records) == ids

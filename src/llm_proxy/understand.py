@@ -6,9 +6,9 @@ from llm_proxy.model.completion import Bodies, Completion, Decoded, Status
 from llm_proxy.model.exchange import Ending, Exchange
 
 
-def understand(exchange: Exchange) -> Completion:
-    """The record of ``exchange``, with its bodies."""
-    decoded = decode(exchange)
+def understand(exchange: Exchange, *, harmful: str | None = None) -> Completion:
+    """The record of ``exchange``, with its bodies; they are not looked into if it is said why that does harm."""
+    decoded = decode(exchange) if harmful is None else Decoded(problem=harmful)
     status, failure_kind, failure_reason = _outcome(exchange, decoded)
     return Completion(
         id=exchange.id,

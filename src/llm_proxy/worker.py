@@ -1,13 +1,17 @@
 """Loop 2: queue → understand → store → acknowledge.
 
 Invariants: acknowledged only after the store has accepted; a record that the store will never take is buried, and
-stops nothing; a store that is away is asked again, for as long as it takes.
+stops nothing; a store that is away is asked again, for as long as it takes. An exchange of which this process died
+again and again (memory, a library that crashes) is stored without being decoded.
 """
 
 import asyncio
 import contextlib
+import mmap
+import os
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from llm_proxy.errors import JournalUnwritable, StoreRejected, StoreUnavailable
 from llm_proxy.log import get_logger
@@ -22,6 +26,12 @@ BATCH_RECORDS = 200
 WAIT_S = 0.5
 #: First and longest wait for a store that is away, in seconds.
 BACKOFF_S = (0.1, 10.0)
+#: So many processes may die of one exchange: a kill from outside can hit the same one by chance, hardly three times.
+MAX_DEATHS = 3
+
+_ID_CHARACTERS = 36
+_NOBODY = bytes(_ID_CHARACTERS)
+_NOTE_BYTES = 2 * _ID_CHARACTERS + 1
 
 _log = get_logger(__name__)
 
@@ -29,9 +39,11 @@ _log = get_logger(__name__)
 class Worker:
     """Runs until told to stop, and then until the queue has nothing more."""
 
-    def __init__(self, queue: Queue, store: Store) -> None:
+    def __init__(self, queue: Queue, store: Store, *, suspect_note: Path | None = None) -> None:
+        """``suspect_note`` is the file that tells the next process of what this one died."""
         self._queue = queue
         self._store = store
+        self._suspect = _Suspect(suspect_note)
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -53,13 +65,20 @@ class Worker:
 
     async def _process(self, deliveries: Sequence[Delivery]) -> None:
         # In a thread: decoding takes milliseconds, and this process serves pages, too.
-        completions = await asyncio.to_thread(lambda: [understand(delivery.exchange) for delivery in deliveries])
+        completions = await asyncio.to_thread(self._understand_all, deliveries)
         try:
             await self._put(completions)
         except StoreRejected:
             await self._put_one_by_one(deliveries, completions)
         else:
             await self._queue.ack(deliveries)
+
+    def _understand_all(self, deliveries: Sequence[Delivery]) -> list[Completion]:
+        completions = []
+        for delivery in deliveries:
+            with self._suspect.while_decoding(delivery.exchange.id) as harmful:
+                completions.append(understand(delivery.exchange, harmful=harmful))
+        return completions
 
     async def _put_one_by_one(self, deliveries: Sequence[Delivery], completions: Sequence[Completion]) -> None:
         for delivery, completion in zip(deliveries, completions, strict=True):
@@ -101,3 +120,49 @@ class Worker:
         """Wait, but not any longer when told to stop."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), wait_s)
+
+
+class _Suspect:
+    """The exchange that was being decoded when a process died, and how often in a row it was the same one.
+
+    The file is ``id being decoded 36 | suspect 36 | deaths 1``, mapped into memory: a note costs next to nothing and
+    is with the kernel at once.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._map = mmap.mmap(-1, _NOTE_BYTES)
+        if path is not None:
+            # Without a note nothing is lost but this protection: a full disk must not keep the worker from starting.
+            with contextlib.suppress(OSError):
+                self._map = _map_note(path)
+        last = self._map[:_ID_CHARACTERS]
+        if last != _NOBODY:
+            deaths = self._map[-1] if last == self._suspected() else 0
+            self._map[_ID_CHARACTERS:] = last + bytes([min(deaths + 1, 255)])
+            self._map[:_ID_CHARACTERS] = _NOBODY
+
+    @contextlib.contextmanager
+    def while_decoding(self, exchange_id: str) -> Iterator[str | None]:
+        """Note that this is being decoded; gives the reason if that must not be tried any more."""
+        key = exchange_id.encode()
+        deaths = self._map[-1] if key == self._suspected() else 0
+        if deaths >= MAX_DEATHS:
+            _log.error("a process died of a record again and again; it is stored without being decoded", id=exchange_id)
+            yield f"not decoded: {deaths} processes died while they did"
+            return
+        self._map[:_ID_CHARACTERS] = key
+        yield None
+        self._map[:_ID_CHARACTERS] = _NOBODY
+
+    def _suspected(self) -> bytes:
+        return self._map[_ID_CHARACTERS:-1]
+
+
+def _map_note(path: Path) -> mmap.mmap:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b") as file:
+        if len(file.read()) != _NOTE_BYTES:
+            file.seek(0)
+            # Written, not only made longer: a page for which the disk has no room would kill us when it is used.
+            file.write(bytes(_NOTE_BYTES))
+            file.truncate()
+        return mmap.mmap(file.fileno(), _NOTE_BYTES)

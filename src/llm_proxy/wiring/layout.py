@@ -41,6 +41,11 @@ class DataDir:
         return self.root / "dead-letters"
 
     @property
+    def suspect(self) -> Path:
+        """Of which exchange the last worker died, if it died of one."""
+        return self.root / "worker.suspect"
+
+    @property
     def _secret(self) -> Path:
         return self.root / "fingerprint.key"
 

@@ -39,7 +39,8 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         await _migrate(store)
         ledger = data.ledger(f"{assignment.role}-{assignment.index}")
         reader = JournalReader(data.journal, ledger=ledger)
-        worker = Worker(JournalQueue(reader, ledger=ledger, dead_letters=data.dead_letters), store)
+        queue = JournalQueue(reader, ledger=ledger, dead_letters=data.dead_letters)
+        worker = Worker(queue, store, suspect_note=data.suspect)
 
         async def work(stopping: asyncio.Event) -> None:
             async with asyncio.TaskGroup() as group:
