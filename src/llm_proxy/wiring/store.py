@@ -5,7 +5,6 @@ import contextlib
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -13,7 +12,7 @@ from starlette.applications import Starlette
 from llm_proxy.api import query
 from llm_proxy.assignment import Assignment
 from llm_proxy.child import Lifeline, main, serve_app
-from llm_proxy.errors import ConfigError, StoreUnavailable
+from llm_proxy.errors import StoreUnavailable
 from llm_proxy.journal.reader import JournalReader
 from llm_proxy.log import get_logger
 from llm_proxy.queue.in_journal import JournalQueue
@@ -21,10 +20,9 @@ from llm_proxy.settings import Settings
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.ui import pages
 from llm_proxy.wiring.layout import DataDir, store_socket
+from llm_proxy.wiring.sole_reader import sole_reader
 from llm_proxy.worker import Worker
 
-#: How often to look whether an earlier store process has let go of the data directory, in seconds.
-_CLAIM_INTERVAL_S = 0.5
 #: How long a page may still be on its way at shutdown, in seconds; the proxies, which ask for them, have gone by then.
 _DRAIN_S = 2.0
 
@@ -34,7 +32,7 @@ _log = get_logger(__name__)
 async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) -> None:
     """Work and serve until the lifeline ends, and until the journal is taken in."""
     data = DataDir(settings.data_dir)
-    async with _sole_reader(data):
+    async with sole_reader(data):
         store = SqliteStore(data.database)
         await _migrate(store)
         ledger = data.ledger(f"{assignment.role}-{assignment.index}")
@@ -59,20 +57,6 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         await store.close()
     # The supervisor removes it, too; but one that was killed does not.
     shutil.rmtree(assignment.runtime_dir, ignore_errors=True)
-
-
-@contextlib.asynccontextmanager
-async def _sole_reader(data: DataDir) -> AsyncIterator[None]:
-    """Wait until an earlier store process, orphaned and still finishing, has let go of the journal."""
-    with contextlib.ExitStack() as claim:
-        while True:
-            try:
-                claim.enter_context(data.claimed("store"))
-                break
-            except ConfigError:
-                _log.warning("waiting for an earlier store process to end", data_dir=str(data.root))
-                await asyncio.sleep(_CLAIM_INTERVAL_S)
-        yield
 
 
 async def _migrate(store: SqliteStore) -> None:
