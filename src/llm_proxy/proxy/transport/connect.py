@@ -35,6 +35,8 @@ async def connect(
         raise UpstreamTimeout(f"no connection to {_name(origin)} within {timeout_s:g} s") from exc
     except OSError as exc:  # ssl.SSLError and socket.gaierror are OSErrors, too
         raise UpstreamUnreachable(f"no connection to {_name(origin)}: {exc.strerror or exc}") from exc
+    except UnicodeError as exc:  # before the name is looked up, it goes through the rules for domain names
+        raise UpstreamUnreachable(f"no connection to {_name(origin)}: that is no host name") from exc
 
 
 def bytes_acked(sock: socket.socket) -> int | None:

@@ -31,14 +31,14 @@ class HttpxTransport:
     async def send(self, request: UpstreamRequest) -> "HttpxResponse":
         """Send the request and wait for the head of the response."""
         framing = [(b"Transfer-Encoding", b"chunked")] if request.chunked else []
-        outgoing = httpx.Request(
-            request.method.decode("ascii"),
-            httpx.URL(scheme=request.origin.scheme, host=request.origin.host, port=request.origin.port, path="/"),
-            headers=request.headers + framing,
-            stream=_Pieces(request.body),
-            extensions={"timeout": self._timeout.as_dict(), "target": request.target},
-        )
         with _translated():
+            outgoing = httpx.Request(
+                request.method.decode("ascii"),
+                httpx.URL(scheme=request.origin.scheme, host=request.origin.host, port=request.origin.port, path="/"),
+                headers=request.headers + framing,
+                stream=_Pieces(request.body),
+                extensions={"timeout": self._timeout.as_dict(), "target": request.target},
+            )
             response = await self._transport(request.origin).handle_async_request(outgoing)
             made = HttpxResponse(response, _body_bytes(outgoing.method, response))
             await made.end_if_nothing_is_left()
@@ -149,7 +149,7 @@ def _translated() -> Iterator[None]:
         raise
     except httpx.ConnectTimeout as exc:
         raise UpstreamTimeout("no connection to the upstream in time") from exc
-    except (httpx.ConnectError, httpx.UnsupportedProtocol) as exc:
+    except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL) as exc:
         raise UpstreamUnreachable(f"no connection to the upstream: {exc}") from exc
     except httpx.TimeoutException as exc:
         raise UpstreamTimeout("the upstream sent nothing in time") from exc
