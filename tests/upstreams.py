@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -113,12 +114,12 @@ class Upstream:
         """Say this to the next request that has no script yet."""
         self._scripts.append(list(steps))
 
-    async def start(self, *, socket_path: str | None = None) -> None:
+    async def start(self, *, socket_path: str | None = None, tls: ssl.SSLContext | None = None) -> None:
         """Listen on a free port, or on a Unix socket."""
         if socket_path is not None:
             self._server = await asyncio.start_unix_server(self._serve, socket_path, limit=2**20)
             return
-        self._server = await asyncio.start_server(self._serve, self.host, self.port, limit=2**20)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, limit=2**20, ssl=tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

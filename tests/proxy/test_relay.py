@@ -297,7 +297,7 @@ async def test_silence_before_the_answer_is_a_504(start_proxy, upstream, transpo
 
 
 async def test_silence_in_the_middle_breaks_the_answer_off(start_proxy, upstream, transport_name):
-    proxy = await start_proxy(upstream.url, transport=transport_name, idle_timeout_s=0.1)
+    proxy = await start_proxy(upstream.url, transport=transport_name, idle_timeout_s=0.5)
     upstream.script(SSE_HEAD, chunk(chat_chunk("Hel")), WAIT_FOR_CLIENT_GONE)
 
     with pytest.raises(httpx.RemoteProtocolError):
