@@ -26,7 +26,7 @@ def app(upstream: str) -> Starlette:
     )
 
     async def relay(request: Request) -> Response:
-        url = f"{upstream}{request.url.path}?{request.url.query}"
+        url = f"{upstream}{request.url.path}"
         headers = _forwarded(request.headers.items())
         outgoing = client.build_request(request.method, url, headers=headers, content=await request.body())
         response = await client.send(outgoing, stream=True)

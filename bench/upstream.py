@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import uvloop
 
-from bench.workloads import CHUNK_INTERVAL_S, Workload, answer, chunks, workload_of
+from bench.workloads import CHUNK_INTERVAL_S, answer, chunks, workload_of
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"transfer-encoding: *chunked", re.IGNORECASE)
@@ -18,8 +18,8 @@ _END_OF_CHUNKS = b"0\r\n\r\n"
 
 
 class _Upstream(asyncio.Protocol):
-    #: By the first line of a request, as each proxy writes it.
-    _known: ClassVar[dict[bytes, tuple[Workload, bytes, list[bytes]]]] = {}
+    #: By the head of a request, as each proxy writes it: they repeat.
+    _known: ClassVar[dict[bytes, tuple[bytes, list[bytes]]]] = {}
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -51,7 +51,7 @@ class _Upstream(asyncio.Protocol):
             self._pending = data
             return
         self._needed = 0
-        self._answer(data[: data.find(b"\r\n") + 2])
+        self._answer(data[:head_end])
 
     def _is_whole(self, data: bytes, head_end: int) -> bool:
         length = _LENGTH.search(data, 0, head_end)
@@ -60,13 +60,12 @@ class _Upstream(asyncio.Protocol):
             return len(data) >= self._needed
         return _CHUNKED.search(data, 0, head_end) is None or data.endswith(_END_OF_CHUNKS)
 
-    def _answer(self, line: bytes) -> None:
-        known = self._known.get(line)
+    def _answer(self, head: bytes) -> None:
+        known = self._known.get(head)
         if known is None:
-            workload = workload_of(line)
-            pieces = chunks(workload) if workload.kind == "stream" else []
-            known = self._known[line] = workload, answer(workload), pieces
-        _, first, pieces = known
+            workload = workload_of(head)
+            known = self._known[head] = answer(workload), chunks(workload) if workload.kind == "stream" else []
+        first, pieces = known
         self._transport.write(first)
         if pieces:
             self._send_on(pieces, 0, self._loop.time() + CHUNK_INTERVAL_S)

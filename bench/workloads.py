@@ -1,7 +1,7 @@
 """What is sent and what is answered: the bytes, made once.
 
-The path of a request names its answer (``?plain=1024``, ``?stream=150``), so that the upstream decides by the first
-line alone. Bodies are JSON of exactly the size that is said, of words that compress about as well as prose does.
+A header of the request names its answer (``X-Bench: plain=1024``, ``X-Bench: stream=150``): nobody has to read a body
+to know it. Bodies are JSON of exactly the size that is said, of words that compress about as well as prose does.
 """
 
 import json
@@ -9,7 +9,6 @@ import random
 import re
 from dataclasses import dataclass
 
-CHAT_PATH = "/v1/chat/completions"
 #: Time between two chunks of a stream, in seconds.
 CHUNK_INTERVAL_S = 0.02
 STREAMS = 100
@@ -18,7 +17,7 @@ _TEXT = """
     the of and to in that is was he for it with as his on be at by had not are but from or have an they which one you
     were all her she there would their we him been has when who will no more if out so up said what its about than
 """
-_ANSWER = re.compile(rb"^POST [^ ?]*\?(plain|stream)=(\d+) ")
+_ASKED = re.compile(rb"\r\nX-Bench: (plain|stream)=(\d+)\r\n", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +28,6 @@ class Workload:
     kind: str
     #: Size of the request and of the answer in bytes, or number of chunks.
     amount: int
-
-    @property
-    def target(self) -> str:
-        """Path and query that ask for it."""
-        return f"{CHAT_PATH}?{self.kind}={self.amount}"
 
 
 def plain(size_bytes: int) -> Workload:
@@ -47,8 +41,8 @@ def stream(chunks: int) -> Workload:
 
 
 def workload_of(request_head: bytes) -> Workload:
-    """What the first line of a request asks for."""
-    asked = _ANSWER.match(request_head)
+    """What a request asks for."""
+    asked = _ASKED.search(request_head)
     if asked is None:
         raise ValueError(f"not a request of this benchmark: {request_head[:80]!r}")
     return Workload(asked[1].decode(), int(asked[2]))
@@ -58,13 +52,14 @@ def request(workload: Workload, port: int) -> bytes:
     """The whole request as it goes on the wire, with the headers of an OpenAI client."""
     body = _request_body(workload)
     head = (
-        f"POST {workload.target} HTTP/1.1",
+        "POST /v1/chat/completions HTTP/1.1",
         f"Host: 127.0.0.1:{port}",
         "Accept-Encoding: gzip, deflate",
         "Connection: keep-alive",
         "Accept: application/json",
         "Content-Type: application/json",
         "User-Agent: OpenAI/Python 1.99.0",
+        f"X-Bench: {workload.kind}={workload.amount}",
         "Authorization: Bearer sk-benchmark-0123456789abcdef",
         f"Content-Length: {len(body)}",
     )
