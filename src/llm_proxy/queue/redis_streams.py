@@ -238,6 +238,8 @@ class RedisStreams:
             try:
                 exchange = await self._read(entry)
             except EnvelopeUnreadable as exc:
+                call = entry.fields.get(b"id", b"").decode(errors="replace")
+                _log.error("a call cannot be read; it is kept as a dead letter", id=call, reason=str(exc))
                 self._unsettled.append(_Burial(entry, str(exc)))
             else:
                 deliveries.append(RedisDelivery(exchange, entry))
@@ -289,9 +291,6 @@ class RedisStreams:
         keys = [shard.calls, shard.counters, shard.dead]
         buried = await self._connection.run(BURY, keys, GROUP, entry.entry_id, reason, entry.deliveries + 1)
         self._ledger.add("dead", buried)
-        if buried:
-            call = entry.fields.get(b"id", b"").decode(errors="replace")
-            _log.error("a call cannot be stored; it is kept as a dead letter", id=call, reason=reason)
 
     async def _hold(self, idle_s: float) -> None:
         """Set the idle time of what we have: 0 keeps it from others."""
