@@ -1,6 +1,7 @@
 """Open a connection: name resolution, TCP (or a Unix socket), TLS. The socket stays at hand, to be asked about ACKs."""
 
 import asyncio
+import os
 import socket
 import ssl
 import sys
@@ -34,7 +35,7 @@ async def connect(
     except TimeoutError as exc:
         raise UpstreamTimeout(f"no connection to {_name(origin)} within {timeout_s:g} s") from exc
     except OSError as exc:  # ssl.SSLError and socket.gaierror are OSErrors, too
-        raise UpstreamUnreachable(f"no connection to {_name(origin)}: {exc.strerror or exc}") from exc
+        raise UpstreamUnreachable(f"no connection to {_name(origin)}: {_reason(exc)}") from exc
     except UnicodeError as exc:  # before the name is looked up, it goes through the rules for domain names
         raise UpstreamUnreachable(f"no connection to {_name(origin)}: that is no host name") from exc
 
@@ -102,6 +103,13 @@ async def _with_protocol(
     if origin.scheme == "https":
         return (await loop.create_connection(protocol, sock=sock, ssl=tls, server_hostname=origin.host))[1]
     return (await loop.create_connection(protocol, sock=sock))[1]
+
+
+def _reason(exc: OSError) -> str:
+    """What the system says; asyncio says only that "the connect call failed"."""
+    if type(exc) is OSError or isinstance(exc, ConnectionError):
+        return os.strerror(exc.errno) if exc.errno else str(exc)
+    return exc.strerror or str(exc)
 
 
 def _name(origin: Origin) -> str:
