@@ -8,11 +8,14 @@ import pytest
 
 from journal.disks import files_no_longer_than
 from journal.frames import Recording, wire
+from journal.lifecycle import Journal
 from llm_proxy.journal import reader as reader_module
 from llm_proxy.journal.reader import JournalReader
 from llm_proxy.journal.writer import JournalLimits, JournalWriter
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.exchange import Ending, Exchange, new_id
+
+test_whatever_happens_each_call_is_delivered_until_it_is_stored_and_never_after = Journal.TestCase
 
 
 @pytest.fixture

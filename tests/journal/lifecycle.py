@@ -244,4 +244,3 @@ class Journal(RuleBasedStateMachine):
 
 
 Journal.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-test_each_call_is_delivered_until_it_is_stored_and_never_after = Journal.TestCase
