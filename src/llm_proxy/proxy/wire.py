@@ -29,6 +29,9 @@ from llm_proxy.proxy.transport.base import RawHeaders
 
 #: SO_LINGER on, with zero seconds: close() sends a reset (RST) instead of a FIN.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+#: Requests that may wait behind the one being answered before reading pauses. While it is paused, nobody sees whether
+#: the client is still there.
+_MAX_PIPELINED = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,9 +185,7 @@ class WireProtocol(HttpToolsProtocol):
         http_version = self.parser.get_http_version()
         if http_version not in ("1.0", "1.1"):  # llhttp lets 0.9 and 2.0 pass
             self._refuse(400, "malformed_request", "only HTTP/1.0 and HTTP/1.1 are spoken here")
-        hosts = sum(1 for name, _ in self.headers if name == b"host")
-        if hosts > 1 or (hosts == 0 and http_version == "1.1"):
-            self._refuse(400, "malformed_request", "a request has exactly one Host header (RFC 9112 section 3.2)")
+        self._check_framing(http_version)
         self.scope["method"] = self.parser.get_method().decode("ascii")
         self.scope["http_version"] = http_version
         self.scope["path"] = unquote_to_bytes(path).decode("utf-8", "replace")
@@ -194,8 +195,9 @@ class WireProtocol(HttpToolsProtocol):
         if earlier is None or earlier.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:  # pipelined: its turn comes after the one before it
-            self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+            if len(self.pipeline) > _MAX_PIPELINED:
+                self.flow.pause_reading()
 
     def on_body(self, body: bytes) -> None:
         if not self.cycle.response_complete:
@@ -223,6 +225,16 @@ class WireProtocol(HttpToolsProtocol):
         self.scope["llm_proxy.wire"] = cycle  # type: ignore[typeddict-unknown-key]
         return cycle
 
+    def _check_framing(self, http_version: str) -> None:
+        """Refuse what llhttp lets pass though a proxy must not."""
+        hosts = sum(1 for name, _ in self.headers if name == b"host")
+        if hosts > 1 or (hosts == 0 and http_version == "1.1"):
+            self._refuse(400, "malformed_request", "a request has exactly one Host header (RFC 9112 section 3.2)")
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        # The coding would go on without its name; and what 1.0 means by it, nobody knows (RFC 9112 section 6.1).
+        if codings and (codings != [b"chunked"] or http_version == "1.0"):
+            self._refuse(400, "malformed_request", "no transfer coding but chunked is understood, in HTTP/1.1")
+
     def _split_url(self) -> tuple[bytes, bytes]:
         """Path and query as they stand on the wire; of the absolute form (RFC 9112 section 3.2.2) those two as well."""
         url = self.url
@@ -232,6 +244,8 @@ class WireProtocol(HttpToolsProtocol):
             try:
                 parsed = httptools.parse_url(url)
             except httptools.HttpParserInvalidURLError:
+                self._refuse(400, "malformed_request", "the request target is neither a path nor a URL")
+            if parsed.schema is None or parsed.host is None:
                 self._refuse(400, "malformed_request", "the request target is neither a path nor a URL")
             return parsed.path or b"/", parsed.query or b""
         path, _, query = url.partition(b"?")
