@@ -203,9 +203,10 @@ class Connection(asyncio.Protocol):
         response = self._response
         if response is None:
             return
-        if self._awaits_piece or not response.waiting:
-            self._active_at = self._loop.time()  # it is the client who takes its time
-        left_s = self._active_at + self._idle_timeout_s - self._loop.time()
+        silent_since = max(self._active_at, response.waiting_since or 0.0)
+        if self._awaits_piece or response.waiting_since is None:
+            silent_since = self._loop.time()  # it is the client who takes its time
+        left_s = silent_since + self._idle_timeout_s - self._loop.time()
         if left_s > 0:
             self._timer = self._loop.call_later(left_s, self._check_idle)
         else:

@@ -38,8 +38,8 @@ class Http1Response:
         self.status = 0
         self.headers: RawHeaders = []
         self.connect_s = connect_s
-        #: Whether somebody waits for the upstream; only then can it be late.
-        self.waiting = False
+        #: Since when somebody waits for the upstream, on the loop's clock; None if nobody does, and it cannot be late.
+        self.waiting_since: float | None = None
         #: Whether any byte came back for the request.
         self.begun = False
         self._line = line
@@ -189,12 +189,13 @@ class Http1Response:
     async def _wait(self) -> None:
         """Until something has happened; raises what went wrong."""
         if self._failure is None:
-            self._waiter = asyncio.get_running_loop().create_future()
-            self.waiting = True
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            self.waiting_since = loop.time()
             try:
                 await self._waiter
             finally:
-                self.waiting = False
+                self.waiting_since = None
                 self._waiter = None
         if self._failure is not None and not self._pieces and not self._ended:
             raise self._failure
