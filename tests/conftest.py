@@ -34,6 +34,8 @@ from llm_proxy.proxy.transport.over_httpx import HttpxTransport
 from llm_proxy.proxy.wire import WireLimits, WireProtocol
 from upstreams import Upstream as ScriptedUpstream
 
+pytest_plugins = ["services"]
+
 #: Generous: nothing in a test should come near it.
 PATIENCE_S = 30.0
 #: Of one asynchronous test, below pytest-timeout's.

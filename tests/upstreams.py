@@ -98,6 +98,8 @@ class Upstream:
         self.received: list[Received] = []
         self.connections = 0
         self.default: list[Step] = [json_response(chat_answer())]
+        #: The body of the last request on a connection is left unread.
+        self.answers_before_the_body = False
         self.choose: Callable[[Received], list[Step]] | None = None
         self._scripts: list[list[Step]] = []
         self._arrived = asyncio.Condition()
@@ -151,7 +153,8 @@ class Upstream:
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
         request = Received(head)
-        request.body = await self._read_body(reader, request)
+        if not self.answers_before_the_body:
+            request.body = await self._read_body(reader, request)
         async with self._arrived:
             self.received.append(request)
             self._arrived.notify_all()

@@ -4,11 +4,13 @@ import asyncio
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from conftest import PATIENCE_S, until
 from llm_proxy.model.exchange import Ending
 from llm_proxy.proxy.wire import WireLimits
-from upstreams import CLOSE, WAIT_FOR_CLIENT_GONE, json_response
+from upstreams import CLOSE, LAST_CHUNK, SSE_HEAD, WAIT_FOR_CLIENT_GONE, chat_answer, chunk, json_response
 
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\n"
 
@@ -34,6 +36,15 @@ MALFORMED = {
     "a NUL in a name": POST + b"X-\x00A: 1\r\nContent-Length: 2\r\n\r\n{}",
     "a CR in a header": POST + b"X-A: 1\r2\r\nContent-Length: 2\r\n\r\n{}",
     "an empty header name": POST + b": 1\r\nContent-Length: 2\r\n\r\n{}",
+    "a coding besides chunked": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "chunked twice": POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    "two transfer-encodings": POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n",
+    "chunked in HTTP/1.0": b"POST /v1/files HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a vertical tab before chunked": POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+    "bare LFs": b"GET /v1/models HTTP/1.1\nHost: h\n\n",
+    "CONNECT": b"CONNECT api.openai.com:443 HTTP/1.1\r\nHost: api.openai.com\r\n\r\n",
+    "OPTIONS *": b"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n",
+    "HTTP/2.0 in the line": b"GET /v1/models HTTP/2.0\r\nHost: h\r\n\r\n",
     "no host": b"GET /v1/models HTTP/1.1\r\n\r\n",
     "two hosts": b"GET /v1/models HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     "an unknown version": b"GET /v1/models HTTP/3.7\r\nHost: h\r\n\r\n",
@@ -185,3 +196,129 @@ async def test_a_client_that_is_gone_while_the_upstream_says_nothing_is_noticed(
     writer.transport.abort()
 
     await asyncio.wait_for(upstream.received[0].client_gone.wait(), PATIENCE_S)
+
+
+async def test_a_bad_request_behind_a_good_one_waits_for_its_answer_and_closes(upstream, proxy):
+    go_on = asyncio.Event()
+    upstream.script(SSE_HEAD, chunk(b"one"), go_on, chunk(b"two"), LAST_CHUNK)
+    reader, writer = await proxy.connect()
+    writer.write(b"GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n")
+    await reader.readuntil(b"one\r\n")
+
+    writer.write(b"GET /v1/good HTTP/1.1\r\nHost: h\r\n\r\nBAD\r\n\r\n")
+    await until(lambda: proxy.ledger.get("refused.malformed"))
+    go_on.set()
+
+    assert await reader.read() == chunk(b"two") + LAST_CHUNK
+    assert len(upstream.received) == 1
+    writer.close()
+
+
+@pytest.mark.parametrize("request_line", [b"BAD\r\n\r\n", b"GET /v1/a\r\n\r\n"])
+async def test_a_bad_request_behind_one_without_answer_yet_takes_nothing_from_it(upstream, proxy, request_line):
+    go_on = asyncio.Event()
+    upstream.script(go_on, json_response({"n": 1}))
+    reader, writer = await proxy.connect()
+    writer.write(b"GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n")
+    await upstream.wait_for_requests(1)
+
+    writer.write(request_line)
+    await until(lambda: proxy.ledger.get("refused.malformed"))
+    go_on.set()
+
+    answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b'{"n": 1}')
+    writer.close()
+
+
+async def test_a_bad_request_behind_an_answered_one_gets_its_400(upstream, proxy):
+    reader, writer = await proxy.connect()
+    writer.write(b"GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n")
+    await reader.readuntil(json_response(chat_answer())[-20:])
+
+    writer.write(b"BAD\r\n\r\n")
+
+    assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+    writer.close()
+
+
+async def test_a_client_that_pipelined_and_left_takes_its_first_call_with_it(upstream, proxy):
+    upstream.script(SSE_HEAD, chunk(b"one"), WAIT_FOR_CLIENT_GONE)
+    reader, writer = await proxy.connect()
+    request = b"GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n"
+    writer.write(request)
+    await reader.readuntil(b"one\r\n")
+
+    writer.write(request)
+    writer.close()
+
+    await asyncio.wait_for(upstream.received[0].client_gone.wait(), PATIENCE_S)
+    [exchange] = await proxy.ended()
+    assert exchange.ending is Ending.CLIENT_DISCONNECTED
+
+
+async def test_a_body_that_turns_bad_after_an_early_answer_began_breaks_it_off(upstream, start_proxy):
+    proxy = await start_proxy(upstream.url)
+    upstream.answers_before_the_body = True
+    upstream.script(SSE_HEAD, chunk(b"one"), asyncio.Event())
+    reader, writer = await proxy.connect()
+    writer.write(POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
+    await reader.readuntil(b"one\r\n")
+
+    writer.write(b"zz\r\n")
+
+    assert await reader.read() == b""
+    [exchange] = await proxy.ended()
+    assert exchange.ending is Ending.CLIENT_DISCONNECTED
+    writer.close()
+
+
+async def test_the_connection_goes_on_after_a_body_that_was_refused(start_proxy, upstream):
+    proxy = await start_proxy(upstream.url, max_body_bytes=10)
+    last = b"GET /v1/models HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+
+    answer = await proxy.raw(POST + b"Content-Length: 100\r\n\r\n" + bytes(100) + last)
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 1
+    assert len(upstream.received) == 1
+
+
+async def test_trailers_of_a_request_are_dropped(upstream, proxy):
+    answer = await proxy.raw(
+        POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX-Sum: 1\r\nHost: evil\r\n\r\n"
+    )
+
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert upstream.received[0].body == b"{}"
+    assert upstream.received[0].header("x-sum") is None
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+async def test_a_request_in_small_pieces_is_the_same_request(upstream, proxy, size):
+    wire = POST + b"X-A: b\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n0\r\n\r\n"
+    reader, writer = await proxy.connect()
+
+    for start in range(0, len(wire), size):
+        writer.write(wire[start : start + size])
+        await asyncio.sleep(0)
+
+    assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert upstream.received[0].body == b"{}\n"
+    assert upstream.received[0].header("x-a") == b"b"
+    writer.close()
+
+
+@given(noise=st.binary(min_size=1, max_size=200))
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_noise_goes_nowhere_and_hurts_nobody(upstream, proxy, noise):
+    reader, writer = await proxy.connect()
+    writer.write(noise)
+    writer.write_eof()
+
+    answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
+
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+    assert upstream.received == []
+    writer.close()

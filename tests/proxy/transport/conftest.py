@@ -1,9 +1,18 @@
-"""Certificates for upstreams that speak TLS."""
+"""Upstreams worked by hand, and certificates for those that speak TLS."""
 
 import ssl
 import subprocess
 
 import pytest
+
+from proxy.transport.by_hand import HandServer
+
+
+@pytest.fixture
+def server():
+    made = HandServer()
+    yield made
+    made.listener.close()
 
 
 @pytest.fixture(scope="session")

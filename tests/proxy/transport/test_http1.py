@@ -1,79 +1,20 @@
 """What only the fast transport does: informational responses, early answers, and the rule of sending again."""
 
 import asyncio
-import select
 import socket
-import ssl
 import sys
 
 import pytest
 
-from conftest import CHAT, PATIENCE_S, until
+from conftest import CHAT, until
 from llm_proxy.errors import UpstreamBrokeOff
-from llm_proxy.proxy.transport.base import Origin, UpstreamRequest
-from llm_proxy.proxy.transport.http1 import Http1Transport
+from proxy.transport.by_hand import OK, answered_once, readable, receive
 from upstreams import json_response
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
 
 @pytest.fixture
-async def transport():
-    made = Http1Transport(
-        tls=ssl.create_default_context(),
-        connect_timeout_s=PATIENCE_S,
-        idle_timeout_s=PATIENCE_S,
-        pool_idle_s=PATIENCE_S,
-    )
-    yield made
-    await made.close()
-    for _ in range(3):
-        await asyncio.sleep(0)
-
-
-class HandServer:
-    """A listening socket that the test works by hand, so that it decides what the kernel has done when."""
-
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listener.setblocking(False)
-        self.origin = Origin("http", "127.0.0.1", self.listener.getsockname()[1])
-
-    async def accept(self):
-        connection, _ = await asyncio.get_running_loop().sock_accept(self.listener)
-        connection.setblocking(False)
-        return connection
-
-    def request(self, body=b"{}"):
-        headers = [(b"Host", b"h"), (b"Content-Length", b"%d" % len(body))]
-        return UpstreamRequest(origin=self.origin, method=b"POST", target=b"/v1/x", headers=headers, body=body)
-
-
-@pytest.fixture
-def server():
-    made = HandServer()
-    yield made
-    made.listener.close()
-
-
-async def receive(connection):
-    return await asyncio.get_running_loop().sock_recv(connection, 65536)
-
-
-def readable(connection):
-    return bool(select.select([connection], [], [], 0)[0])
-
-
-async def answered_once(transport, server):
-    """A connection in the pool, and the server's end of it."""
-    sending = asyncio.create_task(transport.send(server.request()))
-    connection = await server.accept()
-    await receive(connection)
-    connection.send(OK)
-    response = await sending
-    assert await response.read() == b"ok"
-    response.close()
-    return connection
+def transport(make_transport):
+    return make_transport("http1")
 
 
 def between_look_and_write(transport, server, happens):
@@ -103,6 +44,75 @@ async def test_a_request_is_sent_again_if_the_upstream_had_closed_before_it_came
     assert response.status == 200
     response.close()
     second.close()
+
+
+async def test_a_request_is_not_sent_again_to_an_upstream_that_closed_one_way_and_took_it(transport, server):
+    connection = await answered_once(transport, server)
+    between_look_and_write(transport, server, lambda: connection.shutdown(socket.SHUT_WR))
+
+    with pytest.raises(UpstreamBrokeOff):
+        await transport.send(server.request())
+
+    assert b"POST /v1/x" in await receive(connection)
+    with pytest.raises(BlockingIOError):
+        server.listener.accept()
+    connection.close()
+
+
+async def test_a_request_is_sent_again_once_at_most(transport, server):
+    connection = await answered_once(transport, server)
+    between_look_and_write(transport, server, connection.close)
+    sending = asyncio.create_task(transport.send(server.request()))
+    second = await server.accept()
+    await receive(second)
+
+    second.close()
+
+    with pytest.raises(UpstreamBrokeOff):
+        await sending
+    with pytest.raises(BlockingIOError):
+        server.listener.accept()
+
+
+async def test_a_body_in_pieces_never_goes_out_on_a_connection_that_may_be_stale(transport, server):
+    first = await answered_once(transport, server)
+
+    async def pieces():
+        yield b"{}"
+
+    sending = asyncio.create_task(transport.send(server.request(pieces())))
+    second = await server.accept()
+    assert b"POST /v1/x" in await receive(second)
+    second.send(OK)
+
+    response = await sending
+    assert await response.read() == b"ok"
+    response.close()
+    first.close()
+    second.close()
+
+
+async def test_a_connection_is_closed_when_it_was_idle_for_long_enough(make_transport, server):
+    connection = await answered_once(make_transport("http1", pool_idle_s=0.1), server)
+
+    assert await receive(connection) == b""
+
+    connection.close()
+
+
+async def test_a_connection_in_use_when_the_transport_closes_ends_with_its_response(transport, server):
+    sending = asyncio.create_task(transport.send(server.request()))
+    connection = await server.accept()
+    await receive(connection)
+
+    await transport.close()
+    connection.send(OK)
+    response = await sending
+    assert await response.read() == b"ok"
+    response.close()
+
+    assert await receive(connection) == b""
+    connection.close()
 
 
 async def test_a_request_is_not_sent_again_if_the_upstream_took_it_and_closed(transport, server):
@@ -180,12 +190,21 @@ async def test_an_answer_before_the_request_was_sent_is_relayed(start_proxy, ser
 
 async def test_informational_responses_are_passed_on(upstream, proxy):
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
-    upstream.script(b"HTTP/1.1 100 Continue\r\n\r\n" + early + json_response({}))
+    wire = early.replace(b"Link", b"Connection: x-hop\r\nX-Hop: 1\r\nLink")
+    upstream.script(b"HTTP/1.1 100 Continue\r\n\r\n" + wire + json_response({}))
 
     answer = await proxy.raw(b"GET /v1/models HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 
     assert early in answer
     assert answer.split(early)[1].startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_http_1_0_is_told_nothing_informational(upstream, proxy):
+    upstream.script(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + json_response({}))
+
+    answer = await proxy.raw(b"GET /v1/models HTTP/1.0\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 async def test_trailers_are_dropped(upstream, proxy):
@@ -203,8 +222,9 @@ async def test_trailers_are_dropped(upstream, proxy):
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * 300_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     ],
-    ids=["two framings", "two lengths", "an upgrade", "an endless head"],
+    ids=["two framings", "two lengths", "an upgrade", "an endless head", "a transfer coding"],
 )
 async def test_an_answer_of_doubtful_framing_is_a_502(upstream, proxy, head):
     upstream.script(head)
