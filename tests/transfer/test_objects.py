@@ -2,7 +2,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_proxy.transfer.base import BadRow
@@ -79,6 +79,7 @@ def test_values_that_are_longer_than_what_is_read_at_a_time_are_whole():
     assert objects(json.dumps(rows, ensure_ascii=False, indent=1)) == rows
 
 
+@settings(max_examples=40)
 @given(st.lists(st.dictionaries(st.text(max_size=5).filter(lambda name: name != "data"), json_values, max_size=3)))
 def test_whatever_json_holds_is_read_from_an_array(rows):
     assert objects(json.dumps(rows)) == rows

@@ -9,6 +9,7 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import BinaryIO, TypeAlias
@@ -21,6 +22,8 @@ from llm_proxy.transfer.base import BadRow
 Placed: TypeAlias = tuple[str, JsonObject]
 
 _READ_BYTES = 2**16
+#: What may stand between two values. A comma too many does not matter: Helicone's own tool writes one.
+_BETWEEN = re.compile(r"[ \t\r\n,\[\]]*")
 #: An error so near the end of what is read may be one only because the rest is not: the longest token is -Infinity.
 _TOKEN_CHARACTERS = 12
 #: A cell may hold a whole body; the limit of the csv module, 128 KiB, is there for files with a lost quote.
@@ -29,10 +32,13 @@ _CELL_CHARACTERS = 2**28
 
 def read_objects(file: BinaryIO) -> Iterator[Placed | BadRow]:
     """The objects of ``file``, and a bad row for each thing in it that is none."""
-    first = file.readline()
+    first = file.readline(_READ_BYTES)
     beginning = first.removeprefix(codecs.BOM_UTF8).strip()
-    if beginning.startswith(b"[") or (beginning.endswith((b"{", b"[", b",")) and beginning.startswith(b"{")):
+    goes_on = first.endswith(b"\n") and beginning.endswith((b"{", b"[", b","))
+    if beginning.startswith(b"[") or (beginning.startswith(b"{") and goes_on):
         return _from_document(file, first)
+    if not first.endswith(b"\n"):
+        first += file.readline()
     lines = chain([first.removeprefix(codecs.BOM_UTF8)], file)
     return _from_lines(lines) if not beginning or beginning.startswith(b"{") else _from_csv(lines)
 
@@ -51,43 +57,34 @@ def _from_lines(lines: Iterable[bytes]) -> Iterator[Placed | BadRow]:
 def _from_document(file: BinaryIO, first: bytes) -> Iterator[Placed | BadRow]:
     number = 0
     try:
-        for number, value in enumerate(_values(_texts(file, first)), 1):
+        for number, value in enumerate(_values(file, first), 1):
             yield from _objects_in(value, f"value {number}")
     except (ValueError, RecursionError):
         yield BadRow(place=f"value {number + 1} and what follows", reason="no valid JSON")
 
 
-def _texts(file: BinaryIO, first: bytes) -> Iterator[str]:
-    decode = codecs.getincrementaldecoder("utf-8-sig")(errors="replace").decode
-    yield decode(first)
-    size = _READ_BYTES
-    while piece := file.read(size):
-        yield decode(piece)
-        # A long value is looked at again from its beginning, with twice as much of it: not more often than need be.
-        size = min(2 * size, 2**26)
-    yield decode(b"", final=True)
-
-
-def _values(texts: Iterator[str]) -> Iterator[JsonValue]:
+def _values(file: BinaryIO, first: bytes) -> Iterator[JsonValue]:
     """The members of one array, or values that follow each other. Raises ValueError, also for one that is cut off."""
+    text_of = codecs.getincrementaldecoder("utf-8-sig")(errors="replace").decode
     decode = json.JSONDecoder().raw_decode
-    rest, ended, between = "", False, " \t\r\n,[]"
+    text, start, ended = text_of(first), 0, False
     while True:
-        # A comma too many does not matter: Helicone's own tool writes one before the end of the array.
-        rest = rest.lstrip(between)
+        between = _BETWEEN.match(text, start)
+        start = between.end() if between else start
         try:
-            value, end = decode(rest)
+            value, start = decode(text, start)
         except json.JSONDecodeError as exc:
-            if ended and not rest:
+            if ended and start == len(text):
                 return
-            whole = exc.pos < len(rest) - _TOKEN_CHARACTERS and not exc.msg.startswith("Unterminated string")
+            whole = exc.pos < len(text) - _TOKEN_CHARACTERS and not exc.msg.startswith("Unterminated string")
             if ended or whole:
                 raise
-            more = next(texts, None)
-            rest, ended = rest + (more or ""), more is None
-            continue
-        yield value
-        rest = rest[end:]
+            text, start = text[start:], 0
+            # As much again as is there: a long value is looked at from its beginning only a few times.
+            piece = file.read(max(_READ_BYTES, len(text)))
+            text, ended = text + text_of(piece, final=not piece), not piece
+        else:
+            yield value
 
 
 def _from_csv(lines: Iterable[bytes]) -> Iterator[Placed | BadRow]:
