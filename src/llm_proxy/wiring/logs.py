@@ -83,7 +83,7 @@ class Table:
 
 def show_logs(settings: Settings, *, completion_id: str | None, as_json: bool, follow: bool, **conditions: Any) -> int:
     """Print the record ``completion_id``, or those that meet ``conditions``; the exit status. Raises ConfigError."""
-    query = _query(with_bodies=as_json, **conditions)
+    query = query_of(with_bodies=as_json, **conditions)
     if completion_id is not None:
         if follow or replace(query, limit=None) != CompletionQuery(limit=None, with_bodies=as_json):
             raise ConfigError("logs: a call is shown by its id, others are listed by conditions; choose one")
@@ -108,7 +108,7 @@ def _nothing_yet(settings: Settings) -> str:
     return f"nothing is recorded in {settings.data_dir} yet; start `{serve}` and point OPENAI_BASE_URL to it"
 
 
-def _query(
+def query_of(
     *,
     tags: tuple[str, ...],
     session: str | None,
@@ -120,6 +120,7 @@ def _query(
     limit: int,
     with_bodies: bool,
 ) -> CompletionQuery:
+    """What the flags of a command ask for; a limit of 0 is none. Raises ConfigError."""
     try:
         start = None if since is None else parse_time(since, now=datetime.now(UTC))
     except ValueError as exc:
