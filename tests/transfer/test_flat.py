@@ -1,6 +1,11 @@
+import re
 from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
 
 from llm_proxy.transfer.flat import COLUMNS, flat_row
+from llm_proxy.transfer.parquet import _schema
 from records import NOON, bare, record
 
 PYTHON_TYPES = {
@@ -46,3 +51,20 @@ def test_what_is_unknown_is_none_and_never_zero():
         "endpoint": "chat.completions",
         "truncated": False,
     }
+
+
+def test_the_documentation_has_each_column_with_its_type():
+    text = (Path(__file__).parents[2] / "docs" / "transfer.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (yes|no) \|$", text, re.MULTILINE)
+
+    assert {name: type_ for name, type_, in_csv in rows if in_csv == "yes"} == COLUMNS
+    assert [name for name, _, in_csv in rows if in_csv == "yes"] == list(COLUMNS)
+
+
+def test_the_documentation_has_each_column_of_bodies():
+    pyarrow = pytest.importorskip("pyarrow")
+    text = (Path(__file__).parents[2] / "docs" / "transfer.md").read_text(encoding="utf-8")
+
+    names = re.findall(r"^\| `(\w+)` \| \w+ \| (?:yes|no) \|$", text, re.MULTILINE)
+
+    assert names == _schema(pyarrow).names
