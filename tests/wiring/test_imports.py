@@ -106,6 +106,20 @@ def test_a_bad_row_costs_itself_only_and_is_told_with_its_place(tmp_path, take, 
     ]
 
 
+def test_what_a_file_says_acts_on_no_terminal_and_fills_no_screen(tmp_path, take, capsys):
+    line = json.loads(encode_record(record()))
+    wrong = [json.dumps(line | {"status": f"\x1b[31m{number}" + "x" * 10_000}) for number in range(100)]
+    (tmp_path / "calls.jsonl").write_text("\n".join(wrong))
+
+    assert take(tmp_path / "calls.jsonl") == 1
+
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert len(said.splitlines()) == 22
+    assert max(map(len, said.splitlines())) < 600
+    assert said.splitlines()[-1].startswith("llm-proxy: left out 80 records: for other reasons (line 21, ")
+
+
 def test_a_record_that_the_store_never_takes_costs_itself_only(tmp_path, take, stored, capsys):
     good = [record() for _ in range(3)]
     impossible = record(chunk_count=2**70)

@@ -34,8 +34,12 @@ __all__ = ["FORMATS", "run_import"]
 #: A batch is put when it has so many records, or so many bytes of the file: tens of milliseconds of writing.
 _BATCH_RECORDS = 100
 _BATCH_BYTES = 4 * 2**20
-#: Places named for each reason.
+#: Told apart, and places named for each. A reason may quote the file, so there may be as many as there are rows.
+_REASONS = 20
 _PLACES = 5
+#: No escape sequence in a file shall act on the terminal that shows why it was not taken.
+_CONTROL_CHARACTERS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], "\ufffd")
+_LINE_CHARACTERS = 500
 
 
 def run_import(settings: Settings, *, file: Path, format_: Format | None) -> int:
@@ -67,9 +71,10 @@ class _Outcome:
     places: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def left_out(self, row: BadRow) -> None:
-        self.bad[row.reason] += 1
-        if len(self.places[row.reason]) < _PLACES:
-            self.places[row.reason].append(row.place)
+        reason = row.reason if row.reason in self.bad or len(self.bad) < _REASONS else "for other reasons"
+        self.bad[reason] += 1
+        if len(self.places[reason]) < _PLACES:
+            self.places[reason].append(row.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +146,5 @@ def _records(count: int) -> str:
 
 
 def _say(line: str) -> None:
-    print(f"llm-proxy: {line}", file=sys.stderr)  # noqa: T201 - this is what the command says
+    shown = line[:_LINE_CHARACTERS].translate(_CONTROL_CHARACTERS)
+    print(f"llm-proxy: {shown}", file=sys.stderr)  # noqa: T201 - this is what the command says
