@@ -140,3 +140,9 @@ def test_values_of_the_wrong_type_are_unknown_and_hide_nothing():
     for wrong in (7, "x", [], {}, True, None, [{}], {"a": []}):
         call = one(**{name: wrong for name in names if name not in ("request_id", "startTime")})
         assert call.started_at == datetime(2025, 7, 2, 8, tzinfo=UTC)
+
+
+def test_a_key_in_a_url_is_not_taken_along():
+    context = one(api_base="https://generativelanguage.googleapis.com/v1?key=AIza").context
+
+    assert context.metadata["imported"]["api_base"] == "https://generativelanguage.googleapis.com/v1"

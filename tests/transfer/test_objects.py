@@ -103,3 +103,10 @@ def test_a_cell_may_hold_a_body_of_megabytes():
     body = "x" * 3_000_000
 
     assert objects(f"id,body\n1,{body}\n") == [{"id": "1", "body": body}]
+
+
+def test_a_quote_that_is_never_closed_ends_the_file():
+    items = read('id,body\n1,a\n2,"b\n3,c\n')
+
+    assert items[0] == ("line 2", {"id": "1", "body": "a"})
+    assert [item.reason for item in items[1:]] == ["no valid CSV: unexpected end of data"]

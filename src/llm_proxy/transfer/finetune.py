@@ -73,7 +73,7 @@ def example(completion: Completion) -> JsonObject:
         made["tools"] = _tools(tools)
         if isinstance(request.get("parallel_tool_calls"), bool):
             made["parallel_tool_calls"] = request["parallel_tool_calls"]
-    if functions:
+    if isinstance(functions, list) and functions:
         made["functions"] = functions
     return made
 

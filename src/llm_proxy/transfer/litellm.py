@@ -125,6 +125,8 @@ def _http_status(code: JsonValue) -> int | None:
 def _context(row: JsonObject, metadata: JsonObject, origin: foreign.Origin) -> Context:
     tags = foreign.parsed(row.get("request_tags"))
     known = {name: row.get(name) for name in _FACTS} | {
+        # Some providers take the key as part of the query.
+        "api_base": (foreign.text(row.get("api_base")) or "").partition("?")[0],
         "key_alias": metadata.get("user_api_key_alias"),
         "team_alias": metadata.get("user_api_key_team_alias"),
     }
