@@ -45,6 +45,8 @@ _LISTED = 500
 #: as many. One record is read in any case.
 _READ_RECORDS = 50
 _READ_BYTES = 4 * 2**20
+#: Taken for the size of a record that was imported, of which the wire is not known.
+_UNKNOWN_BYTES = 2**18
 #: Stands for standard output, as the absence of a file does.
 _STANDARD_OUTPUT = Path("-")
 
@@ -115,7 +117,8 @@ def _runs(listed: Sequence[Completion]) -> Iterator[int]:
     """How many of ``listed`` to read at a time, one number after the other."""
     count = size = 0
     for completion in listed:
-        bytes_ = (completion.request_bytes or 0) + (completion.response_bytes or 0)
+        known = [size for size in (completion.request_bytes, completion.response_bytes) if size is not None]
+        bytes_ = sum(known) if known else _UNKNOWN_BYTES
         if count and (count == _READ_RECORDS or size + bytes_ > _READ_BYTES):
             yield count
             count = size = 0
