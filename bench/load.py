@@ -6,6 +6,7 @@ Every run ends by itself with all answers in, so that what was sent is exactly w
 import asyncio
 import re
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -32,7 +33,7 @@ class Tally:
     #: Of streamed answers; the end mark is none.
     chunks: int = 0
     wall_s: float = 0.0
-    #: From the first byte sent to the last byte received, where that was asked for.
+    #: From when a call was due to the last byte of its answer, where that was asked for.
     latencies_s: list[float] = field(default_factory=list)
 
 
@@ -52,7 +53,7 @@ class _Caller(asyncio.Protocol):
         self._left_bytes: int | None = None
         self._events = 0
         self._tail = b""
-        self.sent_at = 0.0
+        self.due_at = 0.0
 
     def connection_made(self, transport) -> None:
         self._transport = transport
@@ -61,10 +62,11 @@ class _Caller(asyncio.Protocol):
         if self._waiting:
             self._ended(sound=False)
 
-    def call(self) -> None:
+    def call(self, due_at: float | None = None) -> None:
+        """Send the request; ``due_at`` is when it should have been sent, if that was earlier."""
         self._waiting = True
         self._head = b""
-        self.sent_at = time.perf_counter()
+        self.due_at = time.perf_counter() if due_at is None else due_at
         if self._transport.is_closing():
             self._ended(sound=False)
         else:
@@ -164,20 +166,32 @@ async def stream_all(port: int, workload: Workload, *, streams: int = STREAMS) -
 
 
 async def at_low_rate(port: int, workload: Workload, *, seconds: float, rate: int = LOW_RATE) -> Tally:
-    """``rate`` calls a second, evenly, and how long each took."""
+    """``rate`` calls a second, evenly, and how long each took; what has to wait for a connection took longer."""
     loop = asyncio.get_running_loop()
     tally, done = Tally(), loop.create_future()
     calls = max(int(seconds * rate), 1)
+    late: deque[float] = deque()
 
     def note(caller: _Caller) -> None:
-        tally.latencies_s.append(time.perf_counter() - caller.sent_at)
+        tally.latencies_s.append(time.perf_counter() - caller.due_at)
+        if late:
+            caller.call(late.popleft())
+        else:
+            idle.append(caller)
         if len(tally.latencies_s) == calls:
             done.set_result(None)
 
+    def call() -> None:
+        if idle:
+            idle.popleft().call()
+        else:
+            late.append(time.perf_counter())
+
     callers = await _connect(port, workload, tally, note, LOW_RATE_CONNECTIONS)
+    idle = deque(callers)
     started = loop.time()
     for number in range(calls):
-        loop.call_at(started + number / rate, callers[number % len(callers)].call)
+        loop.call_at(started + number / rate, call)
     await _finish(done, callers)
     tally.wall_s = loop.time() - started
     return tally
