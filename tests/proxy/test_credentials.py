@@ -72,3 +72,16 @@ def test_a_flood_of_keys_is_not_remembered_for_ever():
 )
 def test_parameters_that_can_be_secrets_are_blanked_and_others_are_not(query, blanked):
     assert blank_secrets(query) == blanked
+
+
+@pytest.fixture
+async def proxy(start_proxy, upstream, transport_name):
+    return await start_proxy(upstream.url, transport=transport_name)
+
+
+async def test_secrets_in_the_query_are_sent_and_not_recorded(upstream, proxy):
+    await proxy.client.get("/v1/models?key=AIza-secret&page=2")
+
+    assert upstream.received[0].request_line == b"GET /v1/models?key=AIza-secret&page=2 HTTP/1.1"
+    [exchange] = await proxy.ended()
+    assert exchange.target == "/v1/models?key=***&page=2"

@@ -10,7 +10,17 @@ from conftest import CHAT, PATIENCE_S, until
 from journal.disks import files_no_longer_than
 from llm_proxy.journal.writer import JournalLimits
 from llm_proxy.model.exchange import Ending
-from upstreams import SSE_HEAD, WAIT_FOR_CLIENT_GONE, chat_answer, chat_chunk, chunk, json_response, streamed_chat
+from upstreams import (
+    CLOSE,
+    RESET,
+    SSE_HEAD,
+    WAIT_FOR_CLIENT_GONE,
+    chat_answer,
+    chat_chunk,
+    chunk,
+    json_response,
+    streamed_chat,
+)
 
 FULL = JournalLimits(fsync="never", max_bytes=0)
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\n"
@@ -260,4 +270,75 @@ async def test_an_upload_is_on_record_as_far_as_it_has_come(start_proxy, upstrea
     [exchange] = await proxy.ended()
     assert exchange.ending is Ending.CLIENT_DISCONNECTED
     assert (exchange.request_body, exchange.request_bytes) == (b"a" * 100 + b"b" * 100, 200)
+    assert upstream.received == []
+
+
+@pytest.mark.parametrize("how", [CLOSE, RESET])
+async def test_an_upstream_that_does_not_answer_is_a_502_and_was_asked_once(upstream, proxy, how):
+    upstream.default = [how]
+
+    answer = await proxy.client.post("/v1/chat/completions", json=CHAT)
+
+    assert answer.status_code == 502
+    assert answer.json()["error"]["code"] == "upstream_broke_off"
+    assert answer.json()["error"]["llm_proxy_id"] == answer.headers["x-llm-proxy-id"]
+    assert len(upstream.received) == 1
+
+
+async def test_an_upstream_that_is_not_there_is_a_502(upstream, proxy):
+    await upstream.stop()
+
+    answer = await proxy.client.post("/v1/chat/completions", json=CHAT)
+
+    assert answer.status_code == 502
+    assert answer.json()["error"]["code"] == "upstream_unreachable"
+    [exchange] = await proxy.ended()
+    assert exchange.ending is Ending.UPSTREAM_UNREACHABLE
+    assert exchange.http_status == 502
+
+
+async def test_silence_before_the_answer_is_a_504(start_proxy, upstream, transport_name):
+    proxy = await start_proxy(upstream.url, transport=transport_name, idle_timeout_s=0.1)
+    upstream.script(WAIT_FOR_CLIENT_GONE)
+
+    answer = await proxy.client.post("/v1/chat/completions", json=CHAT)
+
+    assert answer.status_code == 504
+    assert answer.json()["error"]["code"] == "upstream_timeout"
+    [exchange] = await proxy.ended()
+    assert exchange.ending is Ending.UPSTREAM_TIMEOUT
+
+
+async def test_a_connection_that_does_not_come_up_in_time_is_a_504(start_proxy, upstream, transport_name):
+    upstream.default = [WAIT_FOR_CLIENT_GONE]  # it accepts, and never says a word of TLS
+    url = upstream.url.replace("http://", "https://")
+    proxy = await start_proxy(url, transport=transport_name, connect_timeout_s=0.2)
+
+    answer = await proxy.client.post("/v1/chat/completions", json=CHAT)
+
+    assert answer.status_code == 504
+    assert answer.json()["error"]["code"] == "upstream_timeout"
+
+
+async def test_a_call_that_asks_for_it_is_not_recorded(upstream, proxy):
+    await proxy.client.post("/v1/chat/completions", json=CHAT, headers={"X-LLM-Log": "off"})
+    await proxy.client.post("/v1/chat/completions", json=CHAT, headers={"X-LLM-Log": "metadata"})
+
+    [exchange] = await proxy.ended()
+    assert exchange.request_body is None
+    assert exchange.response_body is None
+    assert exchange.response_bytes is not None
+    assert proxy.ledger.get("dropped.log_off") == 1
+    assert proxy.ledger.get("accepted") == 1
+    assert len(upstream.received) == 2
+
+
+async def test_websockets_are_refused_clearly(upstream, proxy):
+    answer = await proxy.raw(
+        b"GET /v1/realtime HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+
+    assert answer.startswith(b"HTTP/1.1 501 ")
+    assert b"websocket_not_supported" in answer
     assert upstream.received == []

@@ -2,8 +2,10 @@
 
 import pytest
 
+from conftest import CHAT
 from llm_proxy.proxy.credentials import Fingerprints
 from llm_proxy.proxy.headers import HOP_BY_HOP, HeaderPolicy, HeaderRules
+from upstreams import response
 
 RULES = HeaderRules(
     stripped=frozenset({b"helicone-auth"}),
@@ -117,3 +119,100 @@ def test_made_up_names_are_not_remembered_for_ever(policy):
 
     assert len(policy._request) <= 4096
     assert len(policy._response) <= 4096
+
+
+@pytest.fixture
+async def proxy(start_proxy, upstream, transport_name):
+    return await start_proxy(upstream.url, transport=transport_name)
+
+
+async def test_request_headers_keep_order_case_and_duplicates(upstream, proxy):
+    request = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: example\r\nX-One: 1\r\nx-TWO: 2\r\nX-One: 3\r\n"
+        b"authorization: Bearer sk-test\r\nAccept-Encoding: br;q=0.1, zstd\r\nContent-Length: 2\r\n"
+        b"Connection: close\r\n\r\n{}"
+    )
+
+    await proxy.raw(request)
+
+    assert upstream.received[0].headers == [
+        (b"host", f"127.0.0.1:{upstream.port}".encode()),
+        (b"X-One", b"1"),
+        (b"x-TWO", b"2"),
+        (b"X-One", b"3"),
+        (b"authorization", b"Bearer sk-test"),
+        (b"Accept-Encoding", b"br;q=0.1, zstd"),
+        (b"Content-Length", b"2"),
+    ]
+    assert upstream.received[0].body == b"{}"
+
+
+async def test_nothing_is_added_to_a_request(upstream, proxy):
+    await proxy.raw(b"GET /v1/models HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+
+    assert [name for name, _ in upstream.received[0].headers] == [b"Host"]
+
+
+async def test_response_headers_keep_order_case_and_duplicates(upstream, proxy):
+    upstream.script(response(b"ok", headers=[("X-One", "1"), ("x-two", "2"), ("X-One", "3"), ("Set-Cookie", "a=b")]))
+
+    answer = await proxy.raw(b"GET /v1/models HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+
+    lines = answer.split(b"\r\n\r\n")[0].split(b"\r\n")
+    assert lines[:6] == [
+        b"HTTP/1.1 200 OK",
+        b"X-One: 1",
+        b"x-two: 2",
+        b"X-One: 3",
+        b"Set-Cookie: a=b",
+        b"Content-Length: 2",
+    ]
+    assert [line.split(b":")[0].lower() for line in lines[6:]] == [b"x-llm-proxy-id", b"connection"]
+
+
+async def test_hop_by_hop_headers_end_here_both_ways(upstream, proxy):
+    upstream.script(
+        response(
+            b"ok", headers=[("Connection", "x-private"), ("X-Private", "1"), ("Keep-Alive", "timeout=5"), ("X", "y")]
+        )
+    )
+    request = (
+        b"GET /v1/models HTTP/1.1\r\nHost: h\r\nConnection: close, X-Mine\r\nX-Mine: 1\r\nKeep-Alive: 1\r\n"
+        b"TE: trailers\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: Basic x\r\nTrailer: T\r\n"
+        b"Expect: 100-continue\r\nX: y\r\n\r\n"
+    )
+
+    answer = await proxy.raw(request)
+
+    assert [name for name, _ in upstream.received[0].headers] == [b"Host", b"X"]
+    head = answer.lower()
+    assert b"x-private" not in head
+    assert b"keep-alive" not in head
+    assert b"\r\nx: y\r\n" in head
+
+
+async def test_gateway_headers_do_not_go_upstream(upstream, proxy):
+    headers = {"X-LLM-Tags": "a", "Helicone-Auth": "Bearer secret", "traceparent": "00-abc"}
+
+    await proxy.client.post("/v1/chat/completions", json=CHAT, headers=headers)
+
+    request = upstream.received[0]
+    assert request.header("x-llm-tags") is None
+    assert request.header("helicone-auth") is None
+    assert request.header("traceparent") == b"00-abc"
+    [exchange] = await proxy.ended()
+    recorded = {name.lower(): value for name, value in exchange.request_headers}
+    assert recorded["x-llm-tags"] == "a"
+    assert recorded["helicone-auth"] is None
+
+
+async def test_a_configured_key_takes_the_place_of_the_clients(start_proxy, upstream, transport_name):
+    proxy = await start_proxy(upstream.url, transport=transport_name, authorization=b"Bearer sk-ours")
+
+    await proxy.client.post("/v1/chat/completions", json=CHAT, headers={"Authorization": "Bearer sk-theirs-1234567890"})
+
+    values = [value for name, value in upstream.received[0].headers if name.lower() == b"authorization"]
+    assert values == [b"Bearer sk-ours"]
+    [exchange] = await proxy.ended()
+    assert exchange.key_fingerprint.endswith("…7890")
+    assert dict(exchange.request_headers)["Authorization"] is None

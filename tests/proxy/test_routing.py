@@ -2,8 +2,9 @@
 
 import pytest
 
+from conftest import CHAT
 from llm_proxy.errors import Refused
-from llm_proxy.model.exchange import Endpoint
+from llm_proxy.model.exchange import Ending, Endpoint
 from llm_proxy.proxy.routing import Upstream, Upstreams, Wishes, endpoint_of, upstream_target, wishes
 from llm_proxy.proxy.transport.base import Origin
 
@@ -84,3 +85,32 @@ def test_an_endpoint_is_method_and_path(method, path, endpoint):
 )
 def test_a_target_is_the_base_path_and_the_rest_as_it_came(base_path, path, query, target):
     assert upstream_target(upstream("u", base_path), path, query) == target
+
+
+@pytest.fixture
+async def proxy(start_proxy, upstream, transport_name):
+    return await start_proxy(upstream.url, transport=transport_name)
+
+
+async def test_path_and_query_are_not_touched(upstream, proxy):
+    target = b"/v1/files/a%2Fb%20c//./d?x=%41&y=1+2&&z"
+
+    await proxy.raw(b"GET " + target + b" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+
+    assert upstream.received[0].request_line == b"GET " + target + b" HTTP/1.1"
+
+
+async def test_a_named_upstream_is_chosen_by_header_or_path(start_proxy, upstream, transport_name):
+    proxy = await start_proxy("http://127.0.0.1:1/v1", transport=transport_name, named={"other": upstream.url})
+
+    by_header = await proxy.client.post("/v1/chat/completions", json=CHAT, headers={"X-LLM-Provider": "other"})
+    by_path = await proxy.client.post("/~provider=other;tags=a/v1/chat/completions", json=CHAT)
+    unknown = await proxy.client.post("/v1/chat/completions", json=CHAT, headers={"X-LLM-Provider": "nobody"})
+
+    assert (by_header.status_code, by_path.status_code, unknown.status_code) == (200, 200, 400)
+    assert upstream.received[1].request_line == b"POST /v1/chat/completions HTTP/1.1"
+    assert "other" in unknown.json()["error"]["message"]
+    exchanges = await proxy.ended(3)
+    assert [exchange.upstream for exchange in exchanges[:2]] == ["other", "other"]
+    assert exchanges[1].path_context == "provider=other;tags=a"
+    assert exchanges[2].ending is Ending.REFUSED
