@@ -60,6 +60,7 @@ def test_an_envelope_with_fields_that_are_newer_than_this_program_is_read():
         (b"\x01not compressed at all", "damaged"),
         (b"\x01" + envelope.zstd.compress(b"\x93\x01\x02\x03"), "damaged"),
     ],
+    ids=["empty", "of another version", "cut off", "with a wrong end", "not compressed", "of another shape"],
 )
 def test_what_is_no_envelope_is_said_to_be_unreadable(damaged, reason):
     with pytest.raises(EnvelopeUnreadable, match=reason):
