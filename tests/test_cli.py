@@ -169,7 +169,7 @@ def test_a_reader_that_has_gone_ends_a_command_in_silence(tmp_path):
         (("logs", "--json"), {"pydantic", "sqlalchemy"}),
         (("logs", "--json", "-h"), set()),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(sorted(value) if isinstance(value, set) else value),
 )
 def test_a_command_loads_no_more_than_it_needs(tmp_path, arguments, needed):
     report = f"""

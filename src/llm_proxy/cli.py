@@ -22,6 +22,15 @@ _SERVE_FLAGS = (
     click.option("--upstream", help="Base URL of the default upstream, including its /v1."),
     click.option("--workers", type=int, help="Proxy processes on the port."),
 )
+_CONDITIONS = (
+    click.option("--tag", "tags", multiple=True, help="Only calls that have this tag; may be repeated."),
+    click.option("--session", help="Only calls of this session id."),
+    click.option("--user", help="Only calls of this user id."),
+    click.option("--model", help="Only calls of this model, as asked for or as answered."),
+    click.option("--status", type=click.Choice(["started", "finished", "failed"]), help="Only calls in this state."),
+    click.option("--since", help="Only calls since then: 15m, 2h, 7d, or an ISO 8601 time."),
+    click.option("--search", help="Only calls whose request or response contains this text."),
+)
 
 
 def _with(options: tuple[Callable[[Any], Any], ...]) -> Callable[[Any], Any]:
@@ -79,13 +88,7 @@ def config(*, as_json: bool, **flags: Any) -> None:
 @cli.command()
 @click.argument("completion_id", required=False)
 @_with(_FLAGS)
-@click.option("--tag", "tags", multiple=True, help="Only calls that have this tag; may be repeated.")
-@click.option("--session", help="Only calls of this session id.")
-@click.option("--user", help="Only calls of this user id.")
-@click.option("--model", help="Only calls of this model, as asked for or as answered.")
-@click.option("--status", type=click.Choice(["started", "finished", "failed"]), help="Only calls in this state.")
-@click.option("--since", help="Only calls since then: 15m, 2h, 7d, or an ISO 8601 time.")
-@click.option("--search", help="Only calls whose request or response contains this text.")
+@_with(_CONDITIONS)
 @click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="0 is all.")
 @click.option("--json", "as_json", is_flag=True, help="Whole records, one JSON object a line.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with new calls as they are recorded.")
@@ -96,6 +99,38 @@ def logs(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
 
     settings = load_settings(flags={"config": config, "data_dir": data_dir})
     sys.exit(show_logs(settings, **wanted))
+
+
+@cli.command()
+@_with(_FLAGS)
+@_with(_CONDITIONS)
+@click.option("--limit", type=click.IntRange(min=0), default=0, show_default=True, help="0 is all.")
+@click.option(
+    "--format", "format_", type=click.Choice(["jsonl", "csv", "parquet", "openai-finetune"]), required=True,
+    help="jsonl loses nothing and can be imported again; see docs/transfer.md.",
+)  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path), help="File to write; standard output without it.")
+def export(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
+    """Write the recorded calls to a file, and say what was left out and why."""
+    from llm_proxy.config import load_settings  # noqa: PLC0415
+    from llm_proxy.wiring.export import run_export  # noqa: PLC0415
+
+    sys.exit(run_export(load_settings(flags={"config": config, "data_dir": data_dir}), **wanted))
+
+
+@cli.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@_with(_FLAGS)
+@click.option(
+    "--format", "format_", type=click.Choice(["jsonl", "llm", "helicone", "litellm"]),
+    help="Who wrote the file; found out from its content without it.",
+)  # fmt: skip
+def import_(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
+    """Store what an export or another program has written; importing twice changes nothing."""
+    from llm_proxy.config import load_settings  # noqa: PLC0415
+    from llm_proxy.wiring.imports import run_import  # noqa: PLC0415
+
+    sys.exit(run_import(load_settings(flags={"config": config, "data_dir": data_dir}), **wanted))
 
 
 @cli.command()
