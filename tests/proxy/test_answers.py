@@ -1,10 +1,15 @@
 """Errors in the shape that SDKs of the OpenAI API know how to read."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+from llm_proxy.errors import UpstreamError
 from llm_proxy.proxy.answers import error_body, error_headers
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(("status", "kind"), [(400, "invalid_request_error"), (499, "invalid_request_error")])
@@ -38,3 +43,15 @@ def test_the_headers_give_length_and_id():
         (b"Content-Length", b"5"),
         (b"X-LLM-Proxy-Id", b"the-id"),
     ]
+
+
+def test_the_documentation_lists_every_code():
+    page = (ROOT / "docs" / "relay.md").read_text(encoding="utf-8")
+    sources = [*(ROOT / "src/llm_proxy/proxy").rglob("*.py"), ROOT / "src/llm_proxy/errors.py"]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+
+    listed = set(re.findall(r"^\| \d{3} \| `(\w+)`", page, re.MULTILINE))
+    # By keyword, by class, in a message's dictionary, and behind the status that a malformed request is refused with.
+    given = set(re.findall(r'(?:\bcode = |\bcode=|"code": |\(4\d\d, )"(\w+)"', text)) - {UpstreamError.code}
+
+    assert given == listed

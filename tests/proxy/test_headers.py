@@ -1,9 +1,12 @@
 """One verdict a header: on, away, changed; and recorded with its value or without."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from conftest import CHAT
-from llm_proxy.proxy.credentials import Fingerprints
+from llm_proxy.proxy.credentials import CREDENTIAL_HEADERS, Fingerprints
 from llm_proxy.proxy.headers import HOP_BY_HOP, HeaderPolicy, HeaderRules
 from upstreams import response
 
@@ -216,3 +219,14 @@ async def test_a_configured_key_takes_the_place_of_the_clients(start_proxy, upst
     [exchange] = await proxy.ended()
     assert exchange.key_fingerprint.endswith("…7890")
     assert dict(exchange.request_headers)["Authorization"] is None
+
+
+def test_the_documentation_lists_the_hop_by_hop_headers_and_keys():
+    page = (Path(__file__).parents[2] / "docs" / "relay.md").read_text(encoding="utf-8")
+
+    def names_in(row):
+        [line] = [line for line in page.splitlines() if line.startswith(f"| {row}")]
+        return {name.lower().encode() for name in re.findall("`([^`]+)`", line.split("|")[1])}
+
+    assert names_in("Hop-by-hop headers") == HOP_BY_HOP
+    assert names_in("The client's key") == CREDENTIAL_HEADERS
