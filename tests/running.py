@@ -57,7 +57,12 @@ class Product:
     environment: Mapping[str, str]
     #: Without a slash at its end.
     url: str = ""
-    client: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False))
+    #: Every call on a connection of its own, so that none stumbles over a process that was killed.
+    client: httpx.AsyncClient = field(
+        default_factory=lambda: httpx.AsyncClient(
+            timeout=PATIENCE_S, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+        )
+    )
 
     @property
     def base_url(self) -> str:
