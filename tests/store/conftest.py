@@ -2,13 +2,16 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from llm_proxy.store.base import Store
+from llm_proxy.store.postgres import PostgresStore
 from llm_proxy.store.sqlite import SqliteStore
+from services import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +34,36 @@ def open_sqlite(sqlite_template: Path, tmp_path: Path) -> Callable[[], Store]:
     return lambda: SqliteStore(tmp_path / sqlite_template.name)
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="session")
+def postgres_database(postgres: PostgresServer) -> str:
+    """A database with an empty store, made once."""
+    name = postgres.create_database()
+
+    async def make() -> None:
+        store = PostgresStore(postgres.url(name))
+        await store.migrate()
+        await store.close()
+
+    asyncio.run(make())
+    return name
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer, postgres_database: str) -> Iterator[str]:
+    """An empty store; emptied afterwards, since a database of its own would take longer than most tests."""
+    url = postgres.url(postgres_database)
+    yield url
+    with psycopg.connect(url) as connection:
+        for table in ("completions", "completion_tags", "completion_bodies", "body_links", "body_pieces"):
+            connection.execute(f"DELETE FROM {table}")
+
+
+@pytest.fixture
+def open_postgres(postgres_url: str) -> Callable[[], Store]:
+    return lambda: PostgresStore(postgres_url)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
 def open_store(request: pytest.FixtureRequest) -> Callable[[], Store]:
     """Opens the same store, as often as it is called."""
     opened: Callable[[], Store] = request.getfixturevalue(f"open_{request.param}")

@@ -14,6 +14,9 @@ class Store(Protocol):
     async def migrate(self) -> None:
         """Bring the schema to the newest version; safe to run twice and from two processes at once."""
 
+    async def schema_step(self) -> str | None:
+        """The step of the migrations that the schema is at; None if there are no tables. Changes nothing."""
+
     async def put(self, completions: Sequence[Completion]) -> None:
         """Store a batch, all or nothing.
 

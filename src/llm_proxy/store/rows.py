@@ -5,7 +5,7 @@ and lone surrogates, is escaped.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, cast
@@ -104,6 +104,15 @@ def to_completion(row: Mapping[Any, Any], pieces: Sequence[bytes] | None = None)
         decode_problem=row["decode_problem"],
         bodies=bodies,
     )
+
+
+def latest(batch: Iterable[Rows]) -> list[Rows]:
+    """One of each id: the last one, or the last one that has ended."""
+    chosen: dict[str, Rows] = {}
+    for rows in batch:
+        if rows.id not in chosen or rows.status is not Status.STARTED or chosen[rows.id].status is Status.STARTED:
+            chosen[rows.id] = rows
+    return list(chosen.values())
 
 
 def to_micros(time: datetime) -> int:

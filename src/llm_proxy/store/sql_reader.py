@@ -15,6 +15,7 @@ from llm_proxy.model.completion import Completion
 from llm_proxy.model.query import CompletionQuery, Cursor, Page
 from llm_proxy.store import sql
 from llm_proxy.store.bodies import decompress
+from llm_proxy.store.migrations import HEAD
 from llm_proxy.store.rows import restored, to_completion
 from llm_proxy.store.search import Searcher
 
@@ -30,21 +31,20 @@ SEARCH_S = 20.0
 class SqlReader:
     """Reads over ``engine``.
 
-    ``has_tables`` tells whether there are any, ``errors`` translates the database's, and ``disk_bytes`` is how to ask
-    it what the tables take.
+    ``errors`` translates those of the database, and ``disk_bytes`` is how to ask it what the tables take.
     """
 
     def __init__(
         self,
         engine: Engine,
         *,
-        has_tables: Callable[[], bool],
+        schema: "Schema",
         errors: Callable[[], AbstractContextManager[None]],
         disk_bytes: str,
         search_s: float = SEARCH_S,
     ) -> None:
         self._engine = engine
-        self._has_tables = has_tables
+        self._schema = schema
         self._errors = errors
         self._disk_bytes = text(disk_bytes)
         self._search_s = search_s
@@ -93,18 +93,22 @@ class SqlReader:
         """See ``Store.disk_bytes``."""
         return self._one_number(self._disk_bytes)
 
+    def schema_step(self) -> str | None:
+        """The step of the migrations that the schema is at; None if there are no tables."""
+        return self._schema.step()
+
     def close(self) -> None:
         """Let go of the database. Idempotent."""
         self._engine.dispose()
 
     def _one_number(self, statement: Executable) -> int:
-        if not self._has_tables():
+        if not self._schema.is_there():
             return 0
         with self._errors(), self._engine.connect() as connection:
             return int(connection.execute(statement).scalar_one())
 
     def _ids(self, statement: sql.Statement) -> list[str]:
-        if not self._has_tables():
+        if not self._schema.is_there():
             return []
         with self._errors(), self._engine.connect() as connection:
             return [restored(found) for found in connection.execute(statement).scalars()]
@@ -113,18 +117,43 @@ class SqlReader:
         self, statement: sql.Statement, *, with_bodies: bool, search: str | None = None
     ) -> Generator[tuple[Completion, bool], None, None]:
         """Each record, and whether what is searched for is in it."""
-        if not self._has_tables():
+        if not self._schema.is_there():
             return
         searcher = None if search is None else Searcher(search)
         heavy = with_bodies or searcher is not None
         options = {"yield_per": _ROWS_WITH_BODIES if heavy else _ROWS}
-        with self._errors(), self._engine.connect() as connection:
-            result = connection.execute(statement, execution_options=options).mappings()
-            for rows in result.partitions():
+        with (
+            self._errors(),
+            self._engine.connect() as connection,
+            # Closed, since it may be left before its end, and the server keeps its place in it.
+            connection.execute(statement, execution_options=options) as result,
+        ):
+            for rows in result.mappings().partitions():
                 if heavy:
                     yield from _heavy(connection, rows, searcher, with_bodies=with_bodies)
                 else:
                     yield from ((to_completion(row), True) for row in rows)
+
+
+class Schema:
+    """Whether there is one to read: asks until it is there, and then no more."""
+
+    def __init__(self, place: str, step: Callable[[], str | None]) -> None:
+        self._place = place
+        self.step = step
+        self._is_there = False
+
+    def is_there(self) -> bool:
+        """Whether there are tables to read. Raises StoreUnavailable if they are those of another version."""
+        if not self._is_there:
+            step = self.step()
+            if step not in (None, HEAD):
+                raise StoreUnavailable(
+                    f"{self._place}: its schema is at step {step}, and this llm-proxy reads step {HEAD};"
+                    " start `llm-proxy serve` of the newer one of both"
+                )
+            self._is_there = step == HEAD
+        return self._is_there
 
 
 def _place(completion: Completion) -> Cursor:

@@ -54,6 +54,10 @@ class SqlStore:
         """Bring the schema to the newest version."""
         await self._write(self._writer.migrate)
 
+    async def schema_step(self) -> str | None:
+        """The step of the migrations that the schema is at; None if there are no tables. Changes nothing."""
+        return await self._read(self._reader.schema_step)
+
     async def put(self, completions: Sequence[Completion]) -> None:
         """Store a batch, all or nothing."""
         if completions:

@@ -6,7 +6,7 @@ All of this belongs to one thread.
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sqlalchemy import NullPool, Table, create_engine
@@ -17,7 +17,7 @@ from llm_proxy.model.json_text import encode_json
 from llm_proxy.store.bodies import Packer
 from llm_proxy.store.deletion import Receipt
 from llm_proxy.store.migrations import HEAD
-from llm_proxy.store.rows import Rows, storable, to_rows
+from llm_proxy.store.rows import Rows, latest, storable, to_rows
 from llm_proxy.store.sql import completion_bodies, completion_tags, completions
 from llm_proxy.store.sqlite_connection import INCREMENTAL, errors_of, open_writer, schema_step
 from llm_proxy.store.sqlite_pieces import add_links, remove_links
@@ -60,7 +60,7 @@ class SqliteWriter:
 
     def put(self, records: Sequence[Completion]) -> None:
         """See ``Store.put``."""
-        batch = _latest(to_rows(record, self._packer) for record in records)
+        batch = latest(to_rows(record, self._packer) for record in records)
         with errors_of(self._path):
             try:
                 self._write(batch)
@@ -141,15 +141,6 @@ class SqliteWriter:
         except _NEVER:
             return False
         return True
-
-
-def _latest(batch: Iterable[Rows]) -> list[Rows]:
-    """One of each id: the last one, or the last one that has ended."""
-    latest: dict[str, Rows] = {}
-    for rows in batch:
-        if rows.id not in latest or rows.status is not Status.STARTED or latest[rows.id].status is Status.STARTED:
-            latest[rows.id] = rows
-    return list(latest.values())
 
 
 def _late_starts(connection: sqlite3.Connection, batch: Sequence[Rows]) -> set[str]:

@@ -1,0 +1,216 @@
+"""The hot write path of PostgreSQL: COPY, one transaction per batch. Any number of workers may write at once.
+
+A batch is written or it is not. A record that can never be written is named, so that it does not stop the others.
+Pieces are added side by side; then one at a time, for a few milliseconds, writes its rows and commits (``_NUMBERS``).
+So the numbers of the changes become visible in their order, which who follows them relies on, and two that write the
+same record do so one behind the other. All of one writer belongs to one thread.
+"""
+
+import contextlib
+import struct
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+import psycopg
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Float,
+    LargeBinary,
+    NullPool,
+    SmallInteger,
+    Table,
+    Text,
+    create_engine,
+    text,
+)
+
+from llm_proxy.errors import StoreRejected, StoreUnavailable
+from llm_proxy.model.completion import Completion, Status
+from llm_proxy.store.bodies import Packer
+from llm_proxy.store.deletion import Receipt
+from llm_proxy.store.migrations import HEAD
+from llm_proxy.store.postgres_connection import connect, errors_of, schema_step, shown
+from llm_proxy.store.postgres_partitions import Month, drop_empty_parts, make_parts, months_needed
+from llm_proxy.store.postgres_pieces import PIECES, Cursor, add_links, remove_links
+from llm_proxy.store.rows import Rows, latest, storable, to_rows
+from llm_proxy.store.sql import completion_bodies, completion_tags, completions
+
+#: Keys of advisory locks: who gives numbers to changes, and who migrates.
+_NUMBERS, _MIGRATION = 0x6C6C6D70_00000003, 0x6C6C6D70_00000004
+#: Below what PostgreSQL takes in a message, 1 GiB, with room for the row around it.
+_MAX_BYTES = 1000 * 2**20
+#: From so many on, deleted records are cleaned away at once; fewer are left to the server's own habit.
+_WORTH_A_VACUUM = 1000
+#: Type of a column of COPY.
+_TYPES = {
+    BigInteger: "int8",
+    SmallInteger: "int2",
+    Float: "float8",
+    Boolean: "bool",
+    Text: "text",
+    LargeBinary: "bytea",
+}
+#: What PostgreSQL and its driver say of what they will never take: too big, of no known type, against a constraint.
+_NEVER = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.NotSupportedError,
+    OverflowError,
+    struct.error,
+)
+
+
+class PostgresWriter:
+    """Writes to the database ``url``, over one connection."""
+
+    def __init__(self, url: str, *, statement_timeout_s: float) -> None:
+        self._url = url
+        self._place = shown(url)
+        self._connect = partial(connect, url, statement_timeout_s=statement_timeout_s, autocommit=True)
+        self._connect_unlimited = partial(connect, url, statement_timeout_s=0)
+        self._packer = Packer()
+        self._months: set[Month] = set()
+        self._opened: psycopg.Connection[tuple[object, ...]] | None = None
+
+    def migrate(self) -> None:
+        """See ``Store.migrate``."""
+        with errors_of(self._place):
+            if schema_step(self._connection()) != HEAD:
+                self._upgrade()
+            self._make_parts(months_needed((), datetime.now(UTC)))
+
+    def put(self, records: Sequence[Completion]) -> None:
+        """See ``Store.put``."""
+        batch = latest(to_rows(record, self._packer) for record in records)
+        for rows in batch:
+            _check_size(rows)
+        with errors_of(self._place):
+            try:
+                self._make_parts(months_needed((rows.id for rows in batch), datetime.now(UTC)))
+                self._write(batch)
+            except _NEVER as exc:
+                culprit = next((rows.id for rows in batch if not self._can_be_written(rows)), None)
+                if culprit is None:
+                    raise StoreUnavailable(f"{self._place}: {exc}") from exc
+                raise StoreRejected(f"{culprit}: {exc}") from exc
+
+    def delete(self, ids: Sequence[str], *, bodies_only: bool) -> Receipt:
+        """See ``Writer.delete``."""
+        stored_ids = [storable(one) for one in ids]
+        with errors_of(self._place), self._transaction() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (PIECES,))
+            bodies = cursor.execute(_REMOVE_BODIES, (stored_ids,)).fetchall()
+            rows = 0
+            if not bodies_only:
+                cursor.execute("DELETE FROM completion_tags WHERE completion_id = ANY(%s)", (stored_ids,))
+                rows = cursor.execute("DELETE FROM completions WHERE id = ANY(%s)", (stored_ids,)).rowcount
+            pieces, piece_bytes = remove_links(cursor, [tip for _, tip in bodies if tip is not None])
+            body_bytes = sum(length for length, _ in bodies)
+            return Receipt(rows=rows, bodies=len(bodies), pieces=pieces, bytes=body_bytes + piece_bytes)
+
+    def reclaim(self, removed: Receipt) -> None:
+        """See ``Writer.reclaim``."""
+        with errors_of(self._place):
+            if drop_empty_parts(self._connection(), datetime.now(UTC)):
+                self._months.clear()
+            if removed.bodies + removed.pieces >= _WORTH_A_VACUUM:
+                with contextlib.closing(self._connect_unlimited(autocommit=True)) as connection:
+                    connection.execute(_VACUUM)
+
+    def close(self) -> None:
+        """Let go of the connection. Idempotent."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def _connection(self) -> "psycopg.Connection[tuple[object, ...]]":
+        if self._opened is not None and self._opened.closed:  # the server was restarted, for example
+            self._opened = None
+        if self._opened is None:
+            self._opened = self._connect()
+            self._months.clear()
+        return self._opened
+
+    def _upgrade(self) -> None:
+        # Here, since Alembic is large and slow to import, and a store that is up to date does without it.
+        from llm_proxy.store.migrations.upgrade import upgrade  # noqa: PLC0415
+
+        engine = create_engine("postgresql+psycopg://", creator=self._connect_unlimited, poolclass=NullPool)
+        with engine.connect() as connection:
+            # One process migrates; another one waits here, and then finds nothing left to do.
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION})
+            upgrade(connection)
+            connection.commit()
+
+    def _make_parts(self, months: set[Month]) -> None:
+        connection = self._connection()
+        if missing := months - self._months:
+            make_parts(connection, missing)
+            self._months |= missing
+
+    def _write(self, batch: Sequence[Rows]) -> None:
+        with self._transaction() as cursor:
+            left_behind = self._replace(cursor, batch)
+        if left_behind:
+            # Only now, since who adds pieces must not remove any: two that did both would wait for each other.
+            with self._transaction() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (PIECES,))
+                remove_links(cursor, left_behind)
+
+    def _replace(self, cursor: Cursor, batch: Sequence[Rows]) -> set[bytes]:
+        """Write the rows in place of those that are there; the tips that nothing in the batch refers to any more."""
+        add_links(cursor, [link for rows in batch for link in rows.links], self._packer.compress)
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_NUMBERS,))
+        started = [rows.id for rows in batch if rows.status is Status.STARTED]
+        late = {found for (found,) in cursor.execute(_ENDED, (started,)).fetchall()} if started else set()
+        kept = [rows for rows in batch if rows.id not in late]
+        ids = [rows.id for rows in kept]
+        replaced = {tip for _, tip in cursor.execute(_REMOVE_BODIES, (ids,)).fetchall() if tip is not None}
+        cursor.execute("DELETE FROM completion_tags WHERE completion_id = ANY(%s)", (ids,))
+        cursor.execute("DELETE FROM completions WHERE id = ANY(%s)", (ids,))
+        _copy(cursor, completions, [rows.completion for rows in kept])
+        _copy(cursor, completion_tags, [tag for rows in kept for tag in rows.tags])
+        _copy(cursor, completion_bodies, [rows.bodies for rows in kept if rows.bodies is not None])
+        # The links of a record that came too late are in nobody's use, either.
+        unused = {rows.links[-1].hash for rows in batch if rows.links and rows.id in late}
+        return (replaced | unused) - {rows.links[-1].hash for rows in kept if rows.links}
+
+    def _can_be_written(self, rows: Rows) -> bool:
+        try:
+            with self._transaction(kept=False) as cursor:
+                self._replace(cursor, [rows])
+        except _NEVER:
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def _transaction(self, *, kept: bool = True) -> Iterator[Cursor]:
+        """All of it or, after an error or unless ``kept``, nothing of it."""
+        connection = self._connection()
+        with connection.transaction(force_rollback=not kept), connection.cursor() as cursor:
+            yield cursor
+
+
+_REMOVE_BODIES = "DELETE FROM completion_bodies WHERE completion_id = ANY(%s) RETURNING octet_length(content), tip"
+_ENDED = "SELECT id FROM completions WHERE status <> 'started' AND id = ANY(%s)"
+_VACUUM = "VACUUM completions, completion_tags, completion_bodies, body_links, body_pieces"
+
+
+def _check_size(rows: Rows) -> None:
+    sizes = [len(value) for value in rows.bodies or () if isinstance(value, bytes)]
+    if sum(sizes) > _MAX_BYTES or any(len(link.piece) > _MAX_BYTES for link in rows.links):
+        raise StoreRejected(f"{rows.id}: its bodies are larger than the {_MAX_BYTES} bytes that PostgreSQL takes")
+
+
+def _copy(cursor: Cursor, table: Table, rows: Sequence[Sequence[object]]) -> None:
+    if not rows:
+        return
+    columns = [column for column in table.columns if column is not completions.c.change]
+    names = ", ".join(column.name for column in columns)
+    with cursor.copy(f"COPY {table.name} ({names}) FROM STDIN (FORMAT BINARY)".encode()) as copy:
+        copy.set_types([_TYPES[type(column.type)] for column in columns])
+        for row in rows:
+            copy.write_row(row)
