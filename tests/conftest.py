@@ -38,8 +38,8 @@ pytest_plugins = ["services"]
 
 #: Generous: nothing in a test should come near it.
 PATIENCE_S = 30.0
-#: Of one asynchronous test, below pytest-timeout's.
-TEST_LIMIT_S = 60.0
+#: Of one asynchronous test that has no mark of its own, below pytest-timeout's.
+TEST_LIMIT_S = 110.0
 
 #: One for all: making it reads a few hundred certificates.
 _TLS = ssl.create_default_context()
@@ -67,13 +67,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give every asynchronous test a time limit inside its loop: uvloop swallows what pytest-timeout raises in it."""
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
-            item.obj = _in_time(item.obj)
+            mark = item.get_closest_marker("timeout")
+            item.obj = _in_time(item.obj, float(mark.args[0]) - 1 if mark and mark.args else TEST_LIMIT_S)
 
 
-def _in_time(test: Callable[..., Any]) -> Callable[..., Any]:
+def _in_time(test: Callable[..., Any], limit_s: float) -> Callable[..., Any]:
     @functools.wraps(test)
     async def timed(*args: Any, **kwargs: Any) -> None:
-        async with asyncio.timeout(TEST_LIMIT_S):
+        async with asyncio.timeout(limit_s):
             await test(*args, **kwargs)
 
     return timed
