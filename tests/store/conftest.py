@@ -8,8 +8,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from llm_proxy.store.base import Store
+from llm_proxy.store.base import Accounts, Store
 from llm_proxy.store.postgres import PostgresStore
+from llm_proxy.store.sql import metadata
+from llm_proxy.store.sql_accounts import SqlAccounts
+from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.store.sqlite import SqliteStore
 from services import PostgresServer
 
@@ -54,8 +57,8 @@ def postgres_url(postgres: PostgresServer, postgres_database: str) -> Iterator[s
     url = postgres.url(postgres_database)
     yield url
     with psycopg.connect(url) as connection:
-        for table in ("completions", "completion_tags", "completion_bodies", "body_links", "body_pieces"):
-            connection.execute(f"DELETE FROM {table}")
+        for table in metadata.tables:
+            connection.execute(f"DELETE FROM {table}" + (" WHERE id <> 'default'" if table == "organizations" else ""))
 
 
 @pytest.fixture
@@ -77,3 +80,9 @@ async def store(open_store: Callable[[], Store]) -> AsyncIterator[Store]:
     await store.migrate()
     yield store
     await store.close()
+
+
+@pytest.fixture
+def accounts(store: SqlStore) -> Accounts:
+    """Those of the same store."""
+    return SqlAccounts(store)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from llm_proxy.errors import StoreRejected
 from llm_proxy.model.completion import Bodies, Context, Status, Usage
 from llm_proxy.model.exchange import Chunks, new_id
-from llm_proxy.model.query import CompletionQuery, Page
+from llm_proxy.model.query import CompletionQuery, Cursor, Page
 from records import BODIES, NOON, bare, completions, conversation, record, tagged
 
 PATIENCE_S = 30.0
@@ -59,7 +59,7 @@ async def test_every_possible_record_comes_back_as_it_was(store, completion):
 
     await store.put([completion])
 
-    assert await store.get(completion.id) == completion
+    assert await store.get(completion.id, completion.organization_id) == completion
 
 
 async def test_bodies_of_fifty_megabytes_come_back_as_they_were(store):
@@ -71,6 +71,31 @@ async def test_bodies_of_fifty_megabytes_come_back_as_they_were(store):
     await store.put([completion])
 
     assert await store.get(completion.id) == completion
+
+
+@pytest.mark.parametrize("chosen_id", ["1", "1\x1a/b", ""])
+async def test_the_same_id_in_two_organisations_is_two_records(store, chosen_id):
+    ours, theirs = (record(id=chosen_id, organization_id=name, preview=name) for name in ("default", "b"))
+
+    await store.put([ours, theirs])
+    await store.put([replace(theirs, preview="again")])
+
+    assert await store.get(chosen_id) == ours
+    assert await store.get(chosen_id, "b") == replace(theirs, preview="again")
+    assert await store.get(chosen_id, "c") is None
+    assert (await store.delete([chosen_id], "b")).rows == 1
+    assert await store.get(chosen_id) == ours
+
+
+async def test_the_pages_of_an_organisation_go_on_where_they_ended(store):
+    await store.put([record(id=str(number), organization_id="b") for number in range(5)])
+    query, seen = CompletionQuery(organization_id="b", limit=2), []
+
+    while (page := await store.find(query)).completions:
+        seen += [completion.id for completion in page.completions]
+        query = replace(query, after=page.next or Cursor(started_at=NOON, id=seen[-1]))
+
+    assert seen == ["4", "3", "2", "1", "0"]
 
 
 async def test_what_was_never_written_is_none(store):

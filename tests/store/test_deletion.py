@@ -55,8 +55,8 @@ async def test_a_piece_stays_while_somebody_uses_it_and_goes_with_the_last_one(s
     second = await store.delete([long.id])
     assert second.pieces == 3  # the tool and two messages
 
-    assert await store.get(other.id) == other
-    assert (await store.delete([other.id])).pieces == 2
+    assert await store.get(other.id, "other") == other
+    assert (await store.delete([other.id], "other")).pieces == 2
 
 
 async def test_forks_of_a_conversation_do_not_take_each_others_pieces(store):

@@ -95,7 +95,7 @@ def test_changes_are_read_by_their_number_whatever_else_is_asked(connection):
 
 def test_the_newest_change_and_one_record_are_found_at_once(connection):
     assert plan(connection, sql.last_change()) == ["SEARCH completions"]
-    assert "sqlite_autoindex_completions_1 (id=?)" in plan(connection, sql.one("x"))[0]
+    assert "sqlite_autoindex_completions_1 (id=?)" in plan(connection, sql.one("x", "default"))[0]
 
 
 @pytest.mark.parametrize("with_bodies", [False, True])

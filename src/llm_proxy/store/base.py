@@ -1,9 +1,11 @@
 """The seam between those who write and read records and the database that holds them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
 from typing import Protocol
 
-from llm_proxy.model.completion import Completion
+from llm_proxy.model.account import ApiKey, KnownKey, Organization, Project
+from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion
 from llm_proxy.model.query import CompletionQuery, Page
 from llm_proxy.store.deletion import Receipt
 
@@ -20,13 +22,13 @@ class Store(Protocol):
     async def put(self, completions: Sequence[Completion]) -> None:
         """Store a batch, all or nothing.
 
-        Idempotent on the id: a record that is there already is replaced, except that one which has ended
-        (finished or failed) is never replaced by one that has only started.
+        Idempotent on the id within an organisation: a record that is there already is replaced, except that one
+        which has ended (finished or failed) is never replaced by one that has only started.
         Raises StoreRejected if a record of the batch can never be stored.
         """
 
-    async def get(self, completion_id: str) -> Completion | None:
-        """The record with its bodies; None if there is none."""
+    async def get(self, completion_id: str, organization_id: str = DEFAULT_ORGANIZATION) -> Completion | None:
+        """The record with its bodies; None if the organisation has none of this id."""
 
     async def find(self, query: CompletionQuery) -> Page:
         """The records that match, newest first (``started_at``, then ``id``).
@@ -38,8 +40,12 @@ class Store(Protocol):
     def changes(self, query: CompletionQuery, *, poll_s: float) -> AsyncIterator[Completion]:
         """Records that match, as they are written from now on: once when started, again when ended. Never ends."""
 
-    async def delete(self, ids: Sequence[str], *, bodies_only: bool = False) -> Receipt:
-        """Remove these records with all that belongs to them, or their bodies alone; ids that are not there are none.
+    async def delete(
+        self, ids: Sequence[str], organization_id: str = DEFAULT_ORGANIZATION, *, bodies_only: bool = False
+    ) -> Receipt:
+        """Remove these records of an organisation with all that belongs to them, or their bodies alone.
+
+        Ids that are not there are none.
 
         What is gone is gone from the disk, and its space comes back; what others share stays as long as they do.
         """
@@ -55,3 +61,54 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Release files and connections. Idempotent."""
+
+
+class Accounts(Protocol):
+    """A place for organisations, projects and keys. Every method raises StoreUnavailable when it may work later.
+
+    Where an organisation is None, all are meant.
+    """
+
+    async def add_organization(self, organization: Organization) -> Organization:
+        """Add it, or find the one that has its name."""
+
+    async def organizations(self) -> Sequence[Organization]:
+        """All, oldest first."""
+
+    async def organization(self, id_or_name: str) -> Organization | None:
+        """The one that has this id or, failing that, this name."""
+
+    async def add_project(self, project: Project) -> Project:
+        """Add it, or find the one of its organisation that has its name."""
+
+    async def projects(self, organization_id: str) -> Sequence[Project]:
+        """Those of an organisation, oldest first."""
+
+    async def add_key(self, key: ApiKey, key_hash: bytes) -> None:
+        """Add a key, of which the hash is kept."""
+
+    async def keys(self, organization_id: str | None) -> Sequence[ApiKey]:
+        """Those of an organisation, oldest first, with those that have expired."""
+
+    async def expire_key(self, key_id: str, organization_id: str | None, *, at: datetime) -> ApiKey | None:
+        """Let a key be valid no longer than until then; None if the organisation has none of this id."""
+
+    async def replace_key(
+        self,
+        key_id: str,
+        organization_id: str | None,
+        successor: Callable[[ApiKey], tuple[ApiKey, bytes]],
+        *,
+        now: datetime,
+        until: datetime,
+    ) -> ApiKey | None:
+        """Add the successor of a key, which is valid until then; None if there is no such key, or it has expired."""
+
+    async def known_key(self, key_hash: bytes) -> KnownKey | None:
+        """The key that has this hash, whether valid or not."""
+
+    async def has_keys(self) -> bool:
+        """Whether a key was ever made; one that was made is never forgotten."""
+
+    async def note_use(self, key_id: str, at: datetime) -> None:
+        """Note when a key was last used."""

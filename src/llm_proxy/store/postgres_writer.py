@@ -8,14 +8,17 @@ same record do so one behind the other. All of one writer belongs to one thread.
 
 import contextlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import TypeVar
 
 import psycopg
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    Connection,
+    Engine,
     Float,
     LargeBinary,
     NullPool,
@@ -34,7 +37,7 @@ from llm_proxy.store.migrations import HEAD
 from llm_proxy.store.postgres_connection import connect, errors_of, schema_step, shown
 from llm_proxy.store.postgres_partitions import Month, drop_empty_parts, make_parts, months_needed
 from llm_proxy.store.postgres_pieces import PIECES, Cursor, add_links, remove_links
-from llm_proxy.store.rows import Rows, latest, storable, to_rows
+from llm_proxy.store.rows import Rows, latest, to_rows
 from llm_proxy.store.sql import completion_bodies, completion_tags, completions
 
 #: Keys of advisory locks: who gives numbers to changes, and who migrates.
@@ -62,6 +65,8 @@ _NEVER = (
     struct.error,
 )
 
+_Result = TypeVar("_Result")
+
 
 class PostgresWriter:
     """Writes to the database ``url``, over one connection."""
@@ -74,6 +79,9 @@ class PostgresWriter:
         self._packer = Packer()
         self._months: set[Month] = set()
         self._opened: psycopg.Connection[tuple[object, ...]] | None = None
+        #: For what is not records: a connection of its own, since it is not in autocommit.
+        self._engine: Engine | None = None
+        self._connect_for_tables = partial(connect, url, statement_timeout_s=statement_timeout_s)
 
     def migrate(self) -> None:
         """See ``Store.migrate``."""
@@ -97,9 +105,9 @@ class PostgresWriter:
                     raise StoreUnavailable(f"{self._place}: {exc}") from exc
                 raise StoreRejected(f"{culprit}: {exc}") from exc
 
-    def delete(self, ids: Sequence[str], *, bodies_only: bool) -> Receipt:
+    def delete(self, row_ids: Sequence[str], *, bodies_only: bool) -> Receipt:
         """See ``Writer.delete``."""
-        stored_ids = [storable(one) for one in ids]
+        stored_ids = list(row_ids)
         with errors_of(self._place), self._transaction() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (PIECES,))
             bodies = cursor.execute(_REMOVE_BODIES, (stored_ids,)).fetchall()
@@ -110,6 +118,15 @@ class PostgresWriter:
             pieces, piece_bytes = remove_links(cursor, [tip for _, tip in bodies if tip is not None])
             body_bytes = sum(length for length, _ in bodies)
             return Receipt(rows=rows, bodies=len(bodies), pieces=pieces, bytes=body_bytes + piece_bytes)
+
+    def run(self, action: Callable[[Connection], _Result]) -> _Result:
+        """See ``Writer.run``."""
+        if self._engine is None:
+            self._engine = create_engine(
+                "postgresql+psycopg://", creator=self._connect_for_tables, pool_size=1, pool_pre_ping=True
+            )
+        with errors_of(self._place), self._engine.begin() as connection:
+            return action(connection)
 
     def reclaim(self, removed: Receipt) -> None:
         """See ``Writer.reclaim``."""
@@ -125,6 +142,9 @@ class PostgresWriter:
         if self._opened is not None:
             self._opened.close()
             self._opened = None
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
 
     def _connection(self) -> "psycopg.Connection[tuple[object, ...]]":
         if self._opened is not None and self._opened.closed:  # the server was restarted, for example

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, cast
 
 from llm_proxy.errors import StoreRejected
-from llm_proxy.model.completion import Completion, Context, JsonObject, Status, Usage
+from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion, Context, JsonObject, Status, Usage
 from llm_proxy.model.exchange import Ending, Endpoint
 from llm_proxy.model.json_text import decode_json, encode_json
 from llm_proxy.store.bodies import Packer, unpack
@@ -25,12 +25,15 @@ _MICROSECOND = timedelta(microseconds=1)
 _SUBSTITUTE = "\x1a"
 _UNSTORABLE = re.compile("[\x00\x1a\ud800-\udfff]")
 _ESCAPED = re.compile("\x1a([0-9a-f]{4})")
+#: Between the id of a record and its organisation; text that is escaped never holds it.
+_OF = f"{_SUBSTITUTE}/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """What one record is in the tables; each row has the order of the columns of its table."""
 
+    #: That of the tables, ``row_id``.
     id: str
     status: Status
     completion: tuple[SqlValue, ...]
@@ -48,12 +51,12 @@ def to_rows(completion: Completion, packer: Packer) -> Rows:
         packed = None if bodies is None else packer.pack(bodies, completion.organization_id)
     except RecursionError as exc:
         raise StoreRejected(f"{completion.id}: its JSON is nested too deep to be stored") from exc
-    key, organization_id, started_at_us = columns[:3]
+    key, (organization_id, started_at_us) = row_id(completion.id, completion.organization_id), columns[1:3]
     tags = dict.fromkeys(completion.context.tags)
     return Rows(
-        id=storable(completion.id),
+        id=key,
         status=completion.status,
-        completion=columns,
+        completion=(key, *columns[1:]),
         tags=tuple((key, storable(tag), organization_id, started_at_us) for tag in tags),
         bodies=None if packed is None else (key, packed.blob, packed.tip),
         links=() if packed is None else packed.links,
@@ -69,7 +72,7 @@ def to_completion(row: Mapping[Any, Any], pieces: Sequence[bytes] | None = None)
     blob = row.get("content")
     bodies = None if blob is None or pieces is None else unpack(blob, pieces)
     return Completion(
-        id=row["id"],
+        id=_id(row["id"], row["organization_id"]),
         organization_id=row["organization_id"],
         status=Status(row["status"]),
         ending=None if row["ending"] is None else Ending(row["ending"]),
@@ -123,6 +126,21 @@ def to_micros(time: datetime) -> int:
 def from_micros(micros: int) -> datetime:
     """The way back, in UTC."""
     return _EPOCH + timedelta(microseconds=micros)
+
+
+def row_id(completion_id: str, organization_id: str) -> str:
+    """The id that a record has in the tables, where those of all organisations stand.
+
+    The caller may choose the id of a record, and what one organisation chooses must not get in the way of another:
+    beyond the default one, the organisation is part of it. Behind it, so that ids sort as before.
+    """
+    if organization_id == DEFAULT_ORGANIZATION:
+        return storable(completion_id)
+    return f"{storable(completion_id)}{_OF}{storable(organization_id)}"
+
+
+def _id(row_id: str, organization_id: str) -> str:
+    return row_id if organization_id == DEFAULT_ORGANIZATION else row_id.removesuffix(f"{_OF}{organization_id}")
 
 
 def storable(text: str) -> str:

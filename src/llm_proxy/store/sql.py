@@ -39,7 +39,7 @@ from sqlalchemy import (
 )
 
 from llm_proxy.model.query import CompletionQuery
-from llm_proxy.store.rows import storable, to_micros
+from llm_proxy.store.rows import row_id, storable, to_micros
 
 metadata = MetaData()
 
@@ -166,9 +166,9 @@ _UNORDERED = [column for column in completions.c if column.name not in {"started
 Statement = Select[Any] | CompoundSelect[Any]
 
 
-def one(completion_id: str) -> Statement:
+def one(completion_id: str, organization_id: str) -> Statement:
     """The record of this id, with its bodies."""
-    return _with_bodies(select(completions)).where(completions.c.id == storable(completion_id))
+    return _with_bodies(select(completions)).where(completions.c.id == row_id(completion_id, organization_id))
 
 
 def page(query: CompletionQuery) -> Statement:
@@ -210,7 +210,7 @@ def changed(query: CompletionQuery, *, after: int, until: int) -> Statement:
 
 
 def ids(query: CompletionQuery, *, with_bodies: bool, limit: int) -> Select[str]:
-    """Ids of records that match, but for a search, in no order; ``with_bodies`` only of those that have bodies."""
+    """Row ids of records that match, but for a search, in no order; ``with_bodies`` only of those that have bodies."""
     rows = select(completions.c.id).where(
         completions.c.organization_id == storable(query.organization_id),
         *_times(query, completions),
@@ -225,7 +225,7 @@ def ids(query: CompletionQuery, *, with_bodies: bool, limit: int) -> Select[str]
 
 
 def oldest(*, with_bodies: bool, limit: int) -> Select[str]:
-    """Ids of the records that were written first; ``with_bodies`` only of those that have bodies."""
+    """Row ids of the records that were written first; ``with_bodies`` only of those that have bodies."""
     rows = select(completions.c.id).order_by(completions.c.change).limit(limit)
     if with_bodies:
         rows = rows.where(exists().where(completion_bodies.c.completion_id == completions.c.id))
@@ -256,7 +256,7 @@ def _listed(query: CompletionQuery) -> Select[Any]:
         rows = rows.join_from(lead, completions, completions.c.id == lead.c.completion_id)
         rows = rows.where(lead.c.tag == storable(query.tags[0]))
     if query.after is not None:
-        place = to_micros(query.after.started_at), storable(query.after.id)
+        place = to_micros(query.after.started_at), row_id(query.after.id, query.organization_id)
         rows = rows.where(tuple_(*order) < tuple_(*place))
     rows = rows.where(lead.c.organization_id == storable(query.organization_id))
     rows = rows.where(*_times(query, lead), *_attributes(query), *_tagged(tags))

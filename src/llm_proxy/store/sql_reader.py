@@ -7,16 +7,17 @@ not there yet read as empty: whoever looks may come before the first record.
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, RowMapping, text
 
 from llm_proxy.errors import StoreUnavailable
-from llm_proxy.model.completion import Completion
+from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion
 from llm_proxy.model.query import CompletionQuery, Cursor, Page
 from llm_proxy.store import sql
 from llm_proxy.store.bodies import decompress
 from llm_proxy.store.migrations import HEAD
-from llm_proxy.store.rows import restored, to_completion
+from llm_proxy.store.rows import to_completion
 from llm_proxy.store.search import Searcher
 
 #: Rows that are fetched at a time, so that a list of everything is not in memory twice; with bodies they are big.
@@ -26,6 +27,8 @@ _ROWS_WITH_BODIES = 50
 _HASHES = 500
 #: After that a search with a limit says how far it came, in seconds.
 SEARCH_S = 20.0
+
+_Result = TypeVar("_Result")
 
 
 class SqlReader:
@@ -49,9 +52,9 @@ class SqlReader:
         self._disk_bytes = text(disk_bytes)
         self._search_s = search_s
 
-    def get(self, completion_id: str) -> Completion | None:
+    def get(self, completion_id: str, organization_id: str = DEFAULT_ORGANIZATION) -> Completion | None:
         """See ``Store.get``."""
-        with closing(self._read(sql.one(completion_id), with_bodies=True)) as found:
+        with closing(self._read(sql.one(completion_id, organization_id), with_bodies=True)) as found:
             return next((completion for completion, _ in found), None)
 
     def find(self, query: CompletionQuery) -> Page:
@@ -82,11 +85,11 @@ class SqlReader:
         return [completion for completion, matches in read if matches]
 
     def ids(self, query: CompletionQuery, *, with_bodies: bool, limit: int) -> list[str]:
-        """Some of the records that match, but for a search; ``with_bodies`` only those that have any."""
+        """Row ids of some of the records that match, but for a search; ``with_bodies`` only those that have any."""
         return self._ids(sql.ids(query, with_bodies=with_bodies, limit=limit))
 
     def oldest(self, *, with_bodies: bool, limit: int) -> list[str]:
-        """The records of any organisation that were written first; ``with_bodies`` only those that have any."""
+        """Row ids of the records that were written first, of all organisations; see ``ids``."""
         return self._ids(sql.oldest(with_bodies=with_bodies, limit=limit))
 
     def disk_bytes(self) -> int:
@@ -97,21 +100,22 @@ class SqlReader:
         """The step of the migrations that the schema is at; None if there are no tables."""
         return self._schema.step()
 
+    def read(self, action: Callable[[Connection], _Result], *, otherwise: _Result) -> _Result:
+        """What ``action`` reads in a transaction; ``otherwise`` if there are no tables."""
+        if not self._schema.is_there():
+            return otherwise
+        with self._errors(), self._engine.connect() as connection:
+            return action(connection)
+
     def close(self) -> None:
         """Let go of the database. Idempotent."""
         self._engine.dispose()
 
     def _one_number(self, statement: Executable) -> int:
-        if not self._schema.is_there():
-            return 0
-        with self._errors(), self._engine.connect() as connection:
-            return int(connection.execute(statement).scalar_one())
+        return self.read(lambda connection: int(connection.execute(statement).scalar_one()), otherwise=0)
 
     def _ids(self, statement: sql.Statement) -> list[str]:
-        if not self._schema.is_there():
-            return []
-        with self._errors(), self._engine.connect() as connection:
-            return [restored(found) for found in connection.execute(statement).scalars()]
+        return self.read(lambda connection: list(connection.execute(statement).scalars()), otherwise=[])
 
     def _read(
         self, statement: sql.Statement, *, with_bodies: bool, search: str | None = None

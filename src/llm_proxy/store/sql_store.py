@@ -10,9 +10,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
-from llm_proxy.model.completion import Completion
+from sqlalchemy import Connection
+
+from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion
 from llm_proxy.model.query import CompletionQuery, Page
 from llm_proxy.store.deletion import Receipt
+from llm_proxy.store.rows import row_id
 from llm_proxy.store.sql_reader import SqlReader
 
 #: Reads at the same time; more would only wait for each other, since Python does most of the work.
@@ -32,8 +35,11 @@ class Writer(Protocol):
 
     def put(self, records: Sequence[Completion]) -> None: ...
 
-    def delete(self, ids: Sequence[str], *, bodies_only: bool) -> Receipt:
+    def delete(self, row_ids: Sequence[str], *, bodies_only: bool) -> Receipt:
         """Remove at most a few hundred records, in one transaction."""
+
+    def run(self, action: Callable[[Connection], _Result]) -> _Result:
+        """Do something to tables that are not those of records, all of it or nothing."""
 
     def reclaim(self, removed: Receipt) -> None:
         """Give the space back that deletions have freed."""
@@ -63,9 +69,9 @@ class SqlStore:
         if completions:
             await self._write(lambda: self._writer.put(completions))
 
-    async def get(self, completion_id: str) -> Completion | None:
-        """The record with its bodies; None if there is none."""
-        return await self._read(lambda: self._reader.get(completion_id))
+    async def get(self, completion_id: str, organization_id: str = DEFAULT_ORGANIZATION) -> Completion | None:
+        """The record with its bodies; None if the organisation has none of this id."""
+        return await self._read(lambda: self._reader.get(completion_id, organization_id))
 
     async def find(self, query: CompletionQuery) -> Page:
         """The records that match, newest first."""
@@ -79,11 +85,13 @@ class SqlStore:
         # Read here and now, which takes little: what is written after this call must not be missed.
         return self._follow(query, self._reader.last_change(), poll_s)
 
-    async def delete(self, ids: Sequence[str], *, bodies_only: bool = False) -> Receipt:
-        """Remove these records, or their bodies alone."""
+    async def delete(
+        self, ids: Sequence[str], organization_id: str = DEFAULT_ORGANIZATION, *, bodies_only: bool = False
+    ) -> Receipt:
+        """Remove these records of an organisation, or their bodies alone."""
         receipt = Receipt()
         for start in range(0, len(ids), _DELETED_AT_ONCE):
-            some = ids[start : start + _DELETED_AT_ONCE]
+            some = [row_id(one, organization_id) for one in ids[start : start + _DELETED_AT_ONCE]]
             receipt += await self._write(partial(self._writer.delete, some, bodies_only=bodies_only))
         await self._reclaim(receipt)
         return receipt
@@ -94,7 +102,8 @@ class SqlStore:
             find = partial(self._reader.ids, query, with_bodies=bodies_only, limit=_DELETED_AT_ONCE)
             return await self._delete_while(find, bodies_only=bodies_only)
         found = await self.find(replace(query, limit=None, after=None, with_bodies=False))
-        return await self.delete([completion.id for completion in found.completions], bodies_only=bodies_only)
+        ids = [completion.id for completion in found.completions]
+        return await self.delete(ids, query.organization_id, bodies_only=bodies_only)
 
     async def disk_bytes(self) -> int:
         """What the records take on the disk."""
@@ -110,6 +119,14 @@ class SqlStore:
                 break
             removed += more
         return removed
+
+    async def reading(self, action: Callable[[Connection], _Result], *, otherwise: _Result) -> _Result:
+        """What ``action`` reads in one snapshot; ``otherwise`` if there are no tables yet."""
+        return await self._read(lambda: self._reader.read(action, otherwise=otherwise))
+
+    async def writing(self, action: Callable[[Connection], _Result]) -> _Result:
+        """Do something to tables that are not those of records, in one transaction."""
+        return await self._write(lambda: self._writer.run(action))
 
     async def close(self) -> None:
         """Release files and connections. Idempotent."""

@@ -6,10 +6,11 @@ All of this belongs to one thread.
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from sqlalchemy import NullPool, Table, create_engine
+from sqlalchemy import Connection, Engine, NullPool, StaticPool, Table, create_engine, event
 
 from llm_proxy.errors import StoreRejected, StoreUnavailable
 from llm_proxy.model.completion import Completion, Status
@@ -17,7 +18,7 @@ from llm_proxy.model.json_text import encode_json
 from llm_proxy.store.bodies import Packer
 from llm_proxy.store.deletion import Receipt
 from llm_proxy.store.migrations import HEAD
-from llm_proxy.store.rows import Rows, latest, storable, to_rows
+from llm_proxy.store.rows import Rows, latest, to_rows
 from llm_proxy.store.sql import completion_bodies, completion_tags, completions
 from llm_proxy.store.sqlite_connection import INCREMENTAL, errors_of, open_writer, schema_step
 from llm_proxy.store.sqlite_pieces import add_links, remove_links
@@ -43,6 +44,8 @@ _PAGES_AT_ONCE = 2000
 #: What SQLite and its driver say of what they will never take: too big, of no known type, against a constraint.
 _NEVER = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError, OverflowError)
 
+_Result = TypeVar("_Result")
+
 
 class SqliteWriter:
     """Writes to the file ``path``, which is made when it is needed."""
@@ -51,6 +54,8 @@ class SqliteWriter:
         self._path = path
         self._packer = Packer()
         self._opened: sqlite3.Connection | None = None
+        #: Over the same connection.
+        self._engine: Engine | None = None
 
     def migrate(self) -> None:
         """See ``Store.migrate``."""
@@ -70,15 +75,22 @@ class SqliteWriter:
                     raise StoreUnavailable(f"{self._path}: {exc}") from exc
                 raise StoreRejected(f"{culprit}: {exc}") from exc
 
-    def delete(self, ids: Sequence[str], *, bodies_only: bool) -> Receipt:
+    def delete(self, row_ids: Sequence[str], *, bodies_only: bool) -> Receipt:
         """See ``Writer.delete``."""
         with errors_of(self._path), _transaction(self._connection()) as connection:
-            stored_ids = [storable(one) for one in ids]
-            bodies = [body for one in stored_ids for body in connection.execute(_REMOVE_BODY, (one,)).fetchall()]
-            rows = 0 if bodies_only else sum(connection.execute(_DELETE, (one,)).rowcount for one in stored_ids)
+            bodies = [body for one in row_ids for body in connection.execute(_REMOVE_BODY, (one,)).fetchall()]
+            rows = 0 if bodies_only else sum(connection.execute(_DELETE, (one,)).rowcount for one in row_ids)
             pieces, piece_bytes = remove_links(connection, [tip for _, tip in bodies if tip is not None])
             body_bytes = sum(length for length, _ in bodies)
             return Receipt(rows=rows, bodies=len(bodies), pieces=pieces, bytes=body_bytes + piece_bytes)
+
+    def run(self, action: Callable[[Connection], _Result]) -> _Result:
+        """See ``Writer.run``."""
+        if self._engine is None:
+            self._engine = create_engine("sqlite://", creator=self._connection, poolclass=StaticPool)
+            event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        with errors_of(self._path), self._engine.begin() as connection:
+            return action(connection)
 
     def reclaim(self, removed: Receipt) -> None:
         """See ``Writer.reclaim``.
@@ -99,7 +111,7 @@ class SqliteWriter:
         """Let go of the file. Idempotent."""
         if self._opened is not None:
             self._opened.close()
-            self._opened = None
+            self._opened = self._engine = None
 
     def _connection(self) -> sqlite3.Connection:
         if self._opened is None:

@@ -9,7 +9,7 @@ from sqlalchemy import NullPool, create_engine
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from llm_proxy.store import sql
+from llm_proxy.store import sql, sql_accounts
 from llm_proxy.store.sqlite_connection import open_writer
 from llm_proxy.store.sqlite_writer import SqliteWriter
 
@@ -23,6 +23,10 @@ def connection(tmp_path):
     engine = create_engine("sqlite://", creator=lambda: open_writer(path), poolclass=NullPool)
     with engine.connect() as connection:
         yield connection
+
+
+#: What adds its tables to those of sql.py.
+OTHERS = [sql_accounts]
 
 
 def test_alembic_finds_no_difference(connection):
