@@ -16,7 +16,7 @@ demo: $(VENV)/.runtime  ## Send scripted calls through a private proxy and show 
 	$(BIN)/llm-proxy demo $(ARGS)
 
 test: check services  ## Everything CI runs; ARGS="-k relay" narrows it down
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 check: $(VENV)/.dev  ## Style and types
 	$(BIN)/ruff check .
@@ -34,7 +34,7 @@ services:  ## The servers that tests and benchmark start by themselves, on ports
 	@tests/bin/install-services
 
 lock: $(VENV)/.dev  ## Renew the lock files from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra postgres --group build --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --upgrade --quiet --output-file requirements-dev.lock
