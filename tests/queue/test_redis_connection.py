@@ -101,6 +101,26 @@ async def test_a_server_that_comes_back_is_reached_again(redis):
     assert await reply_of(connection) == b"yes"
 
 
+async def test_whoever_cancels_a_command_is_heard(shared_redis):
+    connection, rounds = connection_to(shared_redis.url), [0]
+
+    async def ask_for_ever():
+        while True:
+            await connection.run("return 1", ["key"])
+            rounds[0] += 1
+
+    for number in range(300):
+        asking = asyncio.create_task(ask_for_ever())
+        await asyncio.sleep(number % 20 / 10_000)
+        asking.cancel()
+        done, _ = await asyncio.wait([asking], timeout=10)
+        assert done, "it goes on"
+        assert asking.cancelled()
+    await connection.close()
+
+    assert rounds[0] > 0
+
+
 async def test_what_a_server_says_of_itself(shared_redis, redis):
     connection, nobody = connection_to(shared_redis.url), connection_to(redis.url)
     redis.kill()

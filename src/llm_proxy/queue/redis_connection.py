@@ -15,7 +15,7 @@ a cluster look the same. No script is harmed by being sent twice (redis_layout.p
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -90,17 +90,20 @@ class RedisConnection:
         """What ``script`` replies on ``keys``. Raises QueueUnavailable, after which it may have run or not."""
         try:
             # The client's own timeout is for each read; this one is for the whole, whatever the client does.
-            async with asyncio.timeout(self._timeout_s * 2):
-                return await self._client.eval(script, len(keys), *keys, *args)
+            with _hearing_cancellation():
+                async with asyncio.timeout(self._timeout_s * 2):
+                    return await self._client.eval(script, len(keys), *keys, *args)
         except _FAILURES as exc:
-            await self._forget_connections()
+            with _hearing_cancellation():
+                await self._forget_connections()
             raise QueueUnavailable(f"Redis at {self.address!r} {_what_is_wrong(exc)}") from exc
 
     async def information(self) -> dict[str, Any]:
         """What ``INFO`` says of one server; empty where it is not to be had."""
         try:
-            async with asyncio.timeout(self._timeout_s):
-                found = await self._client.info()
+            with _hearing_cancellation():
+                async with asyncio.timeout(self._timeout_s):
+                    found = await self._client.info()
         except _FAILURES:
             return {}
         return found if isinstance(found.get("redis_version"), str) else next(iter(found.values()), {})
@@ -116,6 +119,19 @@ class RedisConnection:
         """Connect afresh next time: the name may stand for another server by then."""
         with contextlib.suppress(AttributeError, *_FAILURES):
             await self._client.connection_pool.disconnect(inuse_connections=False)
+
+
+@contextlib.contextmanager
+def _hearing_cancellation() -> Iterator[None]:
+    """Raise CancelledError when the task was told so inside: the client may swallow it (seen with redis-py 8.1)."""
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    try:
+        yield
+    finally:
+        if task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def _what_is_wrong(exc: BaseException) -> str:
