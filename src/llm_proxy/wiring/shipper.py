@@ -1,0 +1,48 @@
+"""The shipper process: moves calls from the journal of this machine into Redis."""
+
+import asyncio
+import contextlib
+import os
+from uuid import uuid4
+
+from llm_proxy.assignment import Assignment
+from llm_proxy.child import Lifeline, main
+from llm_proxy.journal.reader import JournalReader
+from llm_proxy.queue.redis_publisher import RedisPublisher
+from llm_proxy.settings import Settings
+from llm_proxy.shipper import Shipper
+from llm_proxy.wiring import redis
+from llm_proxy.wiring.layout import DataDir
+from llm_proxy.wiring.sole_reader import sole_reader
+
+
+async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) -> None:
+    """Ship until the lifeline ends, and until the journal is in Redis or Redis is not available."""
+    data = DataDir(settings.data_dir)
+    async with sole_reader(data):
+        ledger = data.ledger(f"{assignment.role}-{assignment.index}")
+        connection = redis.connection(settings)
+        publisher = RedisPublisher(connection, redis.shards(settings), name=_journal_name(data), ledger=ledger)
+        shipper = Shipper(JournalReader(data.journal, ledger=ledger), publisher)
+        with lifeline.calling(shipper.stop):
+            lifeline.say_ready()
+            async with asyncio.TaskGroup() as group:
+                advice = group.create_task(redis.advise(connection))
+                await shipper.run()
+                advice.cancel()
+        await connection.close()
+
+
+def _journal_name(data: DataDir) -> str:
+    """The name of this journal in Redis, the same for the life of the directory."""
+    path = data.root / "journal.name"
+    with contextlib.suppress(FileExistsError):
+        unfinished = path.with_suffix(".new")
+        unfinished.write_text(uuid4().hex)
+        os.link(unfinished, path)  # in one step, and never in the place of an earlier one
+    path.with_suffix(".new").unlink(missing_ok=True)
+    return path.read_text()
+
+
+if __name__ == "__main__":
+    main(run)
