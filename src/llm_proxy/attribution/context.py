@@ -28,6 +28,7 @@ from llm_proxy.attribution.vocabulary import (
 )
 from llm_proxy.model.completion import Context, JsonValue
 from llm_proxy.model.exchange import RecordedHeaders
+from llm_proxy.model.tag_map import tags_of
 
 
 class _Row(NamedTuple):
@@ -128,7 +129,7 @@ def _take_json_list(draft: Draft, said: _Said) -> None:
             continue
         match draft.json(source, text):
             case dict(members):
-                draft.tags(source, (f"{key}:{value}" if value else key for key, value in members.items()))
+                draft.tags(source, tags_of({key: str(value) if value else "" for key, value in members.items()}))
             case list(tags):
                 draft.tags(source, (tag for tag in tags if isinstance(tag, str)))
 
