@@ -226,7 +226,8 @@ def _marked(mark: str) -> list[psutil.Process]:
 
 def _role(process: psutil.Process) -> str:
     with contextlib.suppress(psutil.Error):
-        return str(process.cmdline()[-1].rpartition("llm_proxy.wiring.")[2])
+        # A process that is just ending has no arguments any more.
+        return str("".join(process.cmdline()[-1:]).rpartition("llm_proxy.wiring.")[2])
     return ""
 
 
