@@ -25,11 +25,10 @@ from psycopg import sql
 PATIENCE_S = 60.0
 #: Where Debian and Ubuntu, and where others put the programs.
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql*/bin")
-#: A test need not survive a power cut.
+#: A test need not survive a power cut; that of a server that is killed is another matter.
 _OPTIONS = {
     "fsync": "off",
     "full_page_writes": "off",
-    "synchronous_commit": "off",
     "autovacuum": "off",
     "shared_buffers": "32MB",
     "max_connections": "60",

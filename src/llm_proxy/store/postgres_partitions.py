@@ -28,6 +28,10 @@ _PARTS_OF = """
     SELECT inhparent::regclass::text, inhrelid::regclass::text FROM pg_inherits
     WHERE inhparent = ANY(%s::regclass[]) ORDER BY 2
 """
+# From the tables of the catalogue: to_regclass() may answer from what this connection remembers.
+_NAMES = """
+    SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = ANY(%s::regclass[])
+"""
 
 Month = tuple[int, int]
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -54,13 +58,12 @@ def months_needed(ids: Iterable[str], now: datetime) -> set[Month]:
 def make_parts(connection: Connection, months: Iterable[Month]) -> None:
     """Make the parts of these months that are not there yet."""
     for month in sorted(months):
-        if _is_there(connection, month):
+        if not _missing(connection, month):
             continue
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_PARTS,))
-            if not _is_there(connection, month):
-                for table, key in TABLES.items():
-                    _make_part(connection, table, key, month)
+            for table in _missing(connection, month):
+                _make_part(connection, table, TABLES[table], month)
 
 
 def drop_empty_parts(connection: Connection, now: datetime) -> list[str]:
@@ -75,12 +78,10 @@ def drop_empty_parts(connection: Connection, now: datetime) -> list[str]:
     return dropped
 
 
-def _is_there(connection: Connection, month: Month) -> bool:
-    names = [_name(table, month) for table in TABLES]
-    found = connection.execute(
-        "SELECT bool_and(to_regclass(name) IS NOT NULL) FROM unnest(%s::text[]) AS name", (names,)
-    )
-    return bool((found.fetchone() or (False,))[0])
+def _missing(connection: Connection, month: Month) -> list[str]:
+    """The tables that lack the part of this month."""
+    there = {name for (name,) in connection.execute(_NAMES, (list(TABLES),)).fetchall()}
+    return [table for table in TABLES if _name(table, month) not in there]
 
 
 def _make_part(connection: Connection, table: str, key: str, month: Month) -> None:

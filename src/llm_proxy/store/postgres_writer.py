@@ -55,6 +55,7 @@ _TYPES = {
     Text: "text",
     LargeBinary: "bytea",
 }
+_TWO_BYTES = range(-(2**15), 2**15)
 #: What PostgreSQL and its driver say of what they will never take: too big, of no known type, against a constraint.
 _NEVER = (
     psycopg.DataError,
@@ -230,7 +231,11 @@ def _copy(cursor: Cursor, table: Table, rows: Sequence[Sequence[object]]) -> Non
         return
     columns = [column for column in table.columns if column is not completions.c.change]
     names = ", ".join(column.name for column in columns)
+    small = [index for index, column in enumerate(columns) if isinstance(column.type, SmallInteger)]
     with cursor.copy(f"COPY {table.name} ({names}) FROM STDIN (FORMAT BINARY)".encode()) as copy:
         copy.set_types([_TYPES[type(column.type)] for column in columns])
         for row in rows:
+            # The driver cuts what is too large for two bytes without a word.
+            if any(row[index] not in _TWO_BYTES for index in small if row[index] is not None):
+                raise OverflowError("a number is too large for its column")
             copy.write_row(row)

@@ -10,7 +10,7 @@ since it would be checked for every row that is written; the writers see to it.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -164,6 +164,7 @@ for _column in (completion_bodies.c.tip, body_links.c.parent, body_links.c.piece
 
 _UNORDERED = [column for column in completions.c if column.name not in {"started_at_us", "id"}]
 Statement = Select[Any] | CompoundSelect[Any]
+_Rows = TypeVar("_Rows", Select[Any], CompoundSelect[Any], Statement)
 
 
 def one(completion_id: str, organization_id: str) -> Statement:
@@ -171,10 +172,11 @@ def one(completion_id: str, organization_id: str) -> Statement:
     return _with_bodies(select(completions)).where(completions.c.id == row_id(completion_id, organization_id))
 
 
-def page(query: CompletionQuery) -> Statement:
+def page(query: CompletionQuery, *, merges: bool = True) -> Statement:
     """The records of a page in its order, and one more if there is a next page.
 
-    With a search, all that may match, with their bodies: only who has read them knows what does.
+    With a search, all that may match, with their bodies: only who has read them knows what does. ``merges`` tells
+    whether the database merges two lists that are in order; if not, it is given as little as possible to sort.
     """
     listed = _listed(query)
     rows: Statement = listed
@@ -182,7 +184,13 @@ def page(query: CompletionQuery) -> Statement:
         rows = listed.where(or_(*_of_model(query.model)))
     elif query.model is not None:
         # No OR where the model leads: it would read and sort all that match, while two ordered lists are merged.
-        rows = union_all(*(listed.where(condition) for condition in _of_model(query.model)))
+        lists = [listed.where(condition) for condition in _of_model(query.model)]
+        rows = union_all(*(lists if merges else [select(_cut(one, query).subquery()) for one in lists]))
+    return _cut(rows, query)
+
+
+def _cut(rows: _Rows, query: CompletionQuery) -> _Rows:
+    """In the order of a page, and no more than that."""
     order = rows.selected_columns
     rows = rows.order_by(order.started_at_us.desc(), order.id.desc())
     return rows if query.limit is None or query.search is not None else rows.limit(query.limit + 1)

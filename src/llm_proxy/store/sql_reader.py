@@ -63,7 +63,8 @@ class SqlReader:
             return Page(completions=())
         deadline = None if query.search is None or query.limit is None else time.monotonic() + self._search_s
         page: list[Completion] = []
-        with closing(self._read(sql.page(query), with_bodies=query.with_bodies, search=query.search)) as read:
+        statement = sql.page(query, merges=self._engine.dialect.name == "sqlite")
+        with closing(self._read(statement, with_bodies=query.with_bodies, search=query.search)) as read:
             for completion, matches in read:
                 if matches and len(page) == query.limit:
                     return Page(completions=tuple(page), next=_place(page[-1]))
