@@ -7,7 +7,7 @@ to recognise it by.
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -124,9 +124,14 @@ def new_key(
         project_id=project_id,
         label=label,
         scopes=scopes,
-        shown=f"{secret[: len(_MARK) + _SHOWN_CHARACTERS]}…{secret[-_SHOWN_CHARACTERS:]}",
+        shown=_shown(secret),
         created_at=now,
     )
+
+
+def successor(old: ApiKey, secret: str, *, now: datetime) -> ApiKey:
+    """The key that ``secret`` is in the place of ``old``."""
+    return replace(old, id=new_id(), shown=_shown(secret), created_at=now, last_used_at=None, expires_at=None)
 
 
 def checked_name(name: str) -> str:
@@ -146,3 +151,7 @@ def parse_scopes(text: str) -> frozenset[Scope]:
     if unknown or not names:
         raise ValueError(f"{', '.join(unknown) or text!r} is no scope; there are {', '.join(Scope)}")
     return frozenset(map(Scope, names))
+
+
+def _shown(secret: str) -> str:
+    return f"{secret[: len(_MARK) + _SHOWN_CHARACTERS]}…{secret[-_SHOWN_CHARACTERS:]}"

@@ -12,7 +12,7 @@ from typing import cast
 
 from llm_proxy.model.completion import JsonObject, JsonValue
 from llm_proxy.model.folding import canonical, time_of
-from llm_proxy.model.trace import Kind, Stage, Statement
+from llm_proxy.model.trace import MAX_TAGS, Kind, Stage, Statement
 
 #: ``\Z`` and not ``$``, which would let a line break stand at the end.
 _LINE = re.compile(
@@ -117,6 +117,8 @@ def _checked(data: JsonValue) -> JsonObject:
 def _flaw(name: str, value: JsonValue) -> str | None:
     if name in _OBJECTS and not isinstance(value, dict):
         return "must be an object"
+    if name == "tags" and len(_object(value)) > MAX_TAGS:
+        return f"must not have more than {MAX_TAGS} members"
     if name in _LISTS and not isinstance(value, list):
         return "must be a list"
     if name in _TEXTS and not isinstance(value, str):

@@ -54,10 +54,10 @@ def fold(state: State | None, statements: Iterable[Statement]) -> State:
     for statement in statements:
         heard.append(statement.heard_at_us)
         for member, value in statement.members.items():
-            if member in _MAPS:
-                _take_map(each.setdefault(member, {}), statement, cast("JsonObject", value))
-            elif member in _LISTS:
-                _take_list(each.setdefault(member, {}), statement, _LISTS[member], cast("list[JsonValue]", value))
+            if member in _MAPS and isinstance(value, dict):
+                _take_map(each.setdefault(member, {}), statement, value)
+            elif member in _LISTS and isinstance(value, list):
+                _take_list(each.setdefault(member, {}), statement, _LISTS[member], value)
             else:
                 at = _micros_of(value) if member == "endTimestamp" else statement.heard_at_us
                 one[member] = _with(one.get(member), [int(statement.stage), at, value])

@@ -10,6 +10,9 @@ from enum import IntEnum, StrEnum
 
 from llm_proxy.model.completion import JsonObject, JsonValue
 
+#: Of one thing, in one piece. Maxim names no limit; more than that is a mistake, and of no use for finding anything.
+MAX_TAGS = 1000
+
 
 class Kind(StrEnum):
     """What an entity is, in the words of Maxim's batch API."""
