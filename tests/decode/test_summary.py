@@ -197,3 +197,56 @@ def test_the_text_of_a_message_is_that_of_its_parts(content, text):
 )
 def test_the_question_is_what_the_user_said_last(messages, text):
     assert last_user_text(messages) == text
+
+
+def test_tokens_of_audio_and_of_cache_writes_are_kept_apart():
+    # https://platform.openai.com/docs/api-reference/chat/object and https://openrouter.ai/docs/use-cases/usage-accounting
+    raw = {
+        "prompt_tokens": 194,
+        "completion_tokens": 20,
+        "total_tokens": 214,
+        "prompt_tokens_details": {"cached_tokens": 10, "cache_write_tokens": 100, "audio_tokens": 7},
+        "completion_tokens_details": {"audio_tokens": 12, "reasoning_tokens": 0},
+    }
+
+    found = usage_of(raw)
+
+    assert (found.cache_write_input_tokens, found.audio_input_tokens, found.audio_output_tokens) == (100, 7, 12)
+    assert (found.input_tokens, found.output_tokens, found.cached_input_tokens) == (194, 20, 10)
+
+
+def test_tokens_of_a_transcription_are_read_by_its_own_spelling():
+    raw = {
+        "type": "tokens",
+        "input_tokens": 14,
+        "input_token_details": {"text_tokens": 10, "audio_tokens": 4},
+        "output_tokens": 101,
+        "total_tokens": 115,
+    }
+
+    assert usage_of(raw) == Usage(input_tokens=14, output_tokens=101, total_tokens=115, audio_input_tokens=4, raw=raw)
+
+
+def test_reasoning_that_is_counted_beside_the_output_is_made_part_of_it():
+    # xAI: total = prompt + completion + reasoning (https://docs.x.ai/docs/guides/reasoning).
+    raw = {
+        "prompt_tokens": 32,
+        "completion_tokens": 9,
+        "total_tokens": 141,
+        "completion_tokens_details": {"reasoning_tokens": 100},
+    }
+
+    found = usage_of(raw)
+
+    assert (found.output_tokens, found.reasoning_output_tokens, found.total_tokens) == (109, 100, 141)
+
+
+def test_reasoning_that_is_part_of_the_output_is_not_added_once_more():
+    raw = {
+        "prompt_tokens": 32,
+        "completion_tokens": 109,
+        "total_tokens": 141,
+        "completion_tokens_details": {"reasoning_tokens": 100},
+    }
+
+    assert usage_of(raw).output_tokens == 109

@@ -60,22 +60,48 @@ def summarise(
 def usage_of(raw: JsonValue) -> Usage | None:
     """The tokens of a usage object, in the spelling of chat completions or of responses; None if there is none.
 
-    Where DeepSeek, Moonshot and Perplexity differ from OpenAI, theirs is read, too.
+    Where DeepSeek, Moonshot, Perplexity and xAI differ from OpenAI, theirs is read, too.
     """
     if not isinstance(raw, dict) or not raw:
         return None
-    of_input = object_member(raw, "prompt_tokens_details") or object_member(raw, "input_tokens_details")
-    of_output = object_member(raw, "completion_tokens_details") or object_member(raw, "output_tokens_details")
+    # Transcriptions say input_token_details.
+    of_input = _first_object(raw, "prompt_tokens_details", "input_tokens_details", "input_token_details")
+    of_output = _first_object(raw, "completion_tokens_details", "output_tokens_details", "output_token_details")
+    input_tokens = count_of(raw.get("prompt_tokens"), raw.get("input_tokens"))
+    output_tokens = count_of(raw.get("completion_tokens"), raw.get("output_tokens"))
+    total_tokens = count_of(raw.get("total_tokens"))
+    reasoning_tokens = count_of(of_output.get("reasoning_tokens"), raw.get("reasoning_tokens"))
+    # xAI leaves reasoning out of the completion, which shows in the total (https://docs.x.ai/docs/guides/reasoning).
+    apart = sum_of(input_tokens, output_tokens, reasoning_tokens)
+    if reasoning_tokens and apart == total_tokens:
+        output_tokens = sum_of(output_tokens, reasoning_tokens)
     return Usage(
-        input_tokens=_count(raw.get("prompt_tokens"), raw.get("input_tokens")),
-        output_tokens=_count(raw.get("completion_tokens"), raw.get("output_tokens")),
-        total_tokens=_count(raw.get("total_tokens")),
-        cached_input_tokens=_count(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        total_tokens=total_tokens,
+        cached_input_tokens=count_of(
             of_input.get("cached_tokens"), raw.get("prompt_cache_hit_tokens"), raw.get("cached_tokens")
         ),
-        reasoning_output_tokens=_count(of_output.get("reasoning_tokens"), raw.get("reasoning_tokens")),
+        reasoning_output_tokens=reasoning_tokens,
+        cache_write_input_tokens=count_of(of_input.get("cache_write_tokens")),
+        audio_input_tokens=count_of(of_input.get("audio_tokens")),
+        audio_output_tokens=count_of(of_output.get("audio_tokens")),
         raw=raw,
     )
+
+
+def count_of(*candidates: JsonValue) -> int | None:
+    """The first that is a count."""
+    for count in candidates:
+        if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= _MOST_TOKENS:
+            return count
+    return None
+
+
+def sum_of(*counts: int | None) -> int | None:
+    """All of them together; None if none is known or no store could take it."""
+    known = [count for count in counts if count is not None]
+    return count_of(sum(known)) if known else None
 
 
 def error_of(call: Call, response: JsonValue) -> ProviderError | None:
@@ -163,11 +189,8 @@ def _asked_for_stream(call: Call) -> bool | None:
     return None
 
 
-def _count(*candidates: JsonValue) -> int | None:
-    for count in candidates:
-        if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= _MOST_TOKENS:
-            return count
-    return None
+def _first_object(raw: JsonObject, *keys: str) -> JsonObject:
+    return next((found for key in keys if (found := object_member(raw, key))), {})
 
 
 def _error(error: JsonObject) -> ProviderError:

@@ -6,6 +6,7 @@ together into the shape that the same endpoint has without streaming. Unknown me
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -30,15 +31,62 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens as the provider counted them. ``input_tokens`` includes cached ones, ``output_tokens`` reasoning ones."""
+    """Tokens as the provider counted them.
+
+    ``input_tokens`` includes those that were read from a cache, those that were written to one and those of audio;
+    ``output_tokens`` includes those of reasoning and of audio. A provider that counts them apart is brought to this.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     total_tokens: int | None = None
     cached_input_tokens: int | None = None
     reasoning_output_tokens: int | None = None
+    cache_write_input_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
     #: The provider's own object, untouched.
     raw: JsonObject = field(default_factory=dict)
+
+
+class CostSource(StrEnum):
+    """Where a price comes from."""
+
+    #: The operator's own table.
+    OVERRIDE = "override"
+    #: The answer itself said what it cost.
+    REPORTED = "reported"
+    #: The list prices of the package of that name.
+    LIST = "genai-prices"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostPart:
+    """What one kind of consumption costs."""
+
+    #: ``input``, ``cache_read``, ``output`` and so on.
+    name: str
+    quantity: int | Decimal
+    #: USD for one of it.
+    rate: Decimal
+    usd: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a call costs, or why that is not known."""
+
+    #: None if it is not known; never 0 for that.
+    usd: Decimal | None = None
+    source: CostSource | None = None
+    #: Of the source: a package's version, or the beginning of a file's SHA-256.
+    version: str | None = None
+    #: The entry of the source that was applied.
+    entry: str | None = None
+    #: Its sum is ``usd``; empty if only the sum is known.
+    parts: tuple[CostPart, ...] = ()
+    #: Why ``usd`` is None, as a word or two: ``unknown_model``, ``no_price_for:input_audio``.
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
