@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from llm_proxy import metrics
-from llm_proxy.metrics import COUNTERS, GAUGES, Ledger, exposition, read_all
+from llm_proxy.metrics import COUNTERS, GAUGES, Ledger, exposition, forget_gauges, read_all, read_each
 
 
 @pytest.fixture
@@ -177,3 +177,15 @@ def test_a_process_that_cannot_write_its_file_is_told(tmp_path):
     with pytest.raises(OSError, match="Not a directory"):
         Ledger(tmp_path / "file" / "proxy-0.ledger")
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_gauges_of_a_process_that_is_gone_can_be_forgotten_and_its_counters_stay(tmp_path):
+    ledger = Ledger(tmp_path / "store-0.ledger")
+    ledger.put("waiting", 5)
+    ledger.add("stored", 3)
+
+    forget_gauges(tmp_path / "store-0.ledger")
+    forget_gauges(tmp_path / "nobody.ledger")
+
+    assert read_each(tmp_path) == {"store-0": ledger.numbers()}
+    assert (ledger.get("waiting"), ledger.get("stored")) == (0, 3)

@@ -9,6 +9,7 @@ Invariant (promise 7): accepted = stored + waiting + dead - revived, and every c
 together have shipped = stored + stream_waiting + dead - revived.
 """
 
+import contextlib
 import json
 import mmap
 import os
@@ -93,9 +94,24 @@ class Ledger:
 def read_all(directory: Path) -> Counter[str]:
     """The sum of each number over all the files in ``directory``."""
     total: Counter[str] = Counter()
-    for path in directory.glob("*.ledger"):
-        total.update(_read(path))
+    for numbers in read_each(directory).values():
+        total.update(numbers)
     return total
+
+
+def read_each(directory: Path) -> dict[str, Counter[str]]:
+    """The numbers of each process, by its name."""
+    return {path.stem: _read(path) for path in sorted(directory.glob("*.ledger"))}
+
+
+def forget_gauges(path: Path) -> None:
+    """Set the gauges in the file of a process to 0, in place: they were true only while it ran."""
+    names = list(_read(path))
+    with contextlib.suppress(OSError), path.open("r+b") as file:
+        for name in GAUGES:
+            if name in names:
+                file.seek(_NAMES_BYTES + _CELL_BYTES * names.index(name))
+                file.write(bytes(_CELL_BYTES))
 
 
 def exposition(numbers: Counter[str]) -> str:

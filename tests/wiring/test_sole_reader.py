@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 
+from llm_proxy.metrics import read_all
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.sole_reader import sole_reader
 
@@ -36,3 +37,18 @@ async def test_a_reader_that_fails_lets_go(tmp_path):
 
     async with asyncio.timeout(30), sole_reader(data):
         pass
+
+
+async def test_what_an_earlier_reader_of_another_role_saw_waiting_is_not_added_to_what_this_one_sees(tmp_path):
+    data = DataDir(tmp_path)
+    data.prepare()
+    earlier, proxy = data.ledger("store-0"), data.ledger("proxy-0")
+    earlier.put("waiting", 7)
+    earlier.add("stored", 3)
+    proxy.add("accepted", 10)
+
+    async with sole_reader(data):
+        data.ledger("shipper-0").put("waiting", 7)
+        numbers = read_all(data.counters)
+
+    assert (numbers["accepted"], numbers["stored"], numbers["waiting"]) == (10, 3, 7)
