@@ -1,0 +1,135 @@
+"""``llm-proxy status``: where the calls are, and whether the account balances.
+
+Two accounts, each of which must come out at nothing missing:
+
+- of this host: accepted = shipped + stored + dead - revived + waiting, without what its workers took from Redis;
+- of Redis, for all hosts together: shipped + retried = stored + dead + waiting.
+
+The numbers are read one after the other: while calls run, a few may be on their way between two of them.
+"""
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from llm_proxy.errors import QueueUnavailable
+from llm_proxy.journal.writer import journal_bytes
+from llm_proxy.metrics import read_each
+from llm_proxy.queue.redis_depth import RedisDepth, depth
+from llm_proxy.settings import Settings
+from llm_proxy.wiring import redis
+from llm_proxy.wiring.layout import DataDir
+
+#: Processes whose calls come from Redis: what they stored is in the account of Redis, not in that of their host.
+_OF_REDIS = "worker-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostAccount:
+    """The numbers of the data directory; calls since it was made, unless said otherwise."""
+
+    accepted: int
+    dropped: dict[str, int]
+    #: Handed over to Redis.
+    shipped: int
+    stored: int
+    dead: int
+    #: Dead letters that were tried again by hand.
+    revived: int
+    #: In the journal now, as far as its reader has come.
+    waiting: int
+    #: Of these, those that have not ended.
+    in_flight: int
+    #: How long the oldest that has ended waits, in seconds; 0 if there is none.
+    oldest_waiting_s: int
+    #: Size of the journal now.
+    journal_bytes: int
+    #: What workers of this host took from Redis and stored, and buried.
+    worker_stored: int
+    worker_dead: int
+    restarts: int
+
+    @property
+    def missing(self) -> int:
+        """Accepted and nowhere: not read from the journal yet, or lost."""
+        return self.accepted - self.shipped - self.stored - self.dead + self.revived - self.waiting
+
+
+def show_status(settings: Settings, *, as_json: bool, check: bool = False) -> int:
+    """Print the accounts; with ``check``, exit status 1 if Redis is away or something is missing."""
+    data = DataDir(settings.data_dir)
+    host = host_account(data)
+    queue, problem = asyncio.run(_redis_account(settings))
+    account: dict[str, Any] = {"host": asdict(host) | {"missing": host.missing}, "redis": None}
+    if queue is not None:
+        account["redis"] = asdict(queue) | {"missing": missing_in_redis(queue)}
+    if problem is not None:
+        account["redis"] = {"problem": problem}
+    sys.stdout.write((json.dumps(account) if as_json else _for_people(account, data)) + "\n")
+    is_fine = problem is None and host.missing == 0 and (queue is None or missing_in_redis(queue) == 0)
+    return 0 if is_fine or not check else 1
+
+
+def host_account(data: DataDir) -> HostAccount:
+    """The account of this host."""
+    mine: Counter[str] = Counter()
+    of_redis: Counter[str] = Counter()
+    for process, numbers in read_each(data.counters).items():
+        (of_redis if process.startswith(_OF_REDIS) else mine).update(numbers)
+    return HostAccount(
+        accepted=mine["accepted"],
+        dropped=_labelled(mine, "dropped"),
+        shipped=mine["shipped"],
+        stored=mine["stored"],
+        dead=mine["dead"],
+        revived=mine["revived"],
+        waiting=mine["waiting"],
+        in_flight=mine["in_flight"],
+        oldest_waiting_s=mine["oldest_waiting_seconds"],
+        journal_bytes=journal_bytes(data.journal),
+        worker_stored=of_redis["stored"],
+        worker_dead=of_redis["dead"],
+        restarts=sum(_labelled(mine + of_redis, "restarts").values()),
+    )
+
+
+def missing_in_redis(queue: RedisDepth) -> int:
+    """Shipped and nowhere."""
+    return queue.shipped + queue.retried - queue.stored - queue.dead - queue.waiting
+
+
+async def _redis_account(settings: Settings) -> tuple[RedisDepth | None, str | None]:
+    if settings.redis.url is None:
+        return None, None
+    connection = redis.connection(settings)
+    try:
+        return await depth(connection, redis.shards(settings)), None
+    except QueueUnavailable as exc:
+        return None, str(exc)
+    finally:
+        await asyncio.shield(connection.close())
+
+
+def _labelled(numbers: Counter[str], base: str) -> dict[str, int]:
+    return {name.partition(".")[2]: count for name, count in numbers.items() if name.startswith(f"{base}.") and count}
+
+
+def _for_people(account: dict[str, Any], data: DataDir) -> str:
+    lines = [f"this host ({data.root})", *_lines(account["host"])]
+    if account["redis"] is not None:
+        lines += ["Redis (all hosts)", *_lines(account["redis"])]
+    return "\n".join(lines)
+
+
+def _lines(numbers: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, value in numbers.items():
+        if isinstance(value, dict):
+            shown = ", ".join(f"{label} {count:,}" for label, count in value.items()) or "0"
+        else:
+            shown = f"{value:,}" if isinstance(value, int) else str(value if value is not None else "-")
+        lines.append(f"  {name.replace('_', ' '):18} {shown}")
+    return lines
