@@ -282,6 +282,33 @@ def test_a_key_that_is_no_header_value_is_refused_and_not_repeated():
     assert SECRET not in str(caught.value)
 
 
+def test_the_url_of_the_store_is_a_secret_but_for_where_it_leads():
+    environ = {"LLM_PROXY_STORE_URL": f"postgresql://user:{SECRET}@db.example/records"}
+
+    settings = load_settings(environ=environ)
+
+    assert settings.store.url.get_secret_value() == environ["LLM_PROXY_STORE_URL"]
+    (line,) = [line for line in effective(environ=environ) if line.key == "store.url"]
+    assert line.origin == "LLM_PROXY_STORE_URL"
+    assert "db.example" in line.value
+    assert SECRET not in line.value
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (f"mysql://user:{SECRET}@h/d", "must be a URL that begins with postgresql://"),
+        (f"postgresql://user:{SECRET}@h/d e", "without spaces"),
+        (f"postgresql://user@h/d?password={SECRET}", "must hold its password before the @"),
+    ],
+)
+def test_a_url_of_a_store_that_is_none_is_refused_and_not_repeated(url, reason):
+    with pytest.raises(ConfigError, match=f"LLM_PROXY_STORE_URL: store.url: .*{reason}") as caught:
+        load_settings(environ={"LLM_PROXY_STORE_URL": url})
+
+    assert SECRET not in str(caught.value)
+
+
 def uncommented(text: str) -> str:
     """The example with every option switched on: prose has a space behind its '#', options have none."""
     return "\n".join(line[1:] if line.startswith("#") and line[1:2].strip() else line for line in text.splitlines())

@@ -41,7 +41,10 @@ _KEY_FIELDS = {"key_env": "key", "upstream_key_env": "upstream_key"}
 #: Files that must be there.
 _FILES = [key for key in OPTIONS if key[-1].endswith("_file")]
 #: Variables with a shorter name than their key would give them.
-_SHORT_NAMES = {"LLM_PROXY_REDIS_URL": ("redis", "url")}
+_SHORT_NAMES = {
+    "LLM_PROXY_STORE_URL": ("store", "url"),
+    "LLM_PROXY_REDIS_URL": ("redis", "url"),
+}
 _SECTIONS = {key[:length] for key in OPTIONS for length in range(len(key))}
 #: Characters of a wrong value that a message repeats.
 _SHOWN_CHARACTERS = 60

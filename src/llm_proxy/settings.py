@@ -73,6 +73,15 @@ def _checked_key(key: SecretStr) -> SecretStr:
     return key
 
 
+def _checked_store_url(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
+    if not re.match(r"postgres(ql)?://[!-~]*$", text):
+        raise ValueError("must be a URL that begins with postgresql://, without spaces")
+    if re.search(r"[?&]password=", text):
+        raise ValueError("must hold its password before the @, where it is never shown")
+    return url
+
+
 def _checked_redis_url(url: SecretStr) -> SecretStr:
     # What is behind the scheme is read where it is used (queue/redis_connection.py); this finds a slip at the start.
     text = url.get_secret_value()
@@ -103,6 +112,7 @@ BaseUrl = Annotated[str, AfterValidator(_checked_base_url)]
 VariableName = Annotated[str, AfterValidator(_checked_variable_name)]
 Key = Annotated[SecretStr, AfterValidator(_checked_key)]
 #: With a password in it, so that it is a secret as a whole.
+StoreUrl = Annotated[SecretStr, AfterValidator(_checked_store_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_checked_redis_url)]
 #: JSON and TOML have no type for paths, so that a string is one.
 FilePath = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
@@ -208,6 +218,22 @@ class Journal(Section):
         return self
 
 
+class Store(Section):
+    """Where the records are."""
+
+    url: StoreUrl | None = Field(
+        default=None,
+        description="A PostgreSQL database, `postgresql://user:password@host:port/name`; without it, the records are "
+        "in a SQLite file in `data_dir`",
+    )
+    connections: Annotated[int, Field(ge=2, le=1000)] = Field(
+        default=5, description="Connections of each process to PostgreSQL, one of which writes"
+    )
+    statement_timeout_s: Seconds = Field(
+        default=60.0, description="How long PostgreSQL may take for one statement before it is given up"
+    )
+
+
 class Redis(Section):
     """The way to Redis, for those who run more than one host."""
 
@@ -303,6 +329,7 @@ class Settings(Section):
     timeouts: Timeouts = Timeouts()
     capture: Capture = Capture()
     journal: Journal = Journal()
+    store: Store = Store()
     redis: Redis = Redis()
     streams: Streams = Streams()
     tls: Tls = Tls()

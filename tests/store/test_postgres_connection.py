@@ -54,6 +54,16 @@ def test_a_place_is_shown_without_who_goes_there(url, place):
     assert shown(url) == place
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://h/store?color=red", "postgresql://u:secret@[h/store", "postgresql://u:secret%@h/store"]
+)
+def test_what_leads_nowhere_is_said_without_the_password(url):
+    with pytest.raises(ValueError, match="is no URL of PostgreSQL") as error:
+        shown(url)
+
+    assert "secret" not in str(error.value)
+
+
 def test_a_pool_that_is_exhausted_is_unavailable():
     with pytest.raises(StoreUnavailable, match="all connections are in use"), errors_of("there"):
         raise sqlalchemy_exc.TimeoutError

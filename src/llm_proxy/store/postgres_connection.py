@@ -52,8 +52,13 @@ def connect(
 
 
 def shown(url: str) -> str:
-    """Where ``url`` leads, without who goes there and by which password."""
-    parts = conninfo.conninfo_to_dict(url)
+    """Where ``url`` leads, without who goes there and by which password. Raises ValueError if it leads nowhere."""
+    try:
+        parts = conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError as exc:
+        # Behind the reason stands the part that is wrong, which may be a password.
+        reason = _one_line(exc).partition(': "')[0]
+        raise ValueError(f"is no URL of PostgreSQL: {reason}") from None
     return f"PostgreSQL at {parts.get('host', 'local socket')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
 
 
