@@ -284,6 +284,7 @@ def _server(app: Any, wanted: ProxyOptions, *, on_malformed: Callable[[], None])
             proxy_headers=False,
             server_header=False,
             date_header=False,
+            timeout_keep_alive=75,  # as in the product: nothing closes by itself within a test
         )
     )
 

@@ -9,7 +9,7 @@ import json
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 #: A step that ends the connection with a FIN, at once.
@@ -100,7 +100,7 @@ class Upstream:
         self.default: list[Step] = [json_response(chat_answer())]
         #: The body of the last request on a connection is left unread.
         self.answers_before_the_body = False
-        self.choose: Callable[[Received], list[Step]] | None = None
+        self.choose: Callable[[Received], Iterable[Step]] | None = None
         self._scripts: list[list[Step]] = []
         self._arrived = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()

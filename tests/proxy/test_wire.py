@@ -207,10 +207,13 @@ async def test_a_bad_request_behind_a_good_one_waits_for_its_answer_and_closes(u
 
     writer.write(b"GET /v1/good HTTP/1.1\r\nHost: h\r\n\r\nBAD\r\n\r\n")
     await until(lambda: proxy.ledger.get("refused.malformed"))
+    writer.write(b"GET /v1/late HTTP/1.1\r\nHost: h\r\n\r\n")
+    await writer.drain()
     go_on.set()
 
     assert await reader.read() == chunk(b"two") + LAST_CHUNK
     assert len(upstream.received) == 1
+    assert proxy.ledger.get("refused.malformed") == 1
     writer.close()
 
 

@@ -70,10 +70,35 @@ async def test_the_clock_starts_when_somebody_begins_to_wait(make_transport, ser
 
     response._line._active_at -= 120  # the client was slow for two minutes, and waits only since now
     response._line._check_idle()
+    await asyncio.sleep(0)
+    still_waiting = not reading.done()
     connection.send(OK[-2:])
 
     assert await reading == b"ok"
+    assert still_waiting
     response.close()
+    connection.close()
+
+
+async def test_a_connection_with_an_answer_before_its_request_was_sent_is_not_kept(make_transport, server):
+    transport = make_transport("http1")
+
+    async def pieces():
+        yield b"{"
+        await asyncio.Event().wait()
+
+    sending = asyncio.create_task(transport.send(server.request(pieces())))
+    connection = await server.accept()
+    await receive(connection)
+    connection.send(OK)
+    response = await sending
+    assert await response.read() == b"ok"
+
+    response.close()
+
+    assert transport._idle[server.origin] == []
+    while await receive(connection):
+        pass
     connection.close()
 
 
