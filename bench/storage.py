@@ -1,10 +1,11 @@
 """What a call takes on the disk, and how fast records are written and read.
 
-Run as ``python bench/storage.py``. Text comes from the standard library's own sources, of which no
+Run as ``python bench/storage.py [--postgres URL]``. Text comes from the standard library's own sources, of which no
 part is used twice within a run, so that nothing is repeated but what an agent itself repeats; compressing it is neither
 easier nor harder than other code and prose.
 """
 
+import argparse
 import asyncio
 import json
 import random
@@ -21,6 +22,7 @@ from llm_proxy.model.completion import Bodies, Completion, Context, JsonObject, 
 from llm_proxy.model.exchange import Chunks, Ending, Endpoint, new_id
 from llm_proxy.store.base import Store
 from llm_proxy.store.bodies import Packer
+from llm_proxy.store.postgres import PostgresStore
 from llm_proxy.store.sqlite import SqliteStore
 
 SESSIONS, TURNS, TOOLS = 12, 50, 12
@@ -245,7 +247,7 @@ async def speed(store: Store, completions: list[Completion], name: str) -> None:
     print(f"  one record read: p50 {taken[150] * 1e3:.2f} ms, p99 {taken[297] * 1e3:.2f} ms")
 
 
-async def main() -> None:
+async def main(postgres_url: str | None) -> None:
     with tempfile.TemporaryDirectory() as made:
         directory = Path(made)
         plain = agents(streamed=False)
@@ -253,7 +255,12 @@ async def main() -> None:
         await sizes(directory, agents(streamed=True), "50-turn agents, streamed")
         await speed(SqliteStore(directory / "chats.sqlite3"), chats(SMALL_RECORDS), "SQLite, chats")
         await speed(SqliteStore(directory / "agents.sqlite3"), plain, "SQLite, 50-turn agents")
+    if postgres_url is not None:
+        await speed(PostgresStore(postgres_url), chats(SMALL_RECORDS), "PostgreSQL, chats")
+        await speed(PostgresStore(postgres_url), plain, "PostgreSQL, 50-turn agents")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    options = argparse.ArgumentParser(description="What a call takes on the disk, and how fast records are written.")
+    options.add_argument("--postgres", metavar="URL", help="an empty database, to be written to as well")
+    asyncio.run(main(options.parse_args().postgres))

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from llm_proxy.errors import StoreUnavailable
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.deletion import Receipt
 from llm_proxy.store.sql_store import SqlStore
@@ -67,3 +68,16 @@ async def test_nothing_deleted_is_nothing_to_give_back(store, writer):
     assert await store.delete_matching(CompletionQuery()) == Receipt()
 
     assert [what for what, _ in writer.done if what == "reclaim"] == []
+
+
+async def test_a_deletion_says_what_it_did_even_if_the_space_stays_taken_for_now(store, writer, monkeypatch):
+    def locked(removed) -> None:
+        raise StoreUnavailable("database is locked")
+
+    await store.put([record(id="1")])
+    monkeypatch.setattr(writer, "reclaim", locked)
+
+    receipt = await store.delete(["1"])
+
+    assert receipt.rows == 1
+    assert await store.get("1") is None

@@ -123,6 +123,24 @@ def test_what_is_replaced_leaves_nothing_behind(writer, path):
     assert [count(path, table) for table in ("completions", "completion_tags", "completion_bodies")] == [1, 0, 0]
 
 
+def test_who_gives_space_back_waits_for_no_reader(writer, path):
+    writer.put([record(id="1", bodies=Bodies(request_body=random.Random(1).randbytes(500_000)))])
+    reader = sqlite3.connect(path)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM completions").fetchone()
+    removed = writer.delete(["1"], bodies_only=False)
+
+    writer.reclaim(removed)
+
+    connection = writer._connection()
+    assert connection.execute("PRAGMA freelist_count").fetchone() == (0,)
+    assert connection.execute("PRAGMA busy_timeout").fetchone() == (10_000,)
+    assert path.with_name(f"{path.name}-wal").stat().st_size > 0  # to be taken in when the reader has gone
+    reader.close()
+    writer.reclaim(removed)
+    assert path.with_name(f"{path.name}-wal").stat().st_size == 0
+
+
 def test_every_write_has_a_greater_number_even_if_the_newest_was_deleted(writer):
     connection = writer._connection()
     numbers = []

@@ -4,6 +4,7 @@ One thread writes, a few read, and none of them is the event loop's.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from llm_proxy.errors import StoreUnavailable
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion
 from llm_proxy.model.query import CompletionQuery, Page
 from llm_proxy.store.deletion import Receipt
@@ -147,7 +149,9 @@ class SqlStore:
 
     async def _reclaim(self, removed: Receipt) -> None:
         if removed != Receipt():
-            await self._write(partial(self._writer.reclaim, removed))
+            # What is deleted is deleted, whether or not this succeeds; if not, the next deletion gives this back, too.
+            with contextlib.suppress(StoreUnavailable):
+                await self._write(partial(self._writer.reclaim, removed))
 
     async def _follow(self, query: CompletionQuery, seen: int, poll_s: float) -> AsyncIterator[Completion]:
         while True:

@@ -101,11 +101,18 @@ class SqliteWriter:
             connection = self._connection()
             if _pragma(connection, "auto_vacuum") != INCREMENTAL:
                 connection.execute("VACUUM")
-            while _pragma(connection, "freelist_count"):
+            free = None
+            while (left := _pragma(connection, "freelist_count")) and left != free:
+                free = left
                 # Every page is a row of the result, and what is not read is not done.
                 connection.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()
-            # The file is cut when the log is taken in; if a reader is in the way, that happens later.
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            # The file is cut when the log is taken in. If a reader is in the way, that happens later: nobody waits.
+            patience_ms = _pragma(connection, "busy_timeout")
+            connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {patience_ms}")
 
     def close(self) -> None:
         """Let go of the file. Idempotent."""
