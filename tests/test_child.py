@@ -1,3 +1,4 @@
+import gc
 import signal
 import socket
 import subprocess
@@ -128,3 +129,32 @@ async def test_what_fails_beside_the_server_ends_the_process(start_child, tmp_pa
 
     assert await until(process.poll, "its end") == 1
     assert lifeline.recv(64) == b""
+
+
+def test_what_was_imported_is_no_work_for_the_cycle_collector(tmp_path):
+    ours, theirs = socket.socketpair()
+    script = """if True:
+        import gc
+        from llm_proxy.child import main
+
+        async def run(*_):
+            print(gc.get_freeze_count(), *gc.get_threshold())
+
+        main(run)
+    """
+    told = Settings(data_dir=tmp_path).to_json()
+    ours.sendall(Assignment(role="store", index=0, settings=told, runtime_dir="").to_line())
+
+    with ours, theirs:
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            stdin=theirs.fileno(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=True,
+        )
+
+    frozen, *thresholds = map(int, done.stdout.split())
+    assert frozen > 10_000
+    assert thresholds > list(gc.get_threshold())
