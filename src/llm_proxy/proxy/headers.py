@@ -8,6 +8,7 @@ place of the client's, and gateway headers (ours and other products') are not fo
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import TypeVar
 
 from llm_proxy.proxy.credentials import CREDENTIAL_HEADERS, Fingerprints
@@ -178,6 +179,7 @@ _NO_HEADERS = frozenset({b"close", b"keep-alive", b"upgrade", b""})
 _NEVER_LISTED = frozenset({b"host", b"content-length", b"authorization"})
 
 
+@lru_cache(maxsize=64)  # nearly always ``keep-alive`` or ``close``
 def _listed(value: bytes) -> frozenset[bytes]:
     """The header names in a Connection header (RFC 9110 section 7.6.1)."""
     return frozenset(_tokens(value)) - _NO_HEADERS - _NEVER_LISTED
