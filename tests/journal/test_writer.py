@@ -4,6 +4,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -140,6 +141,27 @@ def test_every_mode_of_fsync_writes_the_same_and_closes_its_files(root, ledger, 
 
     assert len(delivered(root)) == 10
     assert number_of_open_files(root) == 0
+
+
+def test_writing_through_goes_on_after_a_failed_write_and_ends_with_the_writer(root, ledger, monkeypatch):
+    synced, sync, failures = [], os.fdatasync, []
+    monkeypatch.setattr(os, "fdatasync", lambda file: (sync(file), synced.append(file)))
+    monkeypatch.setattr(threading, "excepthook", lambda failure: failures.append(failure.exc_value))
+    writer = JournalWriter(root, limits=JournalLimits(fsync="interval", fsync_interval_s=0.01), ledger=ledger)
+    writer.open(Recording().all())
+    wait_for(lambda: synced)
+    with files_no_longer_than(0), pytest.raises(JournalUnwritable):
+        writer.open(Recording().all())
+    writer._unsynced.set()  # as by a write just before the failed one
+    wait_for(lambda: not writer._unsynced.is_set())
+    synced.clear()
+
+    writer.open(Recording().all())
+
+    wait_for(lambda: synced)
+    writer.close()
+    wait_for(lambda: not [one for one in threading.enumerate() if one.name == "journal-fsync"])
+    assert failures == []
 
 
 def test_a_half_written_frame_is_cut_back_and_writing_goes_on_when_there_is_room(root, writer, ledger):

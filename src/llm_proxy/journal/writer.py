@@ -166,7 +166,8 @@ class JournalWriter:
         self._size += frames.size
         self._total_bytes += frames.size
         self._ledger.add("journal_bytes", frames.size)
-        self._unsynced.set()
+        if not self._unsynced.is_set():  # which costs a lock to set
+            self._unsynced.set()
         frames.clear()
 
     def _make_room(self) -> None:
@@ -234,9 +235,11 @@ class JournalWriter:
             self._unsynced.wait()
             self._unsynced.clear()
             self._sync_finished()
-            # The segment may be swapped or closed under us: it is then synced by close() or next time.
-            with contextlib.suppress(OSError):
-                os.fdatasync(self._segment)
+            segment = self._segment
+            if segment >= 0:  # not closed, and not given up after a failed write
+                # It may be swapped or closed under us: it is then synced by close() or next time.
+                with contextlib.suppress(OSError):
+                    os.fdatasync(segment)
 
     def _sync_finished(self) -> None:
         with contextlib.suppress(IndexError):  # the thread and close() may both be at it
