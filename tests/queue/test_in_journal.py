@@ -12,6 +12,7 @@ from llm_proxy.journal.reader import JournalReader
 from llm_proxy.journal.writer import JournalLimits, JournalWriter
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.exchange import Ending
+from llm_proxy.queue import in_journal
 from llm_proxy.queue.in_journal import JournalQueue
 
 
@@ -68,6 +69,31 @@ async def test_what_comes_while_it_waits_ends_the_waiting(queue, writer):
     writer.open(call.all())
 
     assert [one.exchange.id for one in await taking] == [call.id]
+
+
+async def test_after_all_was_taken_the_next_look_is_a_while_later(queue, writer, monkeypatch):
+    monkeypatch.setattr(in_journal, "POLL_INTERVAL_S", 0.5)
+    first, later = Recording(), [Recording() for _ in range(3)]
+    writer.open(first.all())
+    loop = asyncio.get_running_loop()
+
+    taken_first = await queue.take(limit=200, wait_s=60)
+    for number, call in enumerate(later):
+        loop.call_later(number / 100, writer.open, call.all())
+    taken_then = await queue.take(limit=200, wait_s=60)
+
+    assert [one.exchange.id for one in taken_first + taken_then] == [first.id, *(call.id for call in later)]
+
+
+async def test_whoever_cannot_wait_is_given_what_is_there_at_once(queue, writer):
+    calls = [Recording(), Recording()]
+    taken = []
+
+    for call in calls:
+        writer.open(call.all())
+        taken += await queue.take(limit=200, wait_s=0)
+
+    assert [one.exchange.id for one in taken] == [call.id for call in calls]
 
 
 async def test_what_was_acknowledged_is_counted_and_does_not_come_again(queue, make_queue, writer, ledger):

@@ -19,7 +19,8 @@ from llm_proxy.metrics import Ledger
 from llm_proxy.model.exchange import Exchange
 from llm_proxy.queue.base import Delivery
 
-#: How often the journal is looked at while there is nothing to do, in seconds: a readdir, a read and a lock per writer.
+#: How often the journal is looked at while there is little to do, in seconds: a readdir, a read and a lock per writer.
+#: Whoever comes at once for each few calls that have come meanwhile pays for that, and for a transaction, each time.
 POLL_INTERVAL_S = 0.05
 
 
@@ -30,16 +31,23 @@ class JournalQueue:
         self._reader = reader
         self._ledger = ledger
         self._dead_letters = dead_letters
+        #: When the last look found less than it might have taken, on the loop's clock.
+        self._exhausted_at = -POLL_INTERVAL_S
 
     async def take(self, *, limit: int, wait_s: float) -> list[Delivery]:
         """Up to ``limit`` deliveries."""
-        deadline = asyncio.get_running_loop().time() + wait_s
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_s
         while True:
+            next_look_at = min(self._exhausted_at + POLL_INTERVAL_S, deadline)
+            if next_look_at > loop.time():
+                await asyncio.sleep(next_look_at - loop.time())
             exchanges = await asyncio.to_thread(self._reader.poll, limit=limit)
-            if exchanges or asyncio.get_running_loop().time() >= deadline:
+            if len(exchanges) < limit:
+                self._exhausted_at = loop.time()
+            if exchanges or loop.time() >= deadline:
                 await asyncio.to_thread(self._reader.tidy)
                 return [Delivery(exchange) for exchange in exchanges]
-            await asyncio.sleep(POLL_INTERVAL_S)
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """These are stored."""
