@@ -1,12 +1,15 @@
 """A state of folding.py → the entity that it is. A value of the wrong type is as unknown as one that is absent."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid5
 
 from llm_proxy.model.completion import JsonObject, JsonValue
-from llm_proxy.model.folding import State, listed, mapped, single, time_of
+from llm_proxy.model.folding import State, canonical, listed, mapped, single, time_of
 from llm_proxy.model.trace import Attachment, Entity, Evaluation, Failure, Feedback, Key
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: Of all ids of records that are made of generations; drawn once.
+_NAMESPACE = UUID("5f0d6c1e-8f0e-4b53-9a65-6d6b0f0a3c27")
 #: What has a place of its own in an entity, or says nothing that would not be known.
 _KNOWN = frozenset({
     "id", "type", "name", "sessionId", "traceId", "spanId", "startTimestamp", "endTimestamp", "timestamp",
@@ -46,6 +49,11 @@ def entity_of(key: Key, state: State) -> Entity:
         arguments=text_in(state, "args"),
         other=_other(state),
     )
+
+
+def completion_id(organization_id: str, generation: Key) -> str:
+    """The id of the record that stands for a generation: always the same one, and no other organisation's."""
+    return str(uuid5(_NAMESPACE, canonical([organization_id, generation.repository, generation.id]).decode()))
 
 
 def text_in(state: State, member: str) -> str | None:

@@ -136,6 +136,26 @@ class Entity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A generation, and the trace and session that it was found to belong to."""
+
+    generation: Entity
+    trace_id: str | None = None
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file that was uploaded under a key; its bytes lie under their hash."""
+
+    key: str
+    hash: str
+    mime_type: str
+    size_bytes: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EntityQuery:
     """Which sessions or traces to list; every condition that is set must hold. Newest first unless ``oldest_first``."""
 
@@ -159,5 +179,5 @@ class EntityQuery:
 class EntityPage:
     """Some of what matches, and how many there are."""
 
-    entities: tuple[Entity, ...]
-    total: int
+    entities: tuple[Entity, ...] = ()
+    total: int = 0

@@ -7,6 +7,7 @@ from typing import Protocol
 from llm_proxy.model.account import ApiKey, KnownKey, Organization, Project
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion
 from llm_proxy.model.query import CompletionQuery, Page
+from llm_proxy.model.trace import Entity, EntityPage, EntityQuery, Statement, Upload
 from llm_proxy.store.deletion import Receipt
 
 
@@ -112,3 +113,30 @@ class Accounts(Protocol):
 
     async def note_use(self, key_id: str, at: datetime) -> None:
         """Note when a key was last used."""
+
+
+class Traces(Protocol):
+    """A place for what instrumented programs tell of. Every method raises StoreUnavailable when it may work later."""
+
+    async def put(self, organization_id: str, repository: str, statements: Sequence[Statement]) -> None:
+        """Fold statements into what is known, in any order and as often as one likes; the generations become records.
+
+        Raises StoreRejected if one can never be stored; then nothing is, but for what was known before.
+        """
+
+    async def trace(
+        self, organization_id: str, trace_id: str, *, repository: str | None = None
+    ) -> Sequence[Entity] | None:
+        """A trace and everything in it, oldest first; None if nothing is known of it.
+
+        The trace itself may be missing: it may not have been told of yet.
+        """
+
+    async def find(self, query: EntityQuery) -> EntityPage:
+        """The sessions or traces that match. A search takes a limited time, and counts what it has seen by then."""
+
+    async def add_upload(self, organization_id: str, upload: Upload) -> None:
+        """Note that a file is there under its key, in place of what was."""
+
+    async def upload(self, organization_id: str, key: str) -> Upload | None:
+        """What was uploaded under a key; None if nothing was."""
