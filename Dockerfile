@@ -1,5 +1,6 @@
 # syntax=docker/dockerfile:1
-# docker build -t llm-proxy . && docker run -p 8080:8080 -v llm-proxy:/data llm-proxy
+# docker build -t llm-proxy .
+# docker run -p 127.0.0.1:8080:8080 -v llm-proxy:/data -e LLM_PROXY_ADMIN_KEY="$(openssl rand -hex 32)" llm-proxy
 
 FROM python:3.13-slim AS build
 WORKDIR /src
@@ -17,7 +18,7 @@ LABEL org.opencontainers.image.title="llm-proxy" \
 RUN useradd --system --uid 10001 --no-create-home llm-proxy \
     && install --directory --mode=0700 --owner=llm-proxy /data
 COPY --from=build /opt/llm-proxy /opt/llm-proxy
-# Inside a container the port is only reachable as far as it is published.
+# Inside a container the port is only reachable as far as it is published; it wants a key all the same (docs/operations.md).
 ENV PATH=/opt/llm-proxy/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -33,12 +33,21 @@ def test_every_metric_is_documented_and_the_other_way_round():
     assert documented == [[name, labels.get(name, ""), help_text] for name, help_text in metrics.items()]
 
 
+def commands_of(group, prefix):
+    """Every command of a group, and those of the groups in it, with its name in full."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands_of(command, f"{prefix} {name}")
+        else:
+            yield f"{prefix} {name}", command
+
+
 def test_every_command_is_documented_with_its_flags():
     commands = {
-        f"llm-proxy {name}": ", ".join(
+        name: ", ".join(
             max(parameter.opts, key=len) for parameter in command.params if isinstance(parameter, click.Option)
         )
-        for name, command in cli.commands.items()
+        for name, command in commands_of(cli, "llm-proxy")
     }
 
     documented = dict(rows_of(ROOT / "docs" / "operations.md", "| Command | Flags |"))

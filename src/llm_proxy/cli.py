@@ -165,6 +165,68 @@ def demo(*, through: str | None, upstream_port: int, data_dir: str | None, keep:
     sys.exit(run_demo_through(through, upstream_port=upstream_port, settings=settings))
 
 
+@cli.group()
+def keys() -> None:
+    """Make, list, revoke and rotate the keys that open the records."""
+
+
+_FORM = click.option(
+    "--format", "form", type=click.Choice(["text", "env", "json"]), default="text", show_default=True,
+    help="env prints LLM_PROXY_KEY=... and LLM_PROXY_ORGANIZATION=... for a shell or an environment file.",
+)  # fmt: skip
+
+
+@keys.command()
+@click.option("--organization", required=True, help="Name or id; made if it is new.")
+@click.option("--scope", required=True, help="What it is for: proxy, write, read, admin, with commas between them.")
+@click.option("--project", help="Name of a project of the organisation; made if it is new.")
+@click.option("--label", help="What it is for, in your words.")
+@_FORM
+@_with(_FLAGS)
+def create(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
+    """Make a key and print it, this once."""
+    from llm_proxy.config import load_settings  # noqa: PLC0415
+    from llm_proxy.wiring import keys  # noqa: PLC0415
+
+    sys.exit(keys.create(load_settings(flags={"config": config, "data_dir": data_dir}), **wanted))
+
+
+@keys.command("list")
+@click.option("--organization", help="Only the keys of this one, by its name or id.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@_with(_FLAGS)
+def list_(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
+    """List the keys, oldest first, each by its id, its ends and its last use."""
+    from llm_proxy.config import load_settings  # noqa: PLC0415
+    from llm_proxy.wiring import keys  # noqa: PLC0415
+
+    sys.exit(keys.show(load_settings(flags={"config": config, "data_dir": data_dir}), **wanted))
+
+
+@keys.command()
+@click.argument("key_id")
+@_with(_FLAGS)
+def revoke(*, config: str | None, data_dir: str | None, key_id: str) -> None:
+    """Let a key, by its id, be valid no longer."""
+    from llm_proxy.config import load_settings  # noqa: PLC0415
+    from llm_proxy.wiring import keys  # noqa: PLC0415
+
+    sys.exit(keys.revoke(load_settings(flags={"config": config, "data_dir": data_dir}), key_id=key_id))
+
+
+@keys.command()
+@click.argument("key_id")
+@click.option("--grace", default="0s", show_default=True, help="How long the old key stays valid: 15m, 2h, 7d.")
+@_FORM
+@_with(_FLAGS)
+def rotate(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
+    """Make a new key in the place of one, by its id, and print it, this once."""
+    from llm_proxy.config import load_settings  # noqa: PLC0415
+    from llm_proxy.wiring import keys  # noqa: PLC0415
+
+    sys.exit(keys.rotate(load_settings(flags={"config": config, "data_dir": data_dir}), **wanted))
+
+
 def main() -> NoReturn:
     """Entry point of the command."""
     try:

@@ -44,6 +44,7 @@ _FILES = [key for key in OPTIONS if key[-1].endswith("_file")]
 _SHORT_NAMES = {
     "LLM_PROXY_STORE_URL": ("store", "url"),
     "LLM_PROXY_REDIS_URL": ("redis", "url"),
+    "LLM_PROXY_ADMIN_KEY": ("auth", "admin_key"),
 }
 _SECTIONS = {key[:length] for key in OPTIONS for length in range(len(key))}
 #: Characters of a wrong value that a message repeats.

@@ -33,6 +33,8 @@ _REVEAL = "reveal_secrets"
 _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
 #: Letters behind an ellipsis tell two keys apart; fewer than four times as many are not hidden by hiding the rest.
 _SHOWN_CHARACTERS = 4
+#: Of a key that somebody has chosen: too long to be tried out.
+_MIN_KEY_CHARACTERS = 20
 
 _UPSTREAM_NAME = re.compile(r"[a-z0-9-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -70,6 +72,12 @@ def _checked_variable_name(name: str) -> str:
 def _checked_key(key: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
         raise ValueError("the key in the environment must be one line of visible ASCII")
+    return key
+
+
+def _checked_admin_key(key: SecretStr) -> SecretStr:
+    if not re.fullmatch(rf"[!-~]{{{_MIN_KEY_CHARACTERS},}}", key.get_secret_value()):
+        raise ValueError(f"must be one line of visible ASCII, at least {_MIN_KEY_CHARACTERS} characters long")
     return key
 
 
@@ -111,6 +119,7 @@ def _checked_upstream_names(upstreams: dict[str, "Upstream"]) -> dict[str, "Upst
 BaseUrl = Annotated[str, AfterValidator(_checked_base_url)]
 VariableName = Annotated[str, AfterValidator(_checked_variable_name)]
 Key = Annotated[SecretStr, AfterValidator(_checked_key)]
+AdminKey = Annotated[SecretStr, AfterValidator(_checked_admin_key)]
 #: With a password in it, so that it is a secret as a whole.
 StoreUrl = Annotated[SecretStr, AfterValidator(_checked_store_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_checked_redis_url)]
@@ -278,6 +287,21 @@ class Streams(Section):
     )
 
 
+class Auth(Section):
+    """Who may see and write the records. Further keys are made by ``llm-proxy keys``."""
+
+    admin_key: AdminKey | None = Field(
+        default=None,
+        description="Key of who runs the proxy: it opens everything, and makes others; at least 20 characters. "
+        "Better kept in `LLM_PROXY_ADMIN_KEY` than in a file",
+    )
+    open: bool = Field(
+        default=False,
+        description="Start on an address beyond loopback although no key guards the records there, or a key of a "
+        "provider that the proxy adds to the calls of others",
+    )
+
+
 class Tls(Section):
     """TLS towards the upstreams."""
 
@@ -332,6 +356,7 @@ class Settings(Section):
     store: Store = Store()
     redis: Redis = Redis()
     streams: Streams = Streams()
+    auth: Auth = Auth()
     tls: Tls = Tls()
     log: Log = Log()
 

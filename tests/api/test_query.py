@@ -7,9 +7,12 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from llm_proxy.api.query import MAX_LIMIT, routes
+from llm_proxy.api.auth import Gate
+from llm_proxy.api.query import MAX_LIMIT, table
+from llm_proxy.api.resource import routes
 from llm_proxy.model.completion import Bodies, Context, Status
 from llm_proxy.model.record import record_json
+from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sqlite import SqliteStore
 from records import NOON, bare, record, tagged
 
@@ -26,8 +29,8 @@ async def store(tmp_path):
 
 @pytest.fixture
 async def client(store):
-    transport = httpx.ASGITransport(Starlette(routes=routes(store)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    transport = httpx.ASGITransport(Starlette(routes=routes(Gate(SqlAccounts(store)), table(store))))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 
@@ -218,9 +221,9 @@ async def test_strange_text_is_answered_as_json(client, store):
 async def test_a_store_that_is_away_is_503_and_says_when_to_try_again(tmp_path):
     (tmp_path / "store.sqlite3").write_bytes(b"this is no database " * 100)
     store = SqliteStore(tmp_path / "store.sqlite3", read_only=True)
-    transport = httpx.ASGITransport(Starlette(routes=routes(store)))
+    transport = httpx.ASGITransport(Starlette(routes=routes(Gate(SqlAccounts(store)), table(store))))
 
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         response = await client.get(LIST)
 
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")

@@ -9,7 +9,10 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from keyring import added_key
+from llm_proxy.api.auth import Gate
 from llm_proxy.model.completion import Bodies, Context, Status
+from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.ui.pages import LATEST, SHOWN_CHARACTERS, routes
 from llm_proxy.ui.present import DASH
@@ -57,7 +60,7 @@ async def store(tmp_path):
 
 @pytest.fixture
 async def client(store):
-    transport = httpx.ASGITransport(Starlette(routes=routes(store)))
+    transport = httpx.ASGITransport(Starlette(routes=routes(store, Gate(SqlAccounts(store), is_open=True).admit)))
     async with httpx.AsyncClient(transport=transport, base_url="http://proxy.test:9000") as client:
         yield client
 
@@ -202,7 +205,7 @@ async def test_a_call_that_is_not_there_is_not_found(client):
 async def test_a_store_that_is_away_is_said_on_the_page(tmp_path):
     (tmp_path / "store.sqlite3").write_bytes(b"this is no database " * 100)
     store = SqliteStore(tmp_path / "store.sqlite3", read_only=True)
-    transport = httpx.ASGITransport(Starlette(routes=routes(store)))
+    transport = httpx.ASGITransport(Starlette(routes=routes(store, Gate(SqlAccounts(store), is_open=True).admit)))
 
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         response = await client.get("/")
@@ -249,3 +252,28 @@ async def test_pages_are_only_read(client, path):
 
     assert response.status_code == 405
     assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+async def test_with_keys_the_pages_ask_for_one_and_show_what_its_organisation_has(client, store):
+    key = await added_key(store, "acme", "read")
+    await store.put([record(id="ours", organization_id=key.organization_id), record(id="theirs")])
+
+    asked = await client.get("/")
+    shown = await client.get("/", auth=("anybody", key.secret))
+    theirs = await client.get("/calls/theirs", auth=("anybody", key.secret))
+    none = await client.get("/calls/none", auth=("anybody", key.secret))
+
+    assert asked.status_code == 401
+    assert asked.headers["www-authenticate"].startswith("Basic ")
+    assert "/calls/ours" in shown.text
+    assert "theirs" not in shown.text
+    assert (theirs.status_code, theirs.text) == (404, none.text.replace("none.", "theirs."))
+
+
+async def test_a_key_that_is_not_for_reading_opens_no_page(client, store):
+    key = await added_key(store, "acme", "write")
+
+    page = await client.get("/", auth=("anybody", key.secret))
+
+    assert page.status_code == 403
+    assert "it has no scope read" in page.text

@@ -1,3 +1,4 @@
+import json
 import os
 import socket
 import stat
@@ -168,6 +169,73 @@ async def test_it_can_be_started_again_at_once_on_the_same_data(upstream, tmp_pa
         second.headers["x-llm-proxy-id"],
     ]
     assert (numbers["accepted_total"], numbers["stored_total"]) == (2, 2)
+
+
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_beyond_loopback_it_does_not_start_without_a_key_and_says_what_to_do(tmp_path, host):
+    if host == "::" and not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+
+    line = refused(tmp_path, "--host", host, "--port", "0", "--data-dir", str(tmp_path / "data"))
+
+    assert line.startswith(
+        f"llm-proxy: {host} lets other machines in, and no key guards the records: set LLM_PROXY_ADMIN_KEY"
+    )
+    assert "`llm-proxy keys create --organization NAME --scope write,read`; or listen on 127.0.0.1" in line
+
+
+def test_beyond_loopback_it_does_not_let_others_spend_a_providers_key(tmp_path):
+    env = {"LLM_PROXY_ADMIN_KEY": KEY, "LLM_PROXY_UPSTREAM_KEY_ENV": "KEY", "KEY": "sk-1"}
+
+    line = refused(tmp_path, "--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path), env=env)
+
+    assert "they could spend the key of the upstream default: leave the keys to the clients" in line
+
+
+async def test_beyond_loopback_a_key_in_the_environment_opens_it(upstream, tmp_path):
+    env = {"LLM_PROXY_ADMIN_KEY": KEY}
+    async with serve(tmp_path, upstream.url, "--host", "0.0.0.0", env=env) as product:
+        without = await product.client.get(f"{product.url}/api/v1/completions")
+        opened = await product.client.get(
+            f"{product.url}/api/v1/completions", headers={"authorization": f"Bearer {KEY}"}
+        )
+
+    assert (without.status_code, opened.status_code) == (401, 200)
+    assert KEY not in product.log.read_text() + product.printed()
+
+
+def made_key(data_dir, *, home):
+    """A key to read what is recorded in a directory."""
+    done = subprocess.run(
+        [sys.executable, "-m", "llm_proxy", "keys", "create", "--organization", "default", "--scope", "read",
+         "--format", "json", "--data-dir", str(data_dir)],
+        capture_output=True, text=True, env=bare_environment(home), timeout=PATIENCE_S, check=True,
+    )  # fmt: skip
+    return json.loads(done.stdout)["key"]
+
+
+async def test_beyond_loopback_a_key_in_the_store_is_enough(upstream, tmp_path):
+    key = made_key(tmp_path / "data", home=tmp_path)
+
+    async with serve(tmp_path, upstream.url, "--host", "0.0.0.0") as product:
+        await product.chat()
+        await product.ended(1)
+        listed = await product.client.get(f"{product.url}/api/v1/completions", headers={"x-log10-token": key})
+
+    assert len(listed.json()["completions"]) == 1
+
+
+async def test_what_is_open_beyond_loopback_by_choice_is_warned_of(upstream, tmp_path):
+    env = {"LLM_PROXY_AUTH__OPEN": "true"}
+    async with serve(tmp_path, upstream.url, "--host", "0.0.0.0", env=env) as product:
+        page = await product.client.get(f"{product.url}/", headers={"host": "proxy.test"})
+
+    assert page.status_code == 200
+    (warning,) = [line for line in product.logged() if line["level"] == "warning"]
+    assert warning["event"] == "open to whoever reaches the port, by auth.open"
 
 
 def test_a_host_that_is_unknown_is_said_in_one_line(tmp_path):

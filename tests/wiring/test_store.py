@@ -98,7 +98,7 @@ async def test_its_socket_is_nobody_elses_and_goes_with_it(upstream, tmp_path):
         mode = stat.S_IMODE(runtime.stat().st_mode)
         transport = httpx.AsyncHTTPTransport(uds=str(runtime / "store.sock"))
         async with httpx.AsyncClient(transport=transport) as client:
-            page = await client.get("http://store/")
+            page = await client.get("http://localhost/")
         product.process.kill()
         await product.gone()
 

@@ -1,4 +1,4 @@
-"""The pages: the latest calls, and one call.
+"""The pages: the latest calls, and one call, of the organisation of the key that the browser is asked for.
 
 Nothing that a record holds can become anything but text: templates escape everything, and the policy of every answer
 forbids scripts, foreign content and frames even if one did not.
@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from llm_proxy.errors import StoreUnavailable
+from llm_proxy.errors import Refused, StoreUnavailable
+from llm_proxy.model.account import Principal, Scope
 from llm_proxy.model.completion import Bodies, Completion
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.base import Store
@@ -53,29 +55,35 @@ _templates = Environment(
 )
 _templates.globals["dash"] = present.DASH
 
-_Page = Callable[[Store, Request], Awaitable[Response]]
+Admit = Callable[[Headers, Scope], Awaitable[Principal]]
+_Page = Callable[[Store, Request, Principal], Awaitable[Response]]
 
 
-def routes(store: Store) -> list[Route | Mount]:
-    """The routes, showing what is in ``store``."""
+def routes(store: Store, admit: Admit) -> list[Route | Mount]:
+    """The routes, showing what is in ``store`` to whom ``admit`` lets in, which raises Refused for others."""
     # Prompts are not for caches; what is static may be kept, but is asked for again and then answered with 304.
     guarded, static = [Middleware(_Guarded, cache=b"no-store")], [Middleware(_Guarded, cache=b"no-cache")]
     return [
-        Route("/", endpoint=partial(_answer, _latest, store), middleware=guarded),
-        Route("/calls/{completion_id}", endpoint=partial(_answer, _one, store), middleware=guarded),
+        Route("/", endpoint=partial(_answer, _latest, store, admit), middleware=guarded),
+        Route("/calls/{completion_id}", endpoint=partial(_answer, _one, store, admit), middleware=guarded),
         Mount("/static", app=StaticFiles(directory=_HERE / "static"), middleware=static),
     ]
 
 
-async def _answer(page: _Page, store: Store, request: Request) -> Response:
+async def _answer(page: _Page, store: Store, admit: Admit, request: Request) -> Response:
     try:
-        return await page(store, request)
+        return await page(store, request, await admit(request.headers, Scope.READ))
+    except Refused as exc:
+        response = _render("problem.html", status=exc.status, title="Not open to you", reason=str(exc))
+        if exc.status == 401:  # the browser asks for user name and password; the key is the password
+            response.headers["www-authenticate"] = 'Basic realm="llm-proxy: any user, a key as the password"'
+        return response
     except StoreUnavailable as exc:
         return _render("problem.html", status=503, title="The store is not available", reason=str(exc))
 
 
-async def _latest(store: Store, request: Request) -> Response:
-    page = await store.find(CompletionQuery(limit=LATEST))
+async def _latest(store: Store, request: Request, principal: Principal) -> Response:
+    page = await store.find(CompletionQuery(organization_id=principal.organization_id, limit=LATEST))
     return _render(
         "latest.html",
         rows=[present.row(completion) for completion in page.completions],
@@ -85,9 +93,9 @@ async def _latest(store: Store, request: Request) -> Response:
     )
 
 
-async def _one(store: Store, request: Request) -> Response:
+async def _one(store: Store, request: Request, principal: Principal) -> Response:
     completion_id: str = request.path_params["completion_id"]
-    completion = await store.get(completion_id)
+    completion = await store.get(completion_id, principal.organization_id)
     if completion is None:
         reason = f"There is no call {present.visible(completion_id)}."
         return _render("problem.html", status=404, title="Not found", reason=reason)

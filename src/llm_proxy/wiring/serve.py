@@ -5,11 +5,12 @@ import shlex
 import socket
 import sys
 import tempfile
+from ipaddress import ip_address
 
 from llm_proxy import __version__
 from llm_proxy.assignment import Assignment
 from llm_proxy.errors import ConfigError
-from llm_proxy.log import configure
+from llm_proxy.log import configure, get_logger
 from llm_proxy.settings import Settings
 from llm_proxy.supervisor import Supervisor
 from llm_proxy.wiring.layout import DataDir
@@ -25,7 +26,7 @@ def run(settings: Settings) -> int:
     data.prepare()
     with (
         data.claimed("serve"),
-        _listen(settings) as listener,
+        _guarded(settings, _listen(settings)) as listener,
         tempfile.TemporaryDirectory(prefix="llm-proxy-") as there,
     ):
         supervisor = Supervisor(
@@ -35,6 +36,39 @@ def run(settings: Settings) -> int:
             drain_s=settings.timeouts.drain_s,
         )
         return supervisor.run(on_ready=lambda: _greet(settings, listener))
+
+
+def _guarded(settings: Settings, listener: socket.socket) -> socket.socket:
+    """``listener``, if nobody from elsewhere gets through it to what no key guards. Raises ConfigError."""
+    if ip_address(listener.getsockname()[0]).is_loopback:
+        return listener
+    lacking = _lacking(settings)
+    if lacking is not None and not settings.auth.open:
+        listener.close()
+        raise ConfigError(f"{settings.host} lets other machines in, and {lacking}; or listen on 127.0.0.1")
+    if lacking is not None:
+        get_logger(__name__).warning("open to whoever reaches the port, by auth.open", host=settings.host)
+    return listener
+
+
+def _lacking(settings: Settings) -> str | None:
+    """What is not guarded, and what to do about it; None if everything is."""
+    spendable = [name for name, upstream in settings.all_upstreams().items() if upstream.key is not None]
+    if spendable:
+        return (
+            f"they could spend the key of the upstream {spendable[0]}: leave the keys to the clients,"
+            " or set auth.open = true where something else guards the port"
+        )
+    if settings.auth.admin_key is None:
+        # Here, since the supervisor does without a database in all other cases.
+        from llm_proxy.wiring.keys import has_keys  # noqa: PLC0415
+
+        if not has_keys(settings):
+            return (
+                "no key guards the records: set LLM_PROXY_ADMIN_KEY, for example to what `openssl rand -hex 32` makes,"
+                " or make a key with `llm-proxy keys create --organization NAME --scope write,read`"
+            )
+    return None
 
 
 def _assignments(settings: Settings, listener: socket.socket, *, runtime_dir: str) -> list[Assignment]:

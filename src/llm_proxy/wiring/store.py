@@ -8,8 +8,11 @@ import socket
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.routing import Mount, Route
 
-from llm_proxy.api import query
+from llm_proxy.api import accounts as accounts_api
+from llm_proxy.api import query, resource
+from llm_proxy.api.auth import Gate
 from llm_proxy.assignment import Assignment
 from llm_proxy.child import Lifeline, main, serve_app
 from llm_proxy.errors import StoreUnavailable
@@ -17,6 +20,8 @@ from llm_proxy.journal.reader import JournalReader
 from llm_proxy.log import get_logger
 from llm_proxy.queue.in_journal import JournalQueue
 from llm_proxy.settings import Settings
+from llm_proxy.store.sql_accounts import SqlAccounts
+from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.ui import pages
 from llm_proxy.wiring.layout import DataDir, store_socket
@@ -47,7 +52,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
                 worker.stop()
 
         await serve_app(
-            Starlette(routes=[*query.routes(store), *pages.routes(store)]),
+            Starlette(routes=_routes(settings, store)),
             _listen(store_socket(assignment.runtime_dir)),
             lifeline,
             keep_alive_s=settings.timeouts.keep_alive_s,
@@ -57,6 +62,18 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         await store.close()
     # The supervisor removes it, too; but one that was killed does not.
     shutil.rmtree(assignment.runtime_dir, ignore_errors=True)
+
+
+def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:
+    accounts = SqlAccounts(store)
+    admin_key = settings.auth.admin_key
+    gate = Gate(
+        accounts,
+        admin_key=None if admin_key is None else admin_key.get_secret_value(),
+        is_open=settings.auth.open,
+    )
+    tables = query.table(store), accounts_api.table(accounts, gate)
+    return [*resource.routes(gate, *tables), *pages.routes(store, gate.admit)]
 
 
 async def _migrate(store: SqliteStore) -> None:
