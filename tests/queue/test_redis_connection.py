@@ -148,17 +148,21 @@ async def test_a_user_gets_in_with_the_right_password_and_to_its_own_keys_only(r
     assert SECRET not in str(refused.value) + str(elsewhere.value)
 
 
+#: As in docs/pipeline.md.
+RIGHTS = [
+    *("resetchannels", "-@all", "+@stream", "+@hash", "+@string", "+@list", "+@scripting"),
+    *("+@connection", "+unlink", "+exists", "+expire", "+persist", "+time", "+info"),
+]
+
+
 async def test_a_queue_needs_no_more_rights_than_the_documentation_says(redis, ends_at):
-    redis.cli(
-        "ACL", "SETUSER", "logger", "on", ">secret", "~{test-*", "resetchannels", "-@all", "+@stream", "+@hash",
-        "+@string", "+@list", "+@scripting", "+@connection", "+unlink", "+exists", "+expire", "+persist", "+time",
-        "+info",
-    )  # fmt: skip
+    redis.cli("ACL", "SETUSER", "logger", "on", ">secret", "~{test-*", *RIGHTS)
     ends = ends_at(f"redis://logger:secret@127.0.0.1:{redis.port}")
     publisher, worker = ends.publisher(), ends.worker()
 
     await publisher.publish([Parcel.of(exchange(request_body=bytes(range(256)) * 4000)) for _ in range(3)])
     await publisher.announce([exchange()])
+    assert await ends.connection().information()
     taken = 0
     while taken < 4:
         deliveries = await worker.take(limit=10, wait_s=1)
@@ -217,7 +221,9 @@ async def test_tls_reaches_a_server_that_the_authority_vouches_for_and_no_other(
 async def test_a_cluster_has_the_shards_on_all_of_its_servers(tmp_path, ends_at):
     servers = await asyncio.to_thread(start_cluster, tmp_path, nodes=3)
     try:
-        ends = ends_at(f"redis+cluster://127.0.0.1:{servers[0].port}", count=9)
+        for server in servers:
+            server.cli("ACL", "SETUSER", "logger", "on", ">secret", "~{test-*", *RIGHTS, "+cluster", "+command")
+        ends = ends_at(f"redis+cluster://logger:secret@127.0.0.1:{servers[0].port}", count=9)
         publisher, worker = ends.publisher(), ends.worker()
         sent = [exchange(request_body=bytes(range(256)) * (number % 9 * 200)) for number in range(90)]
 
