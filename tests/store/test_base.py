@@ -253,6 +253,8 @@ async def test_a_page_of_nothing_is_empty_and_has_no_next_one(store):
         ({"session_id": "s", "user_id": "u"}, ["3"]),
         ({"session_id": "s", "model": "m1"}, ["2"]),
         ({"user_id": "u"}, ["1", "3"]),
+        ({"trace_id": "t"}, ["2"]),
+        ({"trace_id": "t", "tags": ("b",)}, []),
         ({"model": "m1"}, ["1", "2"]),
         ({"model": "m2"}, ["1", "2", "3"]),
         ({"model": "m2", "status": Status.FAILED}, ["2", "3"]),
@@ -272,7 +274,7 @@ async def test_every_condition_must_hold(store, conditions, expected):
                 model="m2",
                 response_model="m1",
                 status=Status.FAILED,
-                context=Context(tags=("a",), session_id="s"),
+                context=Context(tags=("a",), session_id="s", trace_id="t"),
             ),
             record(
                 id="3",

@@ -28,6 +28,7 @@ class CompletionQuery:
     tags: tuple[str, ...] = ()
     session_id: str | None = None
     user_id: str | None = None
+    trace_id: str | None = None
     #: Matches the model asked for or the one that answered.
     model: str | None = None
     status: Status | None = None

@@ -147,7 +147,7 @@ def _listed_by(*of: str, name: str, known: ColumnElement[bool] | None = None) ->
 
 _listed_by(name="time")
 _listed_by("status", name="status")
-for _name in ("session_id", "user_id", "model", "response_model"):
+for _name in ("session_id", "user_id", "model", "response_model", "trace_id"):
     _listed_by(_name, name=_name, known=completions.c[_name].is_not(None))
 Index(
     "completion_tags_by_tag",
@@ -276,8 +276,8 @@ def _needs_bodies(query: CompletionQuery) -> bool:
 
 
 def _is_about_somebody(query: CompletionQuery) -> bool:
-    """Whether it asks for a session or a user: both are narrower than any tag."""
-    return query.session_id is not None or query.user_id is not None
+    """Whether it asks for a session, a user or a trace: all are narrower than any tag."""
+    return query.session_id is not None or query.user_id is not None or query.trace_id is not None
 
 
 def _with_bodies(rows: Select[Any]) -> Select[Any]:
@@ -299,6 +299,8 @@ def _attributes(query: CompletionQuery) -> Iterator[ColumnElement[bool]]:
         yield completions.c.session_id == storable(query.session_id)
     if query.user_id is not None:
         yield completions.c.user_id == storable(query.user_id)
+    if query.trace_id is not None:
+        yield completions.c.trace_id == storable(query.trace_id)
     if query.status is not None:
         yield completions.c.status == query.status.value
 

@@ -17,7 +17,7 @@ from llm_proxy.model.json_text import decode_json, encode_json
 from llm_proxy.model.trace import Entity, Key, Kind
 from llm_proxy.store.bodies import decompress
 from llm_proxy.store.rows import restored, storable, to_micros
-from llm_proxy.store.sql import completions, metadata
+from llm_proxy.store.sql import metadata
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -65,16 +65,6 @@ for _column in (entities.c.trace_id, entities.c.session_id, entities.c.span_id):
     )
 _known = entities.c.completion_id.is_not(None)
 Index("entities_by_completion_id", entities.c.completion_id, sqlite_where=_known, postgresql_where=_known)
-_known = completions.c.trace_id.is_not(None)
-Index(
-    "completions_by_trace_id",
-    completions.c.organization_id,
-    completions.c.trace_id,
-    completions.c.started_at_us,
-    completions.c.id,
-    sqlite_where=_known,
-    postgresql_where=_known,
-)
 
 #: Kind and id: what tells an entity from all others of one repository.
 Name: TypeAlias = tuple[Kind, str]
