@@ -9,8 +9,10 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -137,7 +139,7 @@ class Product:
             found = [record for record in await self.records() if wanted(record)]
             if len(found) >= count:
                 return found
-            assert time.monotonic() < deadline, f"{len(found)} of {count} records: {found}"
+            assert time.monotonic() < deadline, f"{len(found)} of {count} records; {self.log.read_text()[-2000:]}"
             await asyncio.sleep(_LOOK_S)
 
     async def numbers(self) -> dict[str, float]:
@@ -173,7 +175,9 @@ async def serve(
     With ``ready`` it is waited for until it says where it listens.
     """
     mark = uuid.uuid4().hex
-    environment = {**bare_environment(there), **(env or {}), _MARK: mark}
+    # Short, since the path of a socket must be; and of its own, since a product that is killed cannot tidy up.
+    temporary = tempfile.mkdtemp()
+    environment = {**bare_environment(there), "TMPDIR": temporary, **(env or {}), _MARK: mark}
     output, log = there / f"{mark}.out", there / f"{mark}.log"
     command = [sys.executable, "-m", "llm_proxy", "serve", "--port", "0", "--data-dir", str(there / "data")]
     with output.open("wb") as out, log.open("wb") as err:
@@ -201,6 +205,7 @@ async def serve(
                     left.kill()
             process.kill()
             process.wait()
+            shutil.rmtree(temporary)
 
 
 def bare_environment(home: Path) -> dict[str, str]:
