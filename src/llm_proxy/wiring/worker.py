@@ -8,9 +8,10 @@ from llm_proxy.errors import StoreUnavailable
 from llm_proxy.log import get_logger
 from llm_proxy.queue.redis_streams import RedisStreams
 from llm_proxy.settings import Settings
-from llm_proxy.store.sqlite import SqliteStore
+from llm_proxy.store.base import Store
 from llm_proxy.wiring import redis
 from llm_proxy.wiring.layout import DataDir
+from llm_proxy.wiring.stores import open_store
 from llm_proxy.worker import Worker
 
 _log = get_logger(__name__)
@@ -20,7 +21,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     """Work until the lifeline ends; then finish the batch, and let others have the rest."""
     data = DataDir(settings.data_dir)
     ledger = data.ledger(f"{assignment.role}-{assignment.index}")
-    store = SqliteStore(data.database)
+    store = open_store(settings)
     connection = redis.connection(settings)
     queue = RedisStreams(
         connection,
@@ -50,7 +51,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     await store.close()
 
 
-async def _migrate(store: SqliteStore) -> None:
+async def _migrate(store: Store) -> None:
     try:
         await store.migrate()
     except StoreUnavailable as exc:  # the supervisor tries again, and the queue keeps the calls meanwhile
