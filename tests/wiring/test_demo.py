@@ -13,6 +13,7 @@ import pytest
 
 from llm_proxy.model.exchange import Ending
 from llm_proxy.model.query import CompletionQuery
+from llm_proxy.settings import Settings
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring import demo
 from llm_proxy.wiring.layout import DataDir
@@ -178,4 +179,4 @@ def test_what_keeps_it_from_playing_is_said_in_one_line(environment, arguments, 
 async def test_records_that_never_appear_are_not_waited_for_for_ever(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "_RECORD_S", 0.1)
 
-    assert await demo._recorded(["0193"], tmp_path) == {}
+    assert await demo._recorded(["0193"], Settings(data_dir=tmp_path)) == {}

@@ -16,6 +16,7 @@ from llm_proxy.settings import Settings
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.transfer.jsonl import encode_record
 from llm_proxy.wiring import imports
+from llm_proxy.wiring.export import run_export
 from llm_proxy.wiring.imports import run_import
 from llm_proxy.wiring.layout import DataDir
 from records import NOON, bare, record
@@ -260,3 +261,18 @@ def test_memory_does_not_grow_with_what_is_imported(tmp_path):
 
     # Of 45 MB each.
     assert max(many_lines, many_in_a_list) - few < 25_000
+
+
+def test_what_is_imported_into_postgresql_is_exported_from_there(postgres, tmp_path):
+    name = postgres.create_database()
+    settings = Settings.model_validate({"data_dir": str(tmp_path / "data"), "store": {"url": postgres.url(name)}})
+    file = lines_of(tmp_path / "calls.jsonl", record(started_at=NOON), record(started_at=NOON - timedelta(seconds=1)))
+    conditions = dict.fromkeys(("session", "user", "model", "status", "since", "search"))
+
+    imported = run_import(settings, file=file, format_=None)
+    exported = run_export(settings, format_="jsonl", output=tmp_path / "again.jsonl", tags=(), limit=0, **conditions)
+
+    assert (imported, exported) == (0, 0)
+    assert (tmp_path / "again.jsonl").read_bytes() == file.read_bytes()
+    assert not (tmp_path / "data").exists()
+    postgres.drop_database(name)

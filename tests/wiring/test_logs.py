@@ -20,6 +20,7 @@ from llm_proxy.settings import Settings
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.logs import _follow
+from llm_proxy.wiring.stores import open_store
 from records import NOON, bare, record, tagged
 from running import PATIENCE_S, bare_environment, until
 
@@ -432,3 +433,21 @@ async def test_what_is_written_while_following_begins_is_printed_once_in_each_st
     await busy.close()
 
     assert printed.calls == [(call, "finished") for call in ("one", "three", "two", "four")]
+
+
+async def test_it_reads_postgresql_where_the_records_are_there(postgres, logs, tmp_path):
+    name = postgres.create_database()
+    store = open_store(Settings.model_validate({"store": {"url": postgres.url(name)}}))
+    nothing = logs(LLM_PROXY_STORE_URL=postgres.url(name))
+    await store.migrate()
+    await store.put([at(0, id="one"), at(1, id="two")])
+
+    done = logs("--json", LLM_PROXY_STORE_URL=postgres.url(name))
+
+    assert nothing.stderr.startswith(
+        f"llm-proxy: nothing is recorded in PostgreSQL at 127.0.0.1:{postgres.port}/{name}"
+    )
+    assert ids(done.stdout) == ["two", "one"]
+    assert list(tmp_path.iterdir()) == []
+    await store.close()
+    postgres.drop_database(name)

@@ -20,10 +20,10 @@ from llm_proxy.queue.in_journal_letters import JournalLetters
 from llm_proxy.queue.letters import DeadLetter
 from llm_proxy.queue.redis_letters import RedisLetters
 from llm_proxy.settings import Settings
-from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.understand import understand
 from llm_proxy.wiring import redis
 from llm_proxy.wiring.layout import DataDir
+from llm_proxy.wiring.stores import open_store
 
 #: Characters of a reason that a line of the list shows.
 _SHOWN_CHARACTERS = 100
@@ -137,7 +137,7 @@ async def _retry(settings: Settings, found: _Found) -> str | None:
             return "was not there any more"
         _count(data, "worker-by-hand", "revived")
         return None
-    store = SqliteStore(data.database)
+    store = open_store(settings)
     try:
         await store.migrate()
         await store.put([understand(await found.letters.read(found.letter))])

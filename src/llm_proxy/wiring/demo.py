@@ -30,9 +30,8 @@ from llm_proxy.demo.upstream import ScriptedUpstream
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.completion import Completion, Status
 from llm_proxy.settings import Settings
-from llm_proxy.store.sqlite import SqliteStore
-from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.logs import Table
+from llm_proxy.wiring.stores import open_store, place_of
 
 _HOST = "127.0.0.1"
 #: How long the private proxy may take to come up and to go down, and how long an answer may take, in seconds.
@@ -53,7 +52,7 @@ class _Stage:
     listener: socket.socket
     #: Of the proxy, without /v1.
     url: str
-    data_dir: Path
+    settings: Settings
     #: What says where the records are, if they stay there.
     logs: str | None
 
@@ -67,7 +66,7 @@ def run_demo(*, upstream_port: int, keep: Path | None) -> int:
         _private_proxy(_url_of(listener), data_dir) as url,
     ):
         logs = f"llm-proxy logs --data-dir {shlex.quote(str(data_dir))}" if keep else None
-        return asyncio.run(_play(_Stage(listener=listener, url=url, data_dir=data_dir, logs=logs)))
+        return asyncio.run(_play(_Stage(listener=listener, url=url, settings=Settings(data_dir=data_dir), logs=logs)))
 
 
 def run_demo_through(url: str, *, upstream_port: int, settings: Settings) -> int:
@@ -80,7 +79,7 @@ def run_demo_through(url: str, *, upstream_port: int, settings: Settings) -> int
         logs += f" --data-dir {shlex.quote(str(settings.data_dir))}"
     with _signals_as_exceptions(), _listen(upstream_port) as listener:
         proxy = url.rstrip("/").removesuffix("/v1")
-        return asyncio.run(_play(_Stage(listener=listener, url=proxy, data_dir=settings.data_dir, logs=logs)))
+        return asyncio.run(_play(_Stage(listener=listener, url=proxy, settings=settings, logs=logs)))
 
 
 async def _play(stage: _Stage) -> int:
@@ -88,14 +87,14 @@ async def _play(stage: _Stage) -> int:
     upstream = ScriptedUpstream()
     async with upstream.listening(stage.listener):
         ids = await _make_calls(stage, upstream)
-        records = await _recorded(ids, stage.data_dir)
+        records = await _recorded(ids, stage.settings)
     missing = len(ids) - len(records)
     _say("", "What is on record, newest first, as `llm-proxy logs` lists it:", "")
     table = Table()
     table.several(sorted(records.values(), key=lambda record: (record.started_at, record.id), reverse=True))
     if missing:
-        where = f"{missing} of {len(ids)} calls are not on record in {stage.data_dir}"
-        print(f"llm-proxy: {where}; is that the proxy's data directory?", file=sys.stderr)  # noqa: T201
+        where = f"{missing} of {len(ids)} calls are not on record in {place_of(stage.settings)}"
+        print(f"llm-proxy: {where}; is that where the proxy's records are?", file=sys.stderr)  # noqa: T201
         return 1
     shown = records[ids[_SHOWN_IN_FULL]]
     _say("", f"One of them in full, as `llm-proxy logs {shown.id}` shows it:", "")
@@ -126,9 +125,9 @@ async def _make_calls(stage: _Stage, upstream: ScriptedUpstream) -> Sequence[str
     return ids
 
 
-async def _recorded(ids: Sequence[str], data_dir: Path) -> dict[str, Completion]:
+async def _recorded(ids: Sequence[str], settings: Settings) -> dict[str, Completion]:
     """The records of calls that have ended, once all of them are there, or when it has taken too long."""
-    store = SqliteStore(DataDir(data_dir).database, read_only=True)
+    store = open_store(settings, read_only=True)
     deadline = time.monotonic() + _RECORD_S
     records: dict[str, Completion] = {}
     while len(records) < len(ids):

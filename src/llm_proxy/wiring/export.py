@@ -21,15 +21,14 @@ from llm_proxy.model.completion import Completion
 from llm_proxy.model.query import CompletionQuery, Cursor
 from llm_proxy.settings import Settings
 from llm_proxy.store.base import Store
-from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.transfer.base import RecordWriter
 from llm_proxy.transfer.csv import CsvWriter
 from llm_proxy.transfer.finetune import FinetuneWriter
 from llm_proxy.transfer.jsonl import JsonlWriter
 from llm_proxy.transfer.parquet import ParquetWriter
-from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.logs import query_of
 from llm_proxy.wiring.progress import Advance, progress
+from llm_proxy.wiring.stores import open_store
 
 #: By what ``--format`` calls them.
 WRITERS: dict[str, Callable[[BinaryIO], RecordWriter]] = {
@@ -78,7 +77,7 @@ async def _export(
     """Why records were left out, and how many were not."""
     skipped: Counter[str] = Counter()
     seen = 0
-    store = SqliteStore(DataDir(settings.data_dir).database, read_only=True)
+    store = open_store(settings, read_only=True)
     try:
         async for completion in records(store, query, with_bodies=writer.with_bodies):
             if reason := writer.write(completion):

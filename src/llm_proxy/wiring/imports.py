@@ -18,7 +18,6 @@ from llm_proxy.errors import NotImportable, StoreRejected, StoreUnavailable
 from llm_proxy.model.completion import Completion
 from llm_proxy.settings import Settings
 from llm_proxy.store.base import Store
-from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.transfer.base import BadRow, Row
 from llm_proxy.transfer.guess import FORMATS, Format, guess_format
 from llm_proxy.transfer.helicone import read_helicone
@@ -28,6 +27,7 @@ from llm_proxy.transfer.llm_logs import count_llm, read_llm
 from llm_proxy.transfer.objects import read_objects
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.progress import Advance, progress
+from llm_proxy.wiring.stores import open_store
 
 __all__ = ["FORMATS", "run_import"]
 
@@ -104,9 +104,9 @@ def _source(path: Path, format_: Format) -> Iterator[_Source]:
 
 
 async def _import(settings: Settings, source: _Source, outcome: _Outcome, advance: Advance) -> None:
-    data = DataDir(settings.data_dir)
-    data.prepare()
-    store = SqliteStore(data.database)
+    if settings.store.url is None:
+        DataDir(settings.data_dir).prepare()
+    store = open_store(settings)
     try:
         await store.migrate()
         batch: list[Completion] = []

@@ -1,4 +1,4 @@
-"""``llm-proxy logs``: reads the store's file by itself, so that it works whether or not anything else runs.
+"""``llm-proxy logs``: reads the store by itself, so that it works whether or not anything else of ours runs.
 
 Never writes. A list is printed piece by piece: however much is recorded, little of it is in memory. Standard output is
 for records alone; whatever else there is to say goes to standard error, in one line.
@@ -20,8 +20,8 @@ from llm_proxy.model.json_text import encode_json
 from llm_proxy.model.query import CompletionQuery, parse_time
 from llm_proxy.model.record import record_json
 from llm_proxy.settings import Settings
-from llm_proxy.store.sqlite import SqliteStore
-from llm_proxy.wiring.layout import DataDir
+from llm_proxy.store.sql_store import SqlStore
+from llm_proxy.wiring.stores import open_store, place_of
 
 #: Records read at a time without their bodies, and with them: a body may have megabytes.
 _PAGE_RECORDS = {False: 200, True: 8}
@@ -105,7 +105,11 @@ def _nothing_yet(settings: Settings) -> str:
     serve = "llm-proxy serve"
     if settings.data_dir != Settings().data_dir:
         serve += f" --data-dir {shlex.quote(str(settings.data_dir))}"
-    return f"nothing is recorded in {settings.data_dir} yet; start `{serve}` and point OPENAI_BASE_URL to it"
+    return f"nothing is recorded in {_place(settings)} yet; start `{serve}` and point OPENAI_BASE_URL to it"
+
+
+def _place(settings: Settings) -> str:
+    return str(settings.data_dir) if settings.store.url is None else place_of(settings)
 
 
 def query_of(
@@ -138,8 +142,8 @@ def query_of(
     )
 
 
-def _run(settings: Settings, show: Callable[[SqliteStore], Coroutine[Any, Any, int]]) -> int:
-    store = SqliteStore(DataDir(settings.data_dir).database, read_only=True)
+def _run(settings: Settings, show: Callable[[SqlStore], Coroutine[Any, Any, int]]) -> int:
+    store = open_store(settings, read_only=True)
     with asyncio.Runner() as runner:
         try:
             return runner.run(show(store))
@@ -147,16 +151,16 @@ def _run(settings: Settings, show: Callable[[SqliteStore], Coroutine[Any, Any, i
             runner.run(store.close())
 
 
-async def _one(settings: Settings, store: SqliteStore, completion_id: str, output: _Output) -> int:
+async def _one(settings: Settings, store: SqlStore, completion_id: str, output: _Output) -> int:
     completion = await store.get(completion_id)
     if completion is None:
-        _say(f"no call with the id {completion_id!r} is recorded in {settings.data_dir}")
+        _say(f"no call with the id {completion_id!r} is recorded in {_place(settings)}")
         return 1
     output.one(completion)
     return 0
 
 
-async def _list(settings: Settings, store: SqliteStore, query: CompletionQuery, output: _Output) -> int:
+async def _list(settings: Settings, store: SqlStore, query: CompletionQuery, output: _Output) -> int:
     found = False
     async for completions in _pages(store, query):
         output.several(completions)
@@ -167,7 +171,7 @@ async def _list(settings: Settings, store: SqliteStore, query: CompletionQuery, 
     return 0
 
 
-async def _follow(settings: Settings, store: SqliteStore, query: CompletionQuery, output: _Output) -> int:
+async def _follow(settings: Settings, store: SqlStore, query: CompletionQuery, output: _Output) -> int:
     """Print the newest, oldest first, and then whatever is written; until interrupted."""
     # Begun before the list is read, so that nothing falls between the two.
     changes = store.changes(query, poll_s=_POLL_S)
@@ -187,7 +191,7 @@ async def _follow(settings: Settings, store: SqliteStore, query: CompletionQuery
     raise AssertionError("changes never end")
 
 
-async def _pages(store: SqliteStore, query: CompletionQuery) -> AsyncIterator[Sequence[Completion]]:
+async def _pages(store: SqlStore, query: CompletionQuery) -> AsyncIterator[Sequence[Completion]]:
     """What matches, newest first, in pieces that are not empty."""
     size, left = _PAGE_RECORDS[query.with_bodies], query.limit
     while left is None or left > 0:
