@@ -27,6 +27,7 @@ ARROWS = {
     "config": {"errors", "settings"},
     "attribution": {"errors", "model"},
     "decode": {"errors", "model"},
+    "pricing": {"errors", "model"},
     "journal": {"errors", "metrics", "model"},
     "store": {"errors", "metrics", "model"},
     "queue": {"errors", "journal", "log", "metrics", "model"},
