@@ -143,6 +143,7 @@ bodies = st.builds(
     request=json_values,
     response=json_values,
     chunks=st.builds(Chunks, times_us=_arrays, sizes=_arrays),
+    stacktrace=json_values,
 )
 completions = st.builds(
     Completion,

@@ -151,6 +151,8 @@ class Bodies:
     request: JsonValue = None
     response: JsonValue = None
     chunks: Chunks = field(default_factory=Chunks)
+    #: Where in a program the call was made, as a client library tells it: a list of frames. None if nobody did.
+    stacktrace: JsonValue = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

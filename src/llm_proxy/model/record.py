@@ -72,7 +72,7 @@ def _outcome(completion: Completion) -> JsonObject:
         "response_bytes": completion.response_bytes,
         "truncated": completion.truncated,
         "decode_problem": completion.decode_problem,
-        # A member of the Log10 schema that only a client library can know.
+        # A member of the Log10 schema that only a client library can know; it comes with the bodies.
         "stacktrace": None,
     }
 
@@ -97,6 +97,7 @@ def _bodies(bodies: Bodies | None) -> JsonObject:
         "response": _shown(bodies.response, bodies.response_body),
         "request_headers": _pairs(bodies.request_headers),
         "response_headers": _pairs(bodies.response_headers),
+        "stacktrace": bodies.stacktrace,
     }
 
 

@@ -52,6 +52,8 @@ class _Content(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     gaps: list[tuple[int, int, int]]
     #: Whether they are in ``request``, and not in ``request_body``.
     cut_decoded: bool
+    #: As JSON; empty if there is none, and not there in what was written before there were any.
+    stacktrace: bytes = b""
 
 
 class _ContentOfStep1(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
@@ -111,6 +113,7 @@ class Packer:
             chunk_sizes=bodies.chunks.sizes.tolist(),
             gaps=list(found.gaps) if found else [],
             cut_decoded=cut_decoded,
+            stacktrace=b"" if bodies.stacktrace is None else encode_json(bodies.stacktrace),
         )
         links = chain(found.pieces, organization_id) if found else ()
         return Packed(blob=self.compress(_encode(content)), links=links)
@@ -136,6 +139,7 @@ def unpack(blob: bytes, pieces: Sequence[bytes]) -> Bodies:
         request=_value(request, request_body),
         response=_value(content.response, content.response_body),
         chunks=Chunks(times_us=_sums(content.chunk_gaps_us), sizes=array("Q", content.chunk_sizes)),
+        stacktrace=decode_json(content.stacktrace) if content.stacktrace else None,
     )
 
 

@@ -154,6 +154,7 @@ class _Line(msgspec.Struct):
     response: Any = None
     request_headers: list[tuple[str, str | None]] | None = None
     response_headers: list[tuple[str, str | None]] | None = None
+    stacktrace: Any = None
     raw: _Raw | None = None
 
 
@@ -259,4 +260,5 @@ def _bodies(line: _Line, raw: _Raw) -> Bodies:
         request=line.request,
         response=line.response,
         chunks=Chunks(times_us=array("Q", raw.chunk_times_us), sizes=array("Q", raw.chunk_sizes)),
+        stacktrace=line.stacktrace,
     )
