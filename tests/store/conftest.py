@@ -8,10 +8,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from llm_proxy.store.base import Accounts, Store
+from llm_proxy.store.base import Accounts, FeedbackStore, Store
 from llm_proxy.store.postgres import PostgresStore
 from llm_proxy.store.sql import metadata
 from llm_proxy.store.sql_accounts import SqlAccounts
+from llm_proxy.store.sql_feedback import SqlFeedback
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.store.sqlite import SqliteStore
 from services import PostgresServer
@@ -86,3 +87,9 @@ async def store(open_store: Callable[[], Store]) -> AsyncIterator[Store]:
 def accounts(store: SqlStore) -> Accounts:
     """Those of the same store."""
     return SqlAccounts(store)
+
+
+@pytest.fixture
+def feedback(store: SqlStore) -> FeedbackStore:
+    """That of the same store."""
+    return SqlFeedback(store)

@@ -14,6 +14,7 @@ from llm_proxy.errors import StoreRejected
 from llm_proxy.model.completion import Bodies, Context, Status, Usage
 from llm_proxy.model.exchange import Chunks, new_id
 from llm_proxy.model.query import CompletionQuery, Cursor, Page
+from llm_proxy.store.postgres import PostgresStore
 from records import BODIES, NOON, bare, completions, conversation, record, tagged
 
 PATIENCE_S = 30.0
@@ -436,3 +437,75 @@ async def test_one_who_reads_sees_what_another_one_has_written(store, open_store
 
     assert await _ids(reader) == ["1"]
     await reader.close()
+
+
+async def test_a_record_is_amended_and_made_if_there_is_none(store):
+    completion = record()
+    seen = []
+
+    def change(found):
+        seen.append(found)
+        return replace(completion, preview="amended") if found else completion
+
+    first = await store.amend(completion.id, "default", change)
+    second = await store.amend(completion.id, "default", change)
+
+    assert (first, second) == (completion, replace(completion, preview="amended"))
+    assert seen == [None, completion]
+    assert await store.get(completion.id) == second
+
+
+async def test_of_many_that_amend_a_record_at_once_none_is_lost(store, open_store):
+    other = open_store()
+    await other.migrate()
+    completion = bare(organization_id="b")
+    words = [str(number) for number in range(20)]
+
+    def adding(word):
+        def change(found):
+            kept = found.context.tags if found else ()
+            return replace(completion, context=Context(tags=(*kept, word)))
+
+        return change
+
+    async with asyncio.TaskGroup() as group:
+        for number, word in enumerate(words):
+            # SQLite has one process that amends, so that there two stores do not take part.
+            chosen = other if number % 2 and isinstance(store, PostgresStore) else store
+            group.create_task(chosen.amend(completion.id, "b", adding(word)))
+    found = await store.get(completion.id, "b")
+
+    await other.close()
+    assert sorted(found.context.tags) == sorted(words)
+
+
+async def test_what_can_never_be_stored_amends_nothing(store):
+    completion = record()
+    await store.put([completion])
+
+    with pytest.raises(StoreRejected):
+        await store.amend(completion.id, "default", lambda found: replace(found, request_bytes=2**63))
+
+    assert await store.get(completion.id) == completion
+
+
+async def test_tags_are_found_by_what_they_hold_the_exact_one_first(store):
+    await store.put(
+        [
+            tagged("nightly", "Fly", "a_b%", "\x00\ud800"),
+            tagged("fly", "nightly"),
+            tagged("theirs", organization_id="b"),
+        ]
+    )
+
+    assert await store.tags("default") == sorted(["nightly", "Fly", "a_b%", "\x00\ud800", "fly"], key=_as_stored)
+    assert await store.tags("default", "fly") == ["fly", "Fly"]
+    assert await store.tags("default", "IGHT") == ["nightly"]
+    assert await store.tags("default", "_b%") == ["a_b%"]
+    assert await store.tags("default", "\x00") == ["\x00\ud800"]
+    assert await store.tags("default", limit=1) == ["\x00\ud800"]
+    assert await store.tags("b", "fly") == []
+
+
+def _as_stored(tag: str) -> str:
+    return tag.replace("\x00", "\x1a")

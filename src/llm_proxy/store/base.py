@@ -1,11 +1,13 @@
 """The seam between those who write and read records and the database that holds them."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from llm_proxy.model.account import ApiKey, KnownKey, Organization, Project
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion
+from llm_proxy.model.feedback import Feedback, FeedbackQuery, FeedbackTask
 from llm_proxy.model.query import CompletionQuery, Page
 from llm_proxy.model.trace import Entity, EntityPage, EntityQuery, Statement, Upload
 from llm_proxy.store.deletion import Receipt
@@ -40,6 +42,18 @@ class Store(Protocol):
 
     def changes(self, query: CompletionQuery, *, poll_s: float) -> AsyncIterator[Completion]:
         """Records that match, as they are written from now on: once when started, again when ended. Never ends."""
+
+    async def amend(
+        self, completion_id: str, organization_id: str, change: Callable[[Completion | None], Completion]
+    ) -> Completion:
+        """Put what ``change`` makes of the record of this id, or of None if there is none, and return it.
+
+        Nobody else amends it at the same time, in whichever process. ``change`` runs in another thread.
+        Raises StoreRejected if it makes something that can never be stored.
+        """
+
+    async def tags(self, organization_id: str, containing: str = "", *, limit: int = 100) -> Sequence[str]:
+        """Tags of an organisation that hold this text, whatever its case; the one that is just this text first."""
 
     async def delete(
         self, ids: Sequence[str], organization_id: str = DEFAULT_ORGANIZATION, *, bodies_only: bool = False
@@ -115,6 +129,31 @@ class Accounts(Protocol):
         """Note when a key was last used."""
 
 
+class FeedbackStore(Protocol):
+    """A place for feedback and its tasks. Every method raises StoreUnavailable when it may work later."""
+
+    async def add_task(self, task: FeedbackTask) -> None:
+        """Add a task."""
+
+    async def task(self, organization_id: str, task_id: str) -> FeedbackTask | None:
+        """The task; None if the organisation has none of this id."""
+
+    async def tasks(self, organization_id: str, *, offset: int = 0, limit: int | None = None) -> Sequence[FeedbackTask]:
+        """Those of an organisation, newest first."""
+
+    async def add(self, given: Feedback) -> None:
+        """Add feedback to the calls that it is about, which are there."""
+
+    async def get(self, organization_id: str, feedback_id: str) -> Feedback | None:
+        """The feedback; None if the organisation has none of this id."""
+
+    async def find(self, query: FeedbackQuery) -> tuple[Sequence[Feedback], int]:
+        """Those that match, newest first, and how many match in all."""
+
+    async def ungraded(self, organization_id: str, *, offset: int, limit: int) -> Sequence[Completion]:
+        """Calls that a task asks for and that nobody has given feedback to, newest first, without their bodies."""
+
+
 class Traces(Protocol):
     """A place for what instrumented programs tell of. Every method raises StoreUnavailable when it may work later."""
 
@@ -140,3 +179,22 @@ class Traces(Protocol):
 
     async def upload(self, organization_id: str, key: str) -> Upload | None:
         """What was uploaded under a key; None if nothing was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """A file that is there."""
+
+    #: SHA-256 of its bytes, in hexadecimal.
+    hash: str
+    size_bytes: int
+
+
+class Blobs(Protocol):
+    """A place for files. Every method raises StoreUnavailable when it may work later."""
+
+    async def add(self, pieces: AsyncIterator[bytes]) -> Blob:
+        """Take in a file as it comes; nothing stays of one whose ``pieces`` raise."""
+
+    def read(self, blob_hash: str) -> AsyncIterator[bytes]:
+        """The bytes of a file."""

@@ -120,6 +120,18 @@ class PostgresWriter:
             body_bytes = sum(length for length, _ in bodies)
             return Receipt(rows=rows, bodies=len(bodies), pieces=pieces, bytes=body_bytes + piece_bytes)
 
+    @contextlib.contextmanager
+    def alone(self, row_id: str) -> Iterator[None]:
+        """See ``Writer.alone``."""
+        with errors_of(self._place):
+            connection = self._connection()
+            connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (row_id,))
+        try:
+            yield
+        finally:
+            with errors_of(self._place):
+                connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (row_id,))
+
     def run(self, action: Callable[[Connection], _Result]) -> _Result:
         """See ``Writer.run``."""
         if self._engine is None:

@@ -139,8 +139,15 @@ def row_id(completion_id: str, organization_id: str) -> str:
     return f"{storable(completion_id)}{_OF}{storable(organization_id)}"
 
 
-def _id(row_id: str, organization_id: str) -> str:
-    return row_id if organization_id == DEFAULT_ORGANIZATION else row_id.removesuffix(f"{_OF}{organization_id}")
+def original_id(id_of_row: str, organization_id: str) -> str:
+    """The id that ``row_id`` made it of."""
+    return _id(restored(id_of_row), organization_id)
+
+
+def _id(restored_id: str, organization_id: str) -> str:
+    if organization_id == DEFAULT_ORGANIZATION:
+        return restored_id
+    return restored_id.removesuffix(f"{_OF}{organization_id}")
 
 
 def storable(text: str) -> str:

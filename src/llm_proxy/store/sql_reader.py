@@ -17,7 +17,7 @@ from llm_proxy.model.query import CompletionQuery, Cursor, Page
 from llm_proxy.store import sql
 from llm_proxy.store.bodies import decompress
 from llm_proxy.store.migrations import HEAD
-from llm_proxy.store.rows import to_completion
+from llm_proxy.store.rows import restored, to_completion
 from llm_proxy.store.search import Searcher
 
 #: Rows that are fetched at a time, so that a list of everything is not in memory twice; with bodies they are big.
@@ -92,6 +92,10 @@ class SqlReader:
     def oldest(self, *, with_bodies: bool, limit: int) -> list[str]:
         """Row ids of the records that were written first, of all organisations; see ``ids``."""
         return self._ids(sql.oldest(with_bodies=with_bodies, limit=limit))
+
+    def tags(self, organization_id: str, containing: str, *, limit: int) -> list[str]:
+        """See ``Store.tags``."""
+        return [restored(tag) for tag in self._ids(sql.tags(organization_id, containing, limit=limit))]
 
     def disk_bytes(self) -> int:
         """See ``Store.disk_bytes``."""

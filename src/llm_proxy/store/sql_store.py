@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
@@ -39,6 +40,9 @@ class Writer(Protocol):
 
     def delete(self, row_ids: Sequence[str], *, bodies_only: bool) -> Receipt:
         """Remove at most a few hundred records, in one transaction."""
+
+    def alone(self, row_id: str) -> AbstractContextManager[None]:
+        """Keep all others who want to be alone with this record away, in whichever process they are."""
 
     def run(self, action: Callable[[Connection], _Result]) -> _Result:
         """Do something to tables that are not those of records, all of it or nothing."""
@@ -121,6 +125,23 @@ class SqlStore:
                 break
             removed += more
         return removed
+
+    async def amend(
+        self, completion_id: str, organization_id: str, change: Callable[[Completion | None], Completion]
+    ) -> Completion:
+        """Put what ``change`` makes of the record, or of None; nobody else does the same to it at the same time."""
+
+        def swap() -> Completion:
+            with self._writer.alone(row_id(completion_id, organization_id)):
+                changed = change(self._reader.get(completion_id, organization_id))
+                self._writer.put([changed])
+                return changed
+
+        return await self._write(swap)
+
+    async def tags(self, organization_id: str, containing: str = "", *, limit: int = 100) -> Sequence[str]:
+        """Tags that hold this text."""
+        return await self._read(lambda: self._reader.tags(organization_id, containing, limit=limit))
 
     async def reading(self, action: Callable[[Connection], _Result], *, otherwise: _Result) -> _Result:
         """What ``action`` reads in one snapshot; ``otherwise`` if there are no tables yet."""

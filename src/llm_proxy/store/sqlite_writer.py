@@ -7,6 +7,7 @@ All of this belongs to one thread.
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
@@ -83,6 +84,10 @@ class SqliteWriter:
             pieces, piece_bytes = remove_links(connection, [tip for _, tip in bodies if tip is not None])
             body_bytes = sum(length for length, _ in bodies)
             return Receipt(rows=rows, bodies=len(bodies), pieces=pieces, bytes=body_bytes + piece_bytes)
+
+    def alone(self, row_id: str) -> AbstractContextManager[None]:
+        """See ``Writer.alone``. Only the one process that serves a file changes single records."""
+        return contextlib.nullcontext()
 
     def run(self, action: Callable[[Connection], _Result]) -> _Result:
         """See ``Writer.run``."""

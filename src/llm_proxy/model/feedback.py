@@ -1,0 +1,50 @@
+"""What people think of calls: tasks that say what is asked for, and the answers to them, as the Log10 API has both."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from llm_proxy.model.completion import JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackTask:
+    """What is asked for, and of which calls."""
+
+    id: str
+    organization_id: str
+    created_at: datetime
+    name: str
+    instruction: str = ""
+    #: A JSON Schema that is valid, for the values of every feedback.
+    json_schema: JsonObject
+    #: It asks for feedback to the calls that have all of these tags; to none if there are none.
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """An answer to a task, about some calls."""
+
+    id: str
+    organization_id: str
+    created_at: datetime
+    task_id: str
+    #: Valid against the schema of the task.
+    json_values: JsonObject
+    comment: str | None = None
+    completions_summary: str | None = None
+    #: The tags by which the calls were chosen; empty if they were chosen by their ids.
+    tags: tuple[str, ...] = ()
+    #: Ids of the calls that it is about, each once.
+    completion_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackQuery:
+    """Every condition that is set must hold; newest first."""
+
+    organization_id: str
+    task_id: str | None = None
+    completion_id: str | None = None
+    offset: int = 0
+    limit: int = 50
