@@ -14,6 +14,8 @@ from llm_proxy.metrics import Ledger
 from llm_proxy.model.exchange import Ending
 from llm_proxy.proxy.headers import Recorded
 
+_COUNTERS = {ending: f"ended.{ending}" for ending in Ending}
+
 
 class Capture:
     """From ``open`` to ``end``; every method returns at once."""
@@ -81,7 +83,7 @@ class Capture:
         if self.ending is not None:
             return
         self.ending = ending
-        self._count(f"ended.{ending}")
+        self._count(_COUNTERS[ending])
         if not self._recording:
             return
         closing = Closing(ending, reason, self.request_bytes, self._truncated)

@@ -6,8 +6,9 @@ upstream is known to have taken no byte.
 """
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
+
+import msgspec
 
 #: Names and values as on the wire, in order, with duplicates.
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
@@ -24,8 +25,7 @@ class Origin(NamedTuple):
     socket_path: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamRequest:
+class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is sent."""
 
     origin: Origin

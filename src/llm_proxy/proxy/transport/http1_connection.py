@@ -107,8 +107,7 @@ class Connection(asyncio.Protocol):
         if not reusable or not self._request_sent or self._closed:
             self.abort()
             return
-        self._stop_timer()
-        self._response = None
+        self._response = None  # the timer runs on: it finds out, and the next request has one
         self._connect_s = None
         self.idle_since = self._loop.time()
         self._on_idle(self)
@@ -191,7 +190,8 @@ class Connection(asyncio.Protocol):
 
     def _start_timer(self) -> None:
         self._active_at = self._loop.time()
-        self._timer = self._loop.call_later(self._idle_timeout_s, self._check_idle)
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._idle_timeout_s, self._check_idle)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -200,7 +200,7 @@ class Connection(asyncio.Protocol):
 
     def _check_idle(self) -> None:
         """Time out if the upstream was silent for so long while somebody waited for it."""
-        response = self._response
+        response, self._timer = self._response, None
         if response is None:
             return
         silent_since = max(self._active_at, response.waiting_since or 0.0)
