@@ -84,6 +84,30 @@ def test_a_call_is_delivered_once_while_it_runs_and_again_when_it_has_ended(root
     writer.close()
 
 
+def test_a_call_that_is_over_soon_is_delivered_once_and_one_that_goes_on_is_told_of(root, ledger):
+    reader = JournalReader(root, ledger=ledger, announce_after_s=0.5)
+    writer, short, long = start_writer(root), Recording(), Recording()
+    writer.open(short.open())
+    writer.open(long.open())
+    first = reader.poll(limit=10)
+    writer.append(short.close())
+
+    second = reader.poll(limit=10)
+    third = until_there_is_something(reader)
+
+    assert (first, seen(second), seen(third)) == ([], [(short.id, Ending.COMPLETE)], [(long.id, None)])
+    assert reader.poll(limit=10) == []
+    writer.close()
+
+
+def until_there_is_something(reader: JournalReader) -> list[Exchange]:
+    deadline = time.monotonic() + 30
+    while not (exchanges := reader.poll(limit=10)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return exchanges
+
+
 def test_an_unfinished_call_of_a_dead_writer_is_aborted_and_keeps_its_partial_answer(root, reader):
     writer, call = start_writer(root), Recording()
     writer.open(call.open())

@@ -33,7 +33,9 @@ _UNREADABLE = Opening(method="", target=b"", endpoint=Endpoint.OTHER, headers=[]
 class Assembly:
     """One exchange, as far as its frames were read."""
 
-    def __init__(self, opening: Frame) -> None:
+    def __init__(self, opening: Frame, *, seen_at: float = 0.0) -> None:
+        #: When its opening was read, on the monotonic clock of this process.
+        self.seen_at = seen_at
         #: Whether it was delivered while it still ran.
         self.announced = False
         self._id = str(UUID(bytes=opening.exchange_id))

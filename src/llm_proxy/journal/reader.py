@@ -28,6 +28,9 @@ from llm_proxy.model.exchange import Exchange
 READ_BYTES = 2**20
 #: Exchanges with longer bodies than this together are not given out in one go: they all are in memory at once.
 POLL_BODY_BYTES = 64 * 2**20
+#: A call that runs for so long, in seconds, is worth telling of before it has ended: telling of the many that are over
+#: sooner would have each of them stored twice.
+ANNOUNCE_AFTER_S = 0.25
 #: A directory that was still hidden after this time, in seconds, belongs to a writer that died while it made it.
 _LEFT_OVER_S = 3600.0
 
@@ -35,14 +38,16 @@ _LEFT_OVER_S = 3600.0
 class JournalReader:
     """All the writers' directories under one root."""
 
-    def __init__(self, root: Path, *, ledger: Ledger) -> None:
+    def __init__(self, root: Path, *, ledger: Ledger, announce_after_s: float = 0.0) -> None:
+        """``announce_after_s`` is how long a call must have been running to be given out before its end."""
         self._root = root
         self._ledger = ledger
+        self._announce_after_s = announce_after_s
         self._writers: dict[str, _WriterLog] = {}
         self._remove_left_overs()
 
     def poll(self, *, limit: int) -> list[Exchange]:
-        """The next exchanges, at most ``limit``: each that has ended, and once each that still runs."""
+        """The next exchanges, at most ``limit``: each that has ended, and once each that still runs, after a while."""
         self._find_writers()
         exchanges: list[Exchange] = []
         body_bytes = 0
@@ -72,7 +77,7 @@ class JournalReader:
         with contextlib.suppress(FileNotFoundError):
             for name in sorted(os.listdir(self._root)):  # noqa: PTH208 - ten times a second, and names are all it needs
                 if name not in self._writers and _is_writer(name):
-                    self._writers[name] = _WriterLog(self._root / name, self._ledger)
+                    self._writers[name] = _WriterLog(self._root / name, self._ledger, self._announce_after_s)
 
     def _remove_left_overs(self) -> None:
         """Remove what is hidden of writers that died while they made their directory."""
@@ -120,9 +125,10 @@ class _Segment:
 class _WriterLog:
     """The segments of one writer, read one after the other."""
 
-    def __init__(self, directory: Path, ledger: Ledger) -> None:
+    def __init__(self, directory: Path, ledger: Ledger, announce_after_s: float) -> None:
         self._directory = directory
         self._ledger = ledger
+        self._announce_after_s = announce_after_s
         #: Oldest first; the last one is being read.
         self._segments: list[_Segment] = []
         self._file = -1
@@ -221,7 +227,7 @@ class _WriterLog:
         if frame.kind == Kind.OPEN:
             segment = self._segments[-1]
             if frame.exchange_id not in segment.done:
-                self._open[frame.exchange_id] = Assembly(frame)
+                self._open[frame.exchange_id] = Assembly(frame, seen_at=time.monotonic())
                 segment.waiting[frame.exchange_id] = None
             return None
         assembly = self._open.get(frame.exchange_id)
@@ -238,7 +244,10 @@ class _WriterLog:
         return assembly.exchange()
 
     def _running(self) -> Iterator[Exchange]:
+        long_ago = time.monotonic() - self._announce_after_s
         for assembly in self._open.values():
+            if assembly.seen_at > long_ago:
+                return  # those behind it were seen later
             if not assembly.announced:
                 assembly.announced = True
                 yield assembly.exchange()

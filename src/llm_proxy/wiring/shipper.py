@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from llm_proxy.assignment import Assignment
 from llm_proxy.child import Lifeline, main
-from llm_proxy.journal.reader import JournalReader
+from llm_proxy.journal.reader import ANNOUNCE_AFTER_S, JournalReader
 from llm_proxy.queue.redis_publisher import RedisPublisher
 from llm_proxy.settings import Settings
 from llm_proxy.shipper import Shipper
@@ -23,7 +23,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         ledger = data.ledger(f"{assignment.role}-{assignment.index}")
         connection = redis.connection(settings)
         publisher = RedisPublisher(connection, redis.shards(settings), name=_journal_name(data), ledger=ledger)
-        shipper = Shipper(JournalReader(data.journal, ledger=ledger), publisher)
+        shipper = Shipper(JournalReader(data.journal, ledger=ledger, announce_after_s=ANNOUNCE_AFTER_S), publisher)
         with lifeline.calling(shipper.stop):
             lifeline.say_ready()
             async with asyncio.TaskGroup() as group:
