@@ -21,11 +21,11 @@ class Key:
         return {"authorization": f"Bearer {self.secret}"}
 
 
-async def added_key(store: SqlStore, organization: str, scopes: str) -> Key:
+async def added_key(store: SqlStore, organization: str, scopes: str, *, project_id: str | None = None) -> Key:
     """A new key of the organisation of this name, which is made if it is new."""
     accounts, now = SqlAccounts(store), datetime.now(UTC)
     owner = await accounts.add_organization(Organization(id=new_id(), name=organization, created_at=now))
     secret = new_secret()
-    key = new_key(secret, owner.id, scopes=parse_scopes(scopes), now=now)
+    key = new_key(secret, owner.id, scopes=parse_scopes(scopes), now=now, project_id=project_id)
     await accounts.add_key(key, secret_hash(secret))
     return Key(key.id, secret, owner.id)

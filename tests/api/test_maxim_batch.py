@@ -1,6 +1,7 @@
 import pytest
 
-from llm_proxy.api.maxim_batch import InvalidBatch, read_batch
+from llm_proxy.api.maxim_batch import read_batch
+from llm_proxy.api.maxim_faults import InvalidBody
 from llm_proxy.model.folding import fold
 from llm_proxy.model.trace import MAX_TAGS, Kind
 
@@ -51,9 +52,9 @@ def batch(*logs):
 
 
 def faults(body):
-    with pytest.raises(InvalidBatch) as caught:
+    with pytest.raises(InvalidBody) as caught:
         read_batch(body, heard_at_us=0)
-    return caught.value.faults
+    return caught.value.flaws
 
 
 def paths(body):

@@ -67,6 +67,24 @@ async def test_nothing_but_calls_is_recorded(with_pages):
     assert with_pages.ledger.get("accepted") == 0
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/logs/batch", "/v1/logging", "/v1/log-repositories", "/v1/log-repositories/logs/search?a=%20"]
+)
+async def test_what_the_store_has_below_v1_goes_there(upstream, with_pages, path):
+    await with_pages.client.post(path, content=b"{}")
+
+    assert upstream.received[0].request_line == f"POST {path} HTTP/1.1".encode()
+    assert upstream.received[0].body == b"{}"
+    assert with_pages.recorded() == []
+
+
+@pytest.mark.parametrize("path", ["/v1/logs", "/v1/logs/batch/x", "/v1/logging/x", "/v1/log-repository", "/v1/batches"])
+async def test_what_only_looks_like_it_is_a_call(with_pages, path):
+    await with_pages.client.post(path, content=b"{}")
+
+    assert [exchange.target for exchange in with_pages.recorded()] == [path]
+
+
 @pytest.mark.parametrize("path", ["/v1/models", "/~tags=a/v1/models", "/%7Etags=a/v1/models", "/~tags=a%2Fb/v1/models"])
 async def test_calls_are_found_below_v1_with_or_without_a_context(upstream, proxy, path):
     answer = await proxy.raw(f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())

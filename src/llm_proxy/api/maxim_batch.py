@@ -1,20 +1,23 @@
 """The body of Maxim's ``POST /v1/logs/batch``: checked against its specification, and taken apart into statements.
 
-It is as strict as the specification, and no stricter but for the number of tags: a number is no string, null is no
-value, members that it does not name are kept. Where it says nothing of a type (the content of a message, the values of
-metadata), anything is taken. All faults are found at once, each with its path, like ``logs[3].messages[0].role``.
+It is as strict as the specification, and no stricter but for how many tags and entities there may be: a number is no
+string, null is no value, members that it does not name are kept. Where it says nothing of a type (the content of a
+message, the values of metadata), anything is taken. All faults are found at once, each with its path, like
+``logs[3].messages[0].role``.
 """
 
 import re
 from typing import Annotated, Any, Literal, Required, TypeAlias
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, Field, TypeAdapter
 from typing_extensions import TypedDict  # pydantic takes that of Python only from 3.12 on
 
+from llm_proxy.api.maxim_faults import check
 from llm_proxy.model.completion import JsonObject, JsonValue
 from llm_proxy.model.trace import MAX_TAGS, Kind, Statement
 
+#: Of one batch: more would keep all others from writing for seconds.
+MAX_LOGS = 10_000
 #: RFC 3986: a scheme, and no character that cannot stand in a URI.
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!#-;=?-\[\]_a-z~]*")
 
@@ -234,37 +237,26 @@ class _Event(_Child, total=False):
     metadata: _Metadata
 
 
+_Log: TypeAlias = Annotated[
+    _Trace | _Session | _Span | _Generation | _Retrieval | _ToolCall | _Event,
+    Field(discriminator="type"),
+]
+
+
 class _Batch(TypedDict):
     repoId: str
-    logs: list[
-        Annotated[
-            _Trace | _Session | _Span | _Generation | _Retrieval | _ToolCall | _Event,
-            Field(discriminator="type"),
-        ]
-    ]
+    logs: Annotated[list[_Log], Field(max_length=MAX_LOGS)]
 
 
-_validate = TypeAdapter(_Batch).validate_python
+_BATCH = TypeAdapter(_Batch)
 _ERROR = {"errorId": "id", "errorMessage": "message", "errorCode": "code", "errorType": "type"}
 _ATTACHMENT = {"attachmentId": "id"}
 
 
-class InvalidBatch(ValueError):
-    """The body is not what it must be; each fault is a path and what is wrong there."""
-
-    def __init__(self, faults: list[tuple[str, str]]) -> None:
-        super().__init__(f"{faults[0][0]}: {faults[0][1]}")
-        self.faults = faults
-
-
 def read_batch(body: JsonValue, *, heard_at_us: int) -> tuple[str, list[Statement]]:
-    """The repository, and one statement for each entity. Raises InvalidBatch."""
-    try:
-        # What comes out of it has lost what the specification does not name; so it is only asked for its opinion.
-        _validate(body, strict=True)
-    except ValidationError as exc:
-        errors = exc.errors(include_url=False, include_context=False, include_input=False)
-        raise InvalidBatch([_fault(body, error) for error in errors]) from exc
+    """The repository, and one statement for each entity. Raises InvalidBody."""
+    # What would come out of it has lost what the specification does not name; so it is only asked for its opinion.
+    check(_BATCH, body)
     assert isinstance(body, dict)
     logs: Any = body["logs"]
     told = [_statement(log, heard_at_us + place) for place, log in enumerate(logs)]
@@ -285,36 +277,4 @@ _RENAMED: dict[str, tuple[str, dict[str, str]]] = {
     "evaluate": ("evaluations", {}),
     "error": ("errors", _ERROR),
     "attachment": ("attachments", _ATTACHMENT),
-}
-
-
-def _fault(body: JsonValue, error: ErrorDetails) -> tuple[str, str]:
-    """Where it is, and what. What pydantic puts into a path beside the members and places are the names of types."""
-    path, here, is_missing = "", body, error["type"] == "missing"
-    steps = error["loc"]
-    for number, step in enumerate(steps, 1):
-        if isinstance(here, dict) and (step in here or (is_missing and number == len(steps))):
-            path, here = f"{path}.{step}" if path else str(step), here.get(str(step))
-        elif isinstance(here, list) and isinstance(step, int) and step < len(here):
-            path, here = f"{path}[{step}]", here[step]
-    if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        member = "object" if path.endswith("result") else "type"
-        return f"{path}.{member}", _TAGS[member]
-    told = _MESSAGES.get(error["type"], error["msg"].removeprefix("Value error, "))
-    return path, told.replace("Input should", "must").replace(" should ", " must ")
-
-
-_TAGS = {
-    "type": f"must be one of {', '.join(Kind)}",
-    "object": "must be chat.completion or text_completion",
-}
-_MESSAGES = {
-    "missing": "is required",
-    "string_type": "must be a string",
-    "dict_type": "must be an object",
-    "model_attributes_type": "must be an object",
-    "list_type": "must be a list",
-    "float_type": "must be a number",
-    "too_long": f"must not have more than {MAX_TAGS} members",
-    "too_short": "must not be empty",
 }

@@ -23,10 +23,15 @@ from llm_proxy.proxy.wire import WireCycle
 _TEXT = b"text/plain; charset=utf-8"
 #: The text format that Prometheus scrapes.
 _METRICS = b"text/plain; version=0.0.4; charset=utf-8"
+#: Paths of Maxim's API that are not relayed though they begin with /v1, besides those below /v1/log-repositories.
+STORE_PATHS = ("/v1/logs/batch", "/v1/logging", "/v1/log-repositories")
 
 
 def front(*, calls: Any, pages: Any, journal: Journal, numbers: Callable[[], Counter[str]]) -> Router:
-    """The public port: ``calls`` takes /v1 and /~…/v1, ``pages`` everything that is not named here."""
+    """The public port: ``calls`` takes /v1 and /~…/v1, ``pages`` everything that is not named here.
+
+    Of /v1, ``pages`` takes what Maxim's API has there: no provider has such paths.
+    """
 
     async def healthz(scope: Any, receive: Any, send: Send) -> None:
         await _say(scope, send, 200, b"ok\n")
@@ -44,6 +49,8 @@ def front(*, calls: Any, pages: Any, journal: Journal, numbers: Callable[[], Cou
 
     return Router(
         routes=[
+            *(Route(path, endpoint=_Plain(pages)) for path in STORE_PATHS),
+            Mount("/v1/log-repositories", app=pages),
             Mount("/v1", app=calls),
             Mount("/~{context}", app=calls),
             Route("/healthz", endpoint=_Plain(healthz)),

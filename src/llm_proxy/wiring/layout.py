@@ -41,6 +41,11 @@ class DataDir:
         return self.root / "dead-letters"
 
     @property
+    def uploads(self) -> Path:
+        """Files that belong to what instrumented programs tell of."""
+        return self.root / "uploads"
+
+    @property
     def suspect(self) -> Path:
         """Of which exchange the last worker died, if it died of one."""
         return self.root / "worker.suspect"

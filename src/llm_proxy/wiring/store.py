@@ -11,17 +11,20 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
 from llm_proxy.api import accounts as accounts_api
-from llm_proxy.api import query, resource
+from llm_proxy.api import maxim, maxim_reading, maxim_uploads, query, resource
 from llm_proxy.api.auth import Gate
 from llm_proxy.assignment import Assignment
 from llm_proxy.child import Lifeline, main, serve_app
+from llm_proxy.decode.generation import completion_of
 from llm_proxy.errors import StoreUnavailable
 from llm_proxy.journal.reader import JournalReader
 from llm_proxy.log import get_logger
 from llm_proxy.queue.in_journal import JournalQueue
 from llm_proxy.settings import Settings
+from llm_proxy.store.blobs import DirectoryOfBlobs
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_store import SqlStore
+from llm_proxy.store.sql_traces import SqlTraces
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.ui import pages
 from llm_proxy.wiring.layout import DataDir, store_socket
@@ -72,8 +75,16 @@ def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:
         admin_key=None if admin_key is None else admin_key.get_secret_value(),
         is_open=settings.auth.open,
     )
-    tables = query.table(store), accounts_api.table(accounts, gate)
-    return [*resource.routes(gate, *tables), *pages.routes(store, gate.admit)]
+    traces, data = SqlTraces(store, completion_of), DataDir(settings.data_dir)
+    files = maxim_uploads.Files(traces, DirectoryOfBlobs(data.uploads), maxim_uploads.Signer(data.fingerprint_secret()))
+    tables = (
+        query.table(store),
+        accounts_api.table(accounts, gate),
+        maxim.table(files),
+        maxim_uploads.table(files),
+        maxim_reading.table(maxim_reading.Records(store, traces)),
+    )
+    return [*resource.routes(gate, *tables), *maxim_uploads.routes(files), *pages.routes(store, gate.admit)]
 
 
 async def _migrate(store: SqliteStore) -> None:
