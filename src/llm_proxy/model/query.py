@@ -2,7 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
 
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion, Status
 
@@ -50,6 +52,109 @@ class Page:
 
     completions: tuple[Completion, ...]
     next: Cursor | None = None
+
+
+class Grouping(StrEnum):
+    """What calls are summed up by where they are listed as what they belong to."""
+
+    SESSION = "session"
+    USER = "user"
+    TRACE = "trace"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many calls, how they ended, and what they took; tokens and cost are None if no call is known to have any."""
+
+    calls: int
+    failed: int
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    reasoning_output_tokens: int | None = None
+    #: Of those calls of which it is known.
+    cost_usd: Decimal | None = None
+    #: Of how many it is not.
+    calls_without_cost: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupQuery:
+    """Which sessions, users or traces to list by their calls within these times; what was used last comes first."""
+
+    organization_id: str
+    by: Grouping
+    #: Only this one.
+    id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    #: A place in the order of the newest calls.
+    after: Cursor | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A session, user or trace, by its calls."""
+
+    id: str
+    #: Of a session, if it has one.
+    name: str | None = None
+    first_at: datetime
+    last_at: datetime
+    tally: Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupPage:
+    """Groups in the order of the query; ``next`` is None on the last page."""
+
+    groups: tuple[Group, ...] = ()
+    next: Cursor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagUse:
+    """A tag, and how many calls have it."""
+
+    tag: str
+    calls: int
+    first_at: datetime
+    last_at: datetime
+
+
+class SpendBy(StrEnum):
+    """What spend is told by."""
+
+    #: Of UTC.
+    DAY = "day"
+    #: The one asked for.
+    MODEL = "model"
+    PROVIDER = "provider"
+    #: A call counts for each of its tags.
+    TAG = "tag"
+    USER = "user"
+    SESSION = "session"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpendQuery:
+    """The calls to sum up, without limit and place; by what, one or more; and behind which row to go on."""
+
+    calls: CompletionQuery
+    by: tuple[SpendBy, ...]
+    after: tuple[date | str | None, ...] | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpendRow:
+    """What the calls that have the same values in what spend is told by took together."""
+
+    #: As many, and in that order, as the query tells it by; None is unknown, or has none.
+    of: tuple[date | str | None, ...]
+    tally: Tally
 
 
 def parse_time(text: str, *, now: datetime) -> datetime:

@@ -8,7 +8,7 @@ from typing import Protocol
 from llm_proxy.model.account import ApiKey, KnownKey, Organization, Project
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion
 from llm_proxy.model.feedback import Feedback, FeedbackQuery, FeedbackTask
-from llm_proxy.model.query import CompletionQuery, Page
+from llm_proxy.model.query import CompletionQuery, GroupPage, GroupQuery, Page, SpendQuery, SpendRow, TagUse
 from llm_proxy.model.trace import Entity, EntityPage, EntityQuery, Statement, Upload
 from llm_proxy.store.deletion import Receipt
 
@@ -127,6 +127,34 @@ class Accounts(Protocol):
 
     async def note_use(self, key_id: str, at: datetime) -> None:
         """Note when a key was last used."""
+
+
+class Overviews(Protocol):
+    """What calls are and take together. Every method raises StoreUnavailable when it may work later."""
+
+    async def groups(self, query: GroupQuery) -> GroupPage:
+        """The sessions, users or traces that match, each by its calls; what was used last comes first."""
+
+    async def tag_uses(
+        self, organization_id: str, prefix: str = "", *, after: str | None = None, limit: int = 50
+    ) -> Sequence[TagUse]:
+        """Tags that begin with this text, in the order of their characters, from behind ``after``."""
+
+    async def spend(self, query: SpendQuery) -> Sequence[SpendRow]:
+        """What the calls took, in the order of what it is told by."""
+
+
+class Removal(Protocol):
+    """Removes records with all that was told of them. Every method raises StoreUnavailable when it may work later."""
+
+    async def remove(self, query: CompletionQuery) -> Receipt:
+        """Remove all records that match, but for a search, and what instrumented programs told of them.
+
+        What says only until when, or of which session, takes along what was told of that and is of no call.
+        """
+
+    async def remove_one(self, completion_id: str, organization_id: str) -> Receipt:
+        """Remove one record, and what an instrumented program told of it."""
 
 
 class FeedbackStore(Protocol):

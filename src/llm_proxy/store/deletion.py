@@ -16,6 +16,8 @@ class Receipt:
     pieces: int = 0
     #: What bodies and pieces took, compressed.
     bytes: int = 0
+    #: What instrumented programs told of: sessions, traces, and what is in them.
+    entities: int = 0
 
     def __add__(self, more: Self) -> "Receipt":
         return Receipt(
@@ -23,4 +25,5 @@ class Receipt:
             bodies=self.bodies + more.bodies,
             pieces=self.pieces + more.pieces,
             bytes=self.bytes + more.bytes,
+            entities=self.entities + more.entities,
         )

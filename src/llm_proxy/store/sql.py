@@ -219,17 +219,20 @@ def changed(query: CompletionQuery, *, after: int, until: int) -> Statement:
 
 def ids(query: CompletionQuery, *, with_bodies: bool, limit: int) -> Select[str]:
     """Row ids of records that match, but for a search, in no order; ``with_bodies`` only of those that have bodies."""
-    rows = select(completions.c.id).where(
-        completions.c.organization_id == storable(query.organization_id),
-        *_times(query, completions),
-        *_attributes(query),
-        *_tagged(query.tags),
-    )
-    if query.model is not None:
-        rows = rows.where(or_(*_of_model(query.model)))
+    rows = select(completions.c.id).where(*matching(query))
     if with_bodies:
         rows = rows.where(exists().where(completion_bodies.c.completion_id == completions.c.id))
     return rows.limit(limit)
+
+
+def matching(query: CompletionQuery) -> Iterator[ColumnElement[bool]]:
+    """What holds for the records that match, but for a search, wherever the page begins."""
+    yield completions.c.organization_id == storable(query.organization_id)
+    yield from _times(query, completions)
+    yield from _attributes(query)
+    yield from _tagged(query.tags)
+    if query.model is not None:
+        yield or_(*_of_model(query.model))
 
 
 def oldest(*, with_bodies: bool, limit: int) -> Select[str]:
