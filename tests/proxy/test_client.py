@@ -16,23 +16,28 @@ def piece(body, *, more):
 
 
 class Messages:
-    """ASGI's receive: the messages given, then silence, until ``leave``."""
+    """ASGI's receive: the messages given, then silence; and the line, on which the client can ``leave``."""
 
     def __init__(self, *messages):
         self._messages = asyncio.Queue()
+        self._call = None
         for message in messages:
             self._messages.put_nowait(message)
 
     async def __call__(self):
         return await self._messages.get()
 
+    def when_gone(self, call):
+        self._call = call
+
     def leave(self):
-        self._messages.put_nowait(GONE)
+        if self._call is not None:
+            self._call()
 
 
 def client_of(*messages, max_body_bytes=None):
     receive = Messages(*messages)
-    return Client(receive, max_body_bytes=max_body_bytes), receive
+    return Client(receive, receive, max_body_bytes=max_body_bytes), receive
 
 
 async def test_a_body_is_read_piece_by_piece():

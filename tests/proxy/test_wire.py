@@ -6,10 +6,11 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from uvicorn.protocols.http.flow_control import FlowControl
 
 from conftest import PATIENCE_S, until
 from llm_proxy.model.exchange import Ending
-from llm_proxy.proxy.wire import WireLimits
+from llm_proxy.proxy.wire import WireCycle, WireLimits
 from upstreams import CLOSE, LAST_CHUNK, SSE_HEAD, WAIT_FOR_CLIENT_GONE, chat_answer, chunk, json_response
 
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\n"
@@ -196,6 +197,21 @@ async def test_a_client_that_is_gone_while_the_upstream_says_nothing_is_noticed(
     writer.transport.abort()
 
     await asyncio.wait_for(upstream.received[0].client_gone.wait(), PATIENCE_S)
+
+
+async def test_a_client_that_went_before_anybody_watched_is_told_of_soon_and_once():
+    told = []
+    cycle = WireCycle(
+        *({}, None, FlowControl(None), None, None, False, [], asyncio.Event(), False, True), on_response=lambda: None
+    )
+    cycle.disconnected = True
+
+    cycle.when_gone(lambda: told.append("gone"))
+    told_at_once = list(told)
+    await asyncio.sleep(0)
+    cycle.client_went()
+
+    assert (told_at_once, told) == ([], ["gone"])
 
 
 async def test_a_bad_request_behind_a_good_one_waits_for_its_answer_and_closes(upstream, proxy):

@@ -7,20 +7,28 @@ way asyncio.timeout() does with TimeoutError: also while the upstream is silent.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from llm_proxy.errors import ClientDisconnected, Refused
+
+
+class Line(Protocol):
+    """What is needed of the connection: see WireCycle."""
+
+    def when_gone(self, call: Callable[[], None] | None) -> None:
+        """Have this called when the client goes away, or soon if it has gone already; None: no more."""
 
 
 class Client:
     """Reads the body once; afterwards watches for the disconnect."""
 
-    def __init__(self, receive: Callable[[], Any], *, max_body_bytes: int | None) -> None:
+    def __init__(self, receive: Callable[[], Any], line: Line, *, max_body_bytes: int | None) -> None:
         self._receive = receive
+        self._line = line
         self._max_body_bytes = max_body_bytes
         self._more = True
         self._owner: asyncio.Task[Any] | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._watching = False
         self._gone = False
         #: Of the body, so far.
         self.received_bytes = 0
@@ -32,8 +40,8 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
+        if self._watching:
+            self._line.when_gone(None)
         if self._gone and self._owner is not None and self._owner.uncancel() == 0 and kind is asyncio.CancelledError:
             raise ClientDisconnected("the client closed its connection") from None
 
@@ -72,11 +80,10 @@ class Client:
 
     def watch(self) -> None:
         """From now on, interrupt the owner when the client goes away. The body must have been read."""
-        self._watch = asyncio.get_running_loop().create_task(self._interrupt_when_gone())
+        self._watching = True
+        self._line.when_gone(self._interrupt)
 
-    async def _interrupt_when_gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+    def _interrupt(self) -> None:
         if self._owner is not None:
             self._gone = True
             self._owner.cancel()

@@ -116,7 +116,7 @@ class Proxy:
             raise refusal
         if not call.below_api_root:
             raise Refused("only paths below /v1 are relayed", status=404, code="not_found")
-        with Client(receive, max_body_bytes=self._limits.max_body_bytes) as client:
+        with Client(receive, call.wire, max_body_bytes=self._limits.max_body_bytes) as client:
             body = await self._body(client, head, call.capture)
             call.capture.commit()
             if not call.capture.recording and self._limits.unrecorded == "refuse" and said.log != "off":

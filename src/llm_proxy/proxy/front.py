@@ -91,7 +91,7 @@ class StorePages:
         head = self._policy.request(wire.raw_headers, host=host, authorization=None)
         query: bytes = scope["query_string"]
         response: UpstreamResponse | None = None
-        with Client(receive, max_body_bytes=None) as client:
+        with Client(receive, wire, max_body_bytes=None) as client:
             first = await client.read()
             if not client.has_more():
                 client.watch()

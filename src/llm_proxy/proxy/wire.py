@@ -49,6 +49,22 @@ class WireCycle(RequestResponseCycle):
     #: Request headers as they came: case, order, duplicates.
     raw_headers: RawHeaders
     _ends_with_connection = False
+    _call_when_gone: Callable[[], None] | None = None
+
+    def when_gone(self, call: Callable[[], None] | None) -> None:
+        """Have this called when the client goes away without its answer, or soon if it has gone; None: no more."""
+        self._call_when_gone = call
+        if call is None:
+            return
+        self.flow.resume_reading()  # whether the client is still there shows only to those who read
+        if self.disconnected:
+            asyncio.get_running_loop().call_soon(self.client_went)
+
+    def client_went(self) -> None:
+        """The connection was lost, and not by our doing."""
+        call, self._call_when_gone = self._call_when_gone, None
+        if call is not None:
+            call()
 
     def inform(self, status: int, headers: RawHeaders) -> None:
         """Pass an informational response on, if this client's HTTP version knows such a thing."""
@@ -155,6 +171,7 @@ class WireProtocol(HttpToolsProtocol):
         if self._answering is not None and not self._answering.response_complete:  # the base class tells the latest
             self._answering.disconnected = True
             self._answering.message_event.set()
+            self._answering.client_went()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
