@@ -8,6 +8,7 @@ import pytest
 from conftest import CHAT, PATIENCE_S
 from journal.disks import files_no_longer_than
 from llm_proxy.journal.writer import JournalLimits
+from llm_proxy.model.exchange import Ending
 from llm_proxy.proxy.credentials import Fingerprints
 from llm_proxy.proxy.front import StorePages
 from llm_proxy.proxy.headers import HeaderPolicy, HeaderRules
@@ -83,6 +84,14 @@ async def test_what_only_looks_like_it_is_a_call(with_pages, path):
     await with_pages.client.post(path, content=b"{}")
 
     assert [exchange.target for exchange in with_pages.recorded()] == [path]
+
+
+async def test_a_context_with_no_path_behind_it_is_refused_and_on_record(proxy):
+    answer = await proxy.client.get("/~tags=a")
+
+    assert answer.status_code == 404
+    [exchange] = await proxy.ended()
+    assert (exchange.ending, exchange.path_context) == (Ending.REFUSED, "tags=a")
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/~tags=a/v1/models", "/%7Etags=a/v1/models", "/~tags=a%2Fb/v1/models"])

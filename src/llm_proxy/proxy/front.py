@@ -5,10 +5,8 @@ None of this is recorded. A store that is down costs its own pages, nothing else
 
 import json
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
-
-from starlette.routing import Mount, Route, Router
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 from llm_proxy.errors import ClientDisconnected, JournalUnwritable, UpstreamError
 from llm_proxy.journal.writer import Journal
@@ -20,6 +18,8 @@ from llm_proxy.proxy.relay import Send, relay
 from llm_proxy.proxy.transport.base import Origin, Transport, UpstreamRequest, UpstreamResponse
 from llm_proxy.proxy.wire import WireCycle
 
+App: TypeAlias = Callable[[Any, Any, Send], Awaitable[None]]
+
 _TEXT = b"text/plain; charset=utf-8"
 #: The text format that Prometheus scrapes.
 _METRICS = b"text/plain; version=0.0.4; charset=utf-8"
@@ -27,7 +27,7 @@ _METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 STORE_PATHS = ("/v1/logs/batch", "/v1/logging", "/v1/log-repositories")
 
 
-def front(*, calls: Any, pages: Any, journal: Journal, numbers: Callable[[], Counter[str]]) -> Router:
+def front(*, calls: App, pages: App, journal: Journal, numbers: Callable[[], Counter[str]]) -> App:
     """The public port: ``calls`` takes /v1 and /~…/v1, ``pages`` everything that is not named here.
 
     Of /v1, ``pages`` takes what Maxim's API has there: no provider has such paths.
@@ -47,19 +47,19 @@ def front(*, calls: Any, pages: Any, journal: Journal, numbers: Callable[[], Cou
     async def metrics(scope: Any, receive: Any, send: Send) -> None:
         await _say(scope, send, 200, exposition(numbers()).encode(), content_type=_METRICS)
 
-    return Router(
-        routes=[
-            *(Route(path, endpoint=_Plain(pages)) for path in STORE_PATHS),
-            Mount("/v1/log-repositories", app=pages),
-            Mount("/v1", app=calls),
-            Mount("/~{context}", app=calls),
-            Route("/healthz", endpoint=_Plain(healthz)),
-            Route("/readyz", endpoint=_Plain(readyz)),
-            Route("/metrics", endpoint=_Plain(metrics)),
-        ],
-        redirect_slashes=False,
-        default=pages,
-    )
+    exactly: dict[str, App] = dict.fromkeys(STORE_PATHS, pages)
+    exactly |= {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
+    #: By how paths begin; the first that fits counts.
+    below: tuple[tuple[str, App], ...] = (("/v1/log-repositories/", pages), ("/v1/", calls), ("/~", calls))
+
+    def app(scope: Any, receive: Any, send: Send) -> Awaitable[None]:
+        path: str = scope["path"]
+        taker = exactly.get(path)
+        if taker is None:
+            taker = next((taker for beginning, taker in below if path.startswith(beginning)), pages)
+        return taker(scope, receive, send)
+
+    return app
 
 
 class StorePages:
@@ -109,16 +109,6 @@ class StorePages:
             finally:
                 if response is not None:
                     response.close()
-
-
-class _Plain:
-    """Starlette takes a function for an endpoint of its own kind, and any other callable for an ASGI one."""
-
-    def __init__(self, app: Callable[[Any, Any, Send], Any]) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
-        await self._app(scope, receive, send)
 
 
 async def _say(scope: Any, send: Send, status: int, body: bytes, content_type: bytes = _TEXT) -> None:
