@@ -89,6 +89,17 @@ async def test_a_chunk_leaves_when_it_has_arrived_and_is_on_record_before(upstre
     assert recorded_then[0].response_body is None or recorded_then[0].response_body == first
 
 
+async def test_a_head_leaves_before_there_is_any_of_its_body(upstream, proxy):
+    seen = asyncio.Event()
+    upstream.script(SSE_HEAD, seen, LAST_CHUNK)
+
+    async with proxy.client.stream("POST", "/v1/chat/completions", json=CHAT) as answer:
+        status = answer.status_code
+        seen.set()
+
+    assert status == 200
+
+
 @pytest.mark.parametrize(
     ("coding", "encode"), [("gzip", gzip.compress), ("br", brotli.compress), ("zstd", zstd.compress), ("odd", bytes)]
 )

@@ -199,11 +199,28 @@ async def test_a_client_that_is_gone_while_the_upstream_says_nothing_is_noticed(
     await asyncio.wait_for(upstream.received[0].client_gone.wait(), PATIENCE_S)
 
 
-async def test_a_client_that_went_before_anybody_watched_is_told_of_soon_and_once():
-    told = []
-    cycle = WireCycle(
-        *({}, None, FlowControl(None), None, None, False, [], asyncio.Event(), False, True), on_response=lambda: None
+class Line:
+    """A transport that keeps what is sent, send by send."""
+
+    def __init__(self):
+        self.sent = []
+
+    def write(self, data):
+        self.sent.append(data)
+
+    def writelines(self, pieces):
+        self.write(b"".join(pieces))
+
+
+def cycle_on(line):
+    flow, scope = FlowControl(line), {"method": "GET", "http_version": "1.1"}
+    return WireCycle(
+        *(scope, line, flow, None, None, False, [], asyncio.Event(), False, True), on_response=lambda: None
     )
+
+
+async def test_a_client_that_went_before_anybody_watched_is_told_of_soon_and_once():
+    cycle, told = cycle_on(Line()), []
     cycle.disconnected = True
 
     cycle.when_gone(lambda: told.append("gone"))
@@ -212,6 +229,21 @@ async def test_a_client_that_went_before_anybody_watched_is_told_of_soon_and_onc
     cycle.client_went()
 
     assert (told_at_once, told) == ([], ["gone"])
+
+
+@pytest.mark.parametrize(
+    ("headers", "framed"),
+    [
+        ([(b"Content-Length", b"2")], b"Content-Length: 2\r\n\r\n{}"),
+        ([], b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"),
+    ],
+)
+async def test_a_head_and_what_is_there_of_its_body_leave_in_one_send(headers, framed):
+    line = Line()
+
+    await cycle_on(line).begin(200, headers, b"{}", more=False)
+
+    assert line.sent == [b"HTTP/1.1 200 OK\r\n" + framed]
 
 
 async def test_a_bad_request_behind_a_good_one_waits_for_its_answer_and_closes(upstream, proxy):

@@ -23,7 +23,7 @@ from llm_proxy.proxy.capture import Capture
 from llm_proxy.proxy.client import Client
 from llm_proxy.proxy.credentials import blank_secrets
 from llm_proxy.proxy.headers import HeaderPolicy, RequestHead
-from llm_proxy.proxy.relay import Send, relay
+from llm_proxy.proxy.relay import relay
 from llm_proxy.proxy.routing import API_ROOT, Upstream, Upstreams, endpoint_of, upstream_target, wishes
 from llm_proxy.proxy.transport.base import Transport, UpstreamRequest, UpstreamResponse
 from llm_proxy.proxy.wire import WireCycle
@@ -61,17 +61,17 @@ class Proxy:
         self._ledger = ledger
         self._limits = limits
 
-    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Relay one call and have it on record, however it ends."""
         call = self._begin(scope)
         try:
-            await self._forward(call, receive, send)
+            await self._forward(call, receive)
         except ClientDisconnected as exc:
             call.capture.end(Ending.CLIENT_DISCONNECTED, str(exc))
         except Refused as exc:
-            await self._answer(call, send, exc.status, exc.code, ending=Ending.REFUSED, reason=str(exc))
+            await self._answer(call, exc.status, exc.code, ending=Ending.REFUSED, reason=str(exc))
         except UpstreamError as exc:
-            await self._answer(call, send, exc.status, exc.code, ending=_ending_of(exc), reason=str(exc))
+            await self._answer(call, exc.status, exc.code, ending=_ending_of(exc), reason=str(exc))
         except asyncio.CancelledError:
             # Told to stop and out of patience. Swallowed: uvicorn would report it as a crash, and it ends here anyway.
             call.capture.end(Ending.ABORTED, "the proxy was stopped while the call ran")
@@ -102,7 +102,7 @@ class Proxy:
             capture=capture,
         )
 
-    async def _forward(self, call: "_Call", receive: Any, send: Send) -> None:
+    async def _forward(self, call: "_Call", receive: Any) -> None:
         said = wishes(call.wire.raw_headers, call.path_context)
         upstream, refusal = self._choose(said.provider)
         head = self._policy.request(call.wire.raw_headers, host=upstream.host, authorization=upstream.authorization)
@@ -135,7 +135,7 @@ class Proxy:
                 )
             )
             own = [(ID_HEADER, call.id.encode())]
-            await relay(call.response, self._policy, call.capture, send, wire=call.wire, own=own)
+            await relay(call.response, self._policy, call.capture, call.wire, own=own)
 
     def _choose(self, name: str | None) -> tuple[Upstream, Refused | None]:
         """The upstream, or the default and why it is not what was asked for: a refused call is on record, too."""
@@ -187,7 +187,7 @@ class Proxy:
         client.watch()
         return body
 
-    async def _answer(self, call: "_Call", send: Send, status: int, code: str, *, ending: Ending, reason: str) -> None:
+    async def _answer(self, call: "_Call", status: int, code: str, *, ending: Ending, reason: str) -> None:
         """Tell the client what happened, or break its answer off if that has begun."""
         if call.wire.response_started:
             call.capture.end(ending, reason)
@@ -198,8 +198,7 @@ class Proxy:
         call.capture.answer(status, list(headers), None)
         call.capture.chunk(body)
         call.capture.end(ending, reason)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+        await call.wire.begin(status, headers, body, more=False)
 
 
 @dataclass(slots=True, kw_only=True)

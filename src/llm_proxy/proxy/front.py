@@ -14,10 +14,11 @@ from llm_proxy.metrics import exposition
 from llm_proxy.proxy.capture import Capture
 from llm_proxy.proxy.client import Client
 from llm_proxy.proxy.headers import HeaderPolicy
-from llm_proxy.proxy.relay import Send, relay
+from llm_proxy.proxy.relay import relay
 from llm_proxy.proxy.transport.base import Origin, Transport, UpstreamRequest, UpstreamResponse
 from llm_proxy.proxy.wire import WireCycle
 
+Send: TypeAlias = Callable[[Any], Awaitable[None]]
 App: TypeAlias = Callable[[Any, Any, Send], Awaitable[None]]
 
 _TEXT = b"text/plain; charset=utf-8"
@@ -73,7 +74,7 @@ class StorePages:
     async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
         wire: WireCycle = scope["llm_proxy.wire"]
         try:
-            await self._forward(scope, receive, send, wire)
+            await self._forward(scope, receive, wire)
         except ClientDisconnected:
             pass
         except UpstreamError as exc:
@@ -86,7 +87,7 @@ class StorePages:
                 }
                 await _say(scope, send, 503, json.dumps(error).encode() + b"\n", content_type=b"application/json")
 
-    async def _forward(self, scope: Any, receive: Any, send: Send, wire: WireCycle) -> None:
+    async def _forward(self, scope: Any, receive: Any, wire: WireCycle) -> None:
         host = next((value for name, value in wire.raw_headers if name.lower() == b"host"), b"localhost")
         head = self._policy.request(wire.raw_headers, host=host, authorization=None)
         query: bytes = scope["query_string"]
@@ -105,7 +106,7 @@ class StorePages:
             )
             try:
                 response = await self._transport.send(request)
-                await relay(response, self._policy, Capture.nothing(), send, wire=wire, own=[])
+                await relay(response, self._policy, Capture.nothing(), wire, own=[])
             finally:
                 if response is not None:
                     response.close()

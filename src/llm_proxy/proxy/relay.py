@@ -4,9 +4,6 @@ Never changes a byte, never parses. A piece is in the journal before it is sent,
 seen the last byte finds the call on record as ended. A client that takes its time slows the upstream down.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
-
 from llm_proxy.errors import ClientDisconnected
 from llm_proxy.model.exchange import Ending
 from llm_proxy.proxy.capture import Capture
@@ -14,28 +11,26 @@ from llm_proxy.proxy.headers import HeaderPolicy
 from llm_proxy.proxy.transport.base import RawHeaders, UpstreamResponse
 from llm_proxy.proxy.wire import WireCycle
 
-Send: TypeAlias = Callable[[Any], Awaitable[None]]
-
 
 async def relay(
-    response: UpstreamResponse, policy: HeaderPolicy, capture: Capture, send: Send, *, wire: WireCycle, own: RawHeaders
+    response: UpstreamResponse, policy: HeaderPolicy, capture: Capture, wire: WireCycle, *, own: RawHeaders
 ) -> None:
     """Relay ``response`` to its end; ``own`` headers are put behind its own. Raises what the upstream's end raises."""
     headers, recorded = policy.response(response.headers)
     capture.answer(response.status, recorded, response.connect_s)
     if response.status >= 400:
         capture.keep_bodies()
+    # The head waits for nothing; what has arrived with it leaves with it.
     piece = _note(response.available(), response, capture)
-    await send({"type": "http.response.start", "status": response.status, "headers": headers + own})
-    while True:
-        done = response.complete
-        if piece or done:
-            await send({"type": "http.response.body", "body": piece, "more_body": not done})
-        if done:
-            return
+    done = response.complete
+    await wire.begin(response.status, headers + own, piece, more=not done)
+    while not done:
         if wire.disconnected:
             raise ClientDisconnected("the client closed its connection")
         piece = _note(await response.read(), response, capture)
+        done = response.complete
+        if piece or done:
+            await wire.go_on(piece, more=not done)
 
 
 def _note(piece: bytes, response: UpstreamResponse, capture: Capture) -> bytes:

@@ -81,18 +81,31 @@ class WireCycle(RequestResponseCycle):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.transport.close()
 
+    async def begin(self, status: int, headers: RawHeaders, body: bytes = b"", *, more: bool = True) -> None:
+        """Send the head as given and what is there of the body, in one write; then ``go_on`` unless that was all."""
+        await self._until_writable()
+        if not self.disconnected:
+            self._write(self._begun(status, headers), body, more)
+
+    async def go_on(self, body: bytes, *, more: bool) -> None:
+        """Send a further piece of the body."""
+        await self._until_writable()
+        if not self.disconnected:
+            self._write(b"", body, more)
+
     async def send(self, message: Any) -> None:
-        """ASGI's send: the head as given, then the body in pieces."""
+        """ASGI's send, for whoever knows nothing else."""
+        if not self.response_started:
+            await self.begin(message["status"], message["headers"])
+        elif not self.response_complete:
+            await self.go_on(message.get("body", b""), more=message.get("more_body", False))
+
+    async def _until_writable(self) -> None:
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
-        if self.disconnected:
-            return
-        if not self.response_started:
-            self._write_head(message["status"], message["headers"])
-        elif not self.response_complete:
-            self._write_body(message.get("body", b""), message.get("more_body", False))
 
-    def _write_head(self, status: int, headers: RawHeaders) -> None:
+    def _begun(self, status: int, headers: RawHeaders) -> bytes:
+        """The head, with the framing that the body will have."""
         self.response_started = True
         self.waiting_for_100_continue = False
         length = next((value for name, value in headers if len(name) == 14 and name.lower() == b"content-length"), None)
@@ -103,18 +116,22 @@ class WireCycle(RequestResponseCycle):
         framing = b"transfer-encoding: chunked\r\n" if self.chunked_encoding else b""
         if not self.keep_alive:
             framing += b"connection: close\r\n"
-        self.transport.write(_head(status, headers, framing))
+        return _head(status, headers, framing)
 
-    def _write_body(self, body: bytes, more_body: bool) -> None:
+    def _write(self, head: bytes, body: bytes, more: bool) -> None:
         if self.chunked_encoding:
-            end = b"" if more_body else b"0\r\n\r\n"
-            self.transport.write(b"%x\r\n%b\r\n%b" % (len(body), body, end) if body else end)
-        elif self.scope["method"] != "HEAD":
-            self.transport.write(body)
+            end = b"" if more else b"0\r\n\r\n"
+            self.transport.write(b"%b%x\r\n%b\r\n%b" % (head, len(body), body, end) if body else head + end)
+        elif self.scope["method"] == "HEAD":
+            self.transport.write(head)
+        else:
+            self.transport.writelines((head, body) if head and body else (head or body,))
             if not self._ends_with_connection:
                 self.expected_content_length -= len(body)
-        if more_body:
-            return
+        if not more:
+            self._end()
+
+    def _end(self) -> None:
         if self.expected_content_length and self.scope["method"] != "HEAD":
             raise RuntimeError("the body is not as long as its Content-Length says")
         self.response_complete = True
