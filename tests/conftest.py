@@ -171,6 +171,8 @@ class ProxyOptions:
     transport: str = "http1"
     idle_timeout_s: float = PATIENCE_S
     connect_timeout_s: float = PATIENCE_S
+    #: As in the product: nothing closes by itself within a test.
+    keep_alive_s: float = 75
     wire: WireLimits = field(default_factory=WireLimits)
     journal: JournalLimits = field(default_factory=lambda: JournalLimits(fsync="never"))
     buffered_body_bytes: int = 2**20
@@ -284,7 +286,7 @@ def _server(app: Any, wanted: ProxyOptions, *, on_malformed: Callable[[], None])
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            timeout_keep_alive=75,  # as in the product: nothing closes by itself within a test
+            timeout_keep_alive=wanted.keep_alive_s,  # type: ignore[arg-type]  # a whole number is not needed
         )
     )
 

@@ -6,11 +6,10 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from uvicorn.protocols.http.flow_control import FlowControl
 
 from conftest import PATIENCE_S, until
 from llm_proxy.model.exchange import Ending
-from llm_proxy.proxy.wire import WireCycle, WireLimits
+from llm_proxy.proxy.wire import WireLimits
 from upstreams import CLOSE, LAST_CHUNK, SSE_HEAD, WAIT_FOR_CLIENT_GONE, chat_answer, chunk, json_response
 
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\n"
@@ -110,6 +109,21 @@ async def test_pipelined_requests_are_answered_in_order(upstream, proxy):
     assert answer.index(b'{"n": 1}') < answer.index(b'{"n": 2}')
 
 
+async def test_a_connection_is_closed_when_it_was_idle_for_long_and_not_within_a_call(start_proxy, upstream):
+    proxy = await start_proxy(upstream.url, keep_alive_s=0.5)
+    upstream.script(json_response({"n": 1}))
+    upstream.script(1.0, json_response({"n": 2}))  # longer than an idle connection may last
+    reader, writer = await proxy.connect()
+
+    for _ in range(2):
+        writer.write(b"GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n")
+        await reader.readuntil(b"}")
+
+    assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+    assert len(await proxy.ended(2)) == 2
+    writer.close()
+
+
 async def test_what_follows_a_bad_request_is_not_looked_at(upstream, proxy):
     smuggled = b"GET /v1/smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
 
@@ -197,53 +211,6 @@ async def test_a_client_that_is_gone_while_the_upstream_says_nothing_is_noticed(
     writer.transport.abort()
 
     await asyncio.wait_for(upstream.received[0].client_gone.wait(), PATIENCE_S)
-
-
-class Line:
-    """A transport that keeps what is sent, send by send."""
-
-    def __init__(self):
-        self.sent = []
-
-    def write(self, data):
-        self.sent.append(data)
-
-    def writelines(self, pieces):
-        self.write(b"".join(pieces))
-
-
-def cycle_on(line):
-    flow, scope = FlowControl(line), {"method": "GET", "http_version": "1.1"}
-    return WireCycle(
-        *(scope, line, flow, None, None, False, [], asyncio.Event(), False, True), on_response=lambda: None
-    )
-
-
-async def test_a_client_that_went_before_anybody_watched_is_told_of_soon_and_once():
-    cycle, told = cycle_on(Line()), []
-    cycle.disconnected = True
-
-    cycle.when_gone(lambda: told.append("gone"))
-    told_at_once = list(told)
-    await asyncio.sleep(0)
-    cycle.client_went()
-
-    assert (told_at_once, told) == ([], ["gone"])
-
-
-@pytest.mark.parametrize(
-    ("headers", "framed"),
-    [
-        ([(b"Content-Length", b"2")], b"Content-Length: 2\r\n\r\n{}"),
-        ([], b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"),
-    ],
-)
-async def test_a_head_and_what_is_there_of_its_body_leave_in_one_send(headers, framed):
-    line = Line()
-
-    await cycle_on(line).begin(200, headers, b"{}", more=False)
-
-    assert line.sent == [b"HTTP/1.1 200 OK\r\n" + framed]
 
 
 async def test_a_bad_request_behind_a_good_one_waits_for_its_answer_and_closes(upstream, proxy):

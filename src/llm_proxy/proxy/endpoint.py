@@ -22,11 +22,11 @@ from llm_proxy.proxy.answers import ID_HEADER, error_body, error_headers
 from llm_proxy.proxy.capture import Capture
 from llm_proxy.proxy.client import Client
 from llm_proxy.proxy.credentials import blank_secrets
+from llm_proxy.proxy.cycle import WireCycle
 from llm_proxy.proxy.headers import HeaderPolicy, RequestHead
 from llm_proxy.proxy.relay import relay
 from llm_proxy.proxy.routing import API_ROOT, Upstream, Upstreams, endpoint_of, upstream_target, wishes
 from llm_proxy.proxy.transport.base import Transport, UpstreamRequest, UpstreamResponse
-from llm_proxy.proxy.wire import WireCycle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,10 @@ from llm_proxy.journal.writer import Journal
 from llm_proxy.metrics import exposition
 from llm_proxy.proxy.capture import Capture
 from llm_proxy.proxy.client import Client
+from llm_proxy.proxy.cycle import WireCycle
 from llm_proxy.proxy.headers import HeaderPolicy
 from llm_proxy.proxy.relay import relay
 from llm_proxy.proxy.transport.base import Origin, Transport, UpstreamRequest, UpstreamResponse
-from llm_proxy.proxy.wire import WireCycle
 
 Send: TypeAlias = Callable[[Any], Awaitable[None]]
 App: TypeAlias = Callable[[Any, Any, Send], Awaitable[None]]

@@ -7,9 +7,9 @@ seen the last byte finds the call on record as ended. A client that takes its ti
 from llm_proxy.errors import ClientDisconnected
 from llm_proxy.model.exchange import Ending
 from llm_proxy.proxy.capture import Capture
+from llm_proxy.proxy.cycle import WireCycle
 from llm_proxy.proxy.headers import HeaderPolicy
 from llm_proxy.proxy.transport.base import RawHeaders, UpstreamResponse
-from llm_proxy.proxy.wire import WireCycle
 
 
 async def relay(

@@ -4,34 +4,34 @@ What is different from its base class, and why:
 - Header names keep their case both ways, and nothing is added to an answer but its framing: a proxy changes no byte
   that it does not have to.
 - A malformed or oversized head is answered 400, 414 or 431 in OpenAI's error shape, and the connection is closed.
-- An informational (1xx) response can be passed on, and an answer can be broken off so that no client takes it for
-  complete.
+- One timer serves all requests of a connection.
 
 An application finds the cycle of its request as ``scope["llm_proxy.wire"]``.
 """
 
 import asyncio
-import socket
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes
 
 import httptools
+from uvicorn._types import ASGIVersions
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from llm_proxy.model.exchange import new_id
 from llm_proxy.proxy.answers import error_body, error_headers
+from llm_proxy.proxy.cycle import WireCycle, head_bytes
 from llm_proxy.proxy.transport.base import RawHeaders
 
-#: SO_LINGER on, with zero seconds: close() sends a reset (RST) instead of a FIN.
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 #: Requests that may wait behind the one being answered before reading pauses. While it is paused, nobody sees whether
 #: the client is still there.
 _MAX_PIPELINED = 16
+#: Lengths of the names of request headers that the wire itself looks at: Host, Expect, Transfer-Encoding.
+_NOTED_LENGTHS = frozenset({4, 6, 17})
+_ASGI: ASGIVersions = {"version": "3.0", "spec_version": "2.3"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,106 +43,10 @@ class WireLimits:
     max_header_count: int = 1000
 
 
-class WireCycle(RequestResponseCycle):
-    """One request and its answer."""
-
-    #: Request headers as they came: case, order, duplicates.
-    raw_headers: RawHeaders
-    _ends_with_connection = False
-    _call_when_gone: Callable[[], None] | None = None
-
-    def when_gone(self, call: Callable[[], None] | None) -> None:
-        """Have this called when the client goes away without its answer, or soon if it has gone; None: no more."""
-        self._call_when_gone = call
-        if call is None:
-            return
-        self.flow.resume_reading()  # whether the client is still there shows only to those who read
-        if self.disconnected:
-            asyncio.get_running_loop().call_soon(self.client_went)
-
-    def client_went(self) -> None:
-        """The connection was lost, and not by our doing."""
-        call, self._call_when_gone = self._call_when_gone, None
-        if call is not None:
-            call()
-
-    def inform(self, status: int, headers: RawHeaders) -> None:
-        """Pass an informational response on, if this client's HTTP version knows such a thing."""
-        if self.scope["http_version"] == "1.1" and not self.response_started and not self.disconnected:
-            self.transport.write(_head(status, headers, b""))
-
-    def break_off(self) -> None:
-        """End the connection in the middle of the answer, in a way that cannot be taken for its end."""
-        if self.disconnected:
-            return
-        self.disconnected = True
-        if self._ends_with_connection:  # then a clean close would look like success
-            sock = self.transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self.transport.close()
-
-    async def begin(self, status: int, headers: RawHeaders, body: bytes = b"", *, more: bool = True) -> None:
-        """Send the head as given and what is there of the body, in one write; then ``go_on`` unless that was all."""
-        await self._until_writable()
-        if not self.disconnected:
-            self._write(self._begun(status, headers), body, more)
-
-    async def go_on(self, body: bytes, *, more: bool) -> None:
-        """Send a further piece of the body."""
-        await self._until_writable()
-        if not self.disconnected:
-            self._write(b"", body, more)
-
-    async def send(self, message: Any) -> None:
-        """ASGI's send, for whoever knows nothing else."""
-        if not self.response_started:
-            await self.begin(message["status"], message["headers"])
-        elif not self.response_complete:
-            await self.go_on(message.get("body", b""), more=message.get("more_body", False))
-
-    async def _until_writable(self) -> None:
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-
-    def _begun(self, status: int, headers: RawHeaders) -> bytes:
-        """The head, with the framing that the body will have."""
-        self.response_started = True
-        self.waiting_for_100_continue = False
-        length = next((value for name, value in headers if len(name) == 14 and name.lower() == b"content-length"), None)
-        bodiless = self.scope["method"] == "HEAD" or status in (204, 304)
-        self.expected_content_length = 0 if bodiless or length is None else int(length)
-        self.chunked_encoding = not bodiless and length is None and self.scope["http_version"] == "1.1"
-        self._ends_with_connection = not bodiless and length is None and not self.chunked_encoding
-        framing = b"transfer-encoding: chunked\r\n" if self.chunked_encoding else b""
-        if not self.keep_alive:
-            framing += b"connection: close\r\n"
-        return _head(status, headers, framing)
-
-    def _write(self, head: bytes, body: bytes, more: bool) -> None:
-        if self.chunked_encoding:
-            end = b"" if more else b"0\r\n\r\n"
-            self.transport.write(b"%b%x\r\n%b\r\n%b" % (head, len(body), body, end) if body else head + end)
-        elif self.scope["method"] == "HEAD":
-            self.transport.write(head)
-        else:
-            self.transport.writelines((head, body) if head and body else (head or body,))
-            if not self._ends_with_connection:
-                self.expected_content_length -= len(body)
-        if not more:
-            self._end()
-
-    def _end(self) -> None:
-        if self.expected_content_length and self.scope["method"] != "HEAD":
-            raise RuntimeError("the body is not as long as its Content-Length says")
-        self.response_complete = True
-        self.message_event.set()
-        if not self.keep_alive:
-            self.transport.close()
-        self.on_response()
-
-
 class WireProtocol(HttpToolsProtocol):
     """One client connection."""
+
+    cycle: WireCycle
 
     def __init__(
         self,
@@ -162,6 +66,10 @@ class WireProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._raw_headers: RawHeaders = []
+        self._hosts = 0
+        self._codings: list[bytes] = []
+        #: When the last answer was complete, on the loop's clock; None while there is something to do.
+        self._idle_since: float | None = None
         self._fault: _Fault | None = None
         self._rejected = False
         #: The cycle whose answer is being made; ``cycle`` is the latest, which may be a pipelined one behind it.
@@ -170,7 +78,7 @@ class WireProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._rejected:
             return
-        self._unset_keepalive_if_required()
+        self._idle_since = None
         head_bytes_before = self._head_bytes + len(data) if self._in_head else 0
         try:
             self.parser.feed_data(data)
@@ -189,13 +97,18 @@ class WireProtocol(HttpToolsProtocol):
             self._answering.disconnected = True
             self._answering.message_event.set()
             self._answering.client_went()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url = b""
+        self.expect_100_continue = False
         self._in_head = True
         self._head_bytes = 0
         self._raw_headers = []
+        self._hosts = 0
+        self._codings = []
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -211,7 +124,8 @@ class WireProtocol(HttpToolsProtocol):
         if self._head_bytes > self._limits.max_header_bytes:
             self._refuse(431, "header_too_large", f"the headers are longer than {self._limits.max_header_bytes} bytes")
         self._raw_headers.append((name, value))
-        super().on_header(name, value)
+        if len(name) in _NOTED_LENGTHS:
+            self._note(name.lower(), value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -220,12 +134,7 @@ class WireProtocol(HttpToolsProtocol):
         if http_version not in ("1.0", "1.1"):  # llhttp lets 0.9 and 2.0 pass
             self._refuse(400, "malformed_request", "only HTTP/1.0 and HTTP/1.1 are spoken here")
         self._check_framing(http_version)
-        self.scope["method"] = self.parser.get_method().decode("ascii")
-        self.scope["http_version"] = http_version
-        self.scope["path"] = unquote_to_bytes(path).decode("utf-8", "replace")
-        self.scope["raw_path"] = path
-        self.scope["query_string"] = query
-        earlier, self.cycle = self.cycle, self._new_cycle(http_version)
+        earlier, self.cycle = self.cycle, self._new_cycle(http_version, path, query)
         if earlier is None or earlier.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:  # pipelined: its turn comes after the one before it
@@ -235,14 +144,59 @@ class WireProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         if not self.cycle.response_complete:
-            super().on_body(body)
+            self.cycle.arrived(body)
+
+    def on_message_complete(self) -> None:
+        if not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close what has been idle for so long. One timer for many requests: to start one for each would cost more."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None or self.transport.is_closing():
+            return
+        left_s = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left_s, self.timeout_keep_alive_handler)
+        else:
+            self.transport.close()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._answering = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _new_cycle(self, http_version: str) -> WireCycle:
+    def _new_cycle(self, http_version: str, path: bytes, query: bytes) -> WireCycle:
+        self.scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": http_version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme or "http",
+            "method": self.parser.get_method().decode("ascii"),
+            "root_path": "",
+            "path": (unquote_to_bytes(path) if b"%" in path else path).decode("utf-8", "replace"),
+            "raw_path": path,
+            "query_string": query,
+            "headers": self._raw_headers,
+        }
         cycle = WireCycle(
+            raw_headers=self._raw_headers,
             scope=self.scope,
             transport=self.transport,
             flow=self.flow,
@@ -255,18 +209,23 @@ class WireProtocol(HttpToolsProtocol):
             keep_alive=http_version != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        cycle.raw_headers = self._raw_headers
         self.scope["llm_proxy.wire"] = cycle  # type: ignore[typeddict-unknown-key]
         return cycle
 
+    def _note(self, name: bytes, value: bytes) -> None:
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"transfer-encoding":
+            self._codings.append(value.lower())
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+
     def _check_framing(self, http_version: str) -> None:
         """Refuse what llhttp lets pass though a proxy must not."""
-        hosts = sum(1 for name, _ in self.headers if name == b"host")
-        if hosts > 1 or (hosts == 0 and http_version == "1.1"):
+        if self._hosts > 1 or (self._hosts == 0 and http_version == "1.1"):
             self._refuse(400, "malformed_request", "a request has exactly one Host header (RFC 9112 section 3.2)")
-        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         # The coding would go on without its name; and what 1.0 means by it, nobody knows (RFC 9112 section 6.1).
-        if codings and (codings != [b"chunked"] or http_version == "1.0"):
+        if self._codings and (self._codings != [b"chunked"] or http_version == "1.0"):
             self._refuse(400, "malformed_request", "no transfer coding but chunked is understood, in HTTP/1.1")
 
     def _split_url(self) -> tuple[bytes, bytes]:
@@ -308,7 +267,7 @@ class WireProtocol(HttpToolsProtocol):
             running.disconnected = True
         call_id = new_id()
         body = error_body(status=fault.status, code=fault.code, message=fault.message, call_id=call_id)
-        self.transport.write(_head(fault.status, error_headers(body, call_id), b"connection: close\r\n") + body)
+        self.transport.write(head_bytes(fault.status, error_headers(body, call_id), b"connection: close\r\n") + body)
         self.transport.close()
 
 
@@ -317,11 +276,3 @@ class _Fault:
     status: int
     code: str
     message: str
-
-
-def _head(status: int, headers: RawHeaders, framing: bytes) -> bytes:
-    # No check of names and values: they come out of a strict parser, or from this program.
-    lines = [STATUS_LINE.get(status) or b"HTTP/1.1 %d \r\n" % status]
-    for name, value in headers:
-        lines += (name, b": ", value, b"\r\n")
-    return b"".join((*lines, framing, b"\r\n"))

@@ -1,0 +1,158 @@
+"""One request and its answer on a client's connection: uvicorn's cycle, made faithful.
+
+What is different from its base class, and why:
+- Nothing is added to an answer but its framing, and its head leaves in one write with what is there of its body.
+- An informational (1xx) response can be passed on, and an answer can be broken off so that no client takes it for
+  complete.
+- Whoever wants to know at once that the client is gone is called.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn._types import HTTPDisconnectEvent, HTTPRequestEvent
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from llm_proxy.proxy.transport.base import RawHeaders
+
+#: SO_LINGER on, with zero seconds: close() sends a reset (RST) instead of a FIN.
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class WireCycle(RequestResponseCycle):
+    """One request and its answer."""
+
+    def __init__(self, *, raw_headers: RawHeaders, **base: Any) -> None:
+        super().__init__(**base)
+        #: Request headers as they came: case, order, duplicates.
+        self.raw_headers = raw_headers
+        #: Of the request's body, what nobody has asked for yet.
+        self._pieces: list[bytes] = []
+        self._pieces_bytes = 0
+        self._ends_with_connection = False
+        self._call_when_gone: Callable[[], None] | None = None
+
+    def arrived(self, piece: bytes) -> None:
+        """Keep a piece of the request's body until it is asked for."""
+        self._pieces.append(piece)
+        self._pieces_bytes += len(piece)
+        if self._pieces_bytes > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        self.message_event.set()
+
+    async def receive(self) -> HTTPRequestEvent | HTTPDisconnectEvent:
+        """ASGI's receive."""
+        if self.waiting_for_100_continue and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.waiting_for_100_continue = False
+        if not self.disconnected and not self.response_complete:
+            self.flow.resume_reading()
+            await self.message_event.wait()
+            self.message_event.clear()
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces, self._pieces_bytes = [], 0
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    def when_gone(self, call: Callable[[], None] | None) -> None:
+        """Have this called when the client goes away without its answer, or soon if it has gone; None: no more."""
+        self._call_when_gone = call
+        if call is None:
+            return
+        self.flow.resume_reading()  # whether the client is still there shows only to those who read
+        if self.disconnected:
+            asyncio.get_running_loop().call_soon(self.client_went)
+
+    def client_went(self) -> None:
+        """The connection was lost, and not by our doing."""
+        call, self._call_when_gone = self._call_when_gone, None
+        if call is not None:
+            call()
+
+    def inform(self, status: int, headers: RawHeaders) -> None:
+        """Pass an informational response on, if this client's HTTP version knows such a thing."""
+        if self.scope["http_version"] == "1.1" and not self.response_started and not self.disconnected:
+            self.transport.write(head_bytes(status, headers, b""))
+
+    def break_off(self) -> None:
+        """End the connection in the middle of the answer, in a way that cannot be taken for its end."""
+        if self.disconnected:
+            return
+        self.disconnected = True
+        if self._ends_with_connection:  # then a clean close would look like success
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.transport.close()
+
+    async def begin(self, status: int, headers: RawHeaders, body: bytes = b"", *, more: bool = True) -> None:
+        """Send the head as given and what is there of the body, in one write; then ``go_on`` unless that was all."""
+        await self._until_writable()
+        if not self.disconnected:
+            self._write(self._begun(status, headers), body, more)
+
+    async def go_on(self, body: bytes, *, more: bool) -> None:
+        """Send a further piece of the body."""
+        await self._until_writable()
+        if not self.disconnected:
+            self._write(b"", body, more)
+
+    async def send(self, message: Any) -> None:
+        """ASGI's send, for whoever knows nothing else."""
+        if not self.response_started:
+            await self.begin(message["status"], message["headers"])
+        elif not self.response_complete:
+            await self.go_on(message.get("body", b""), more=message.get("more_body", False))
+
+    async def _until_writable(self) -> None:
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+
+    def _begun(self, status: int, headers: RawHeaders) -> bytes:
+        """The head, with the framing that the body will have."""
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        length = next((value for name, value in headers if len(name) == 14 and name.lower() == b"content-length"), None)
+        bodiless = self.scope["method"] == "HEAD" or status in (204, 304)
+        self.expected_content_length = 0 if bodiless or length is None else int(length)
+        self.chunked_encoding = not bodiless and length is None and self.scope["http_version"] == "1.1"
+        self._ends_with_connection = not bodiless and length is None and not self.chunked_encoding
+        framing = b"transfer-encoding: chunked\r\n" if self.chunked_encoding else b""
+        if not self.keep_alive:
+            framing += b"connection: close\r\n"
+        return head_bytes(status, headers, framing)
+
+    def _write(self, head: bytes, body: bytes, more: bool) -> None:
+        if self.chunked_encoding:
+            end = b"" if more else b"0\r\n\r\n"
+            self.transport.write(b"%b%x\r\n%b\r\n%b" % (head, len(body), body, end) if body else head + end)
+        elif self.scope["method"] == "HEAD":
+            self.transport.write(head)
+        else:
+            self.transport.writelines((head, body) if head and body else (head or body,))
+            if not self._ends_with_connection:
+                self.expected_content_length -= len(body)
+        if not more:
+            self._end()
+
+    def _end(self) -> None:
+        if self.expected_content_length and self.scope["method"] != "HEAD":
+            raise RuntimeError("the body is not as long as its Content-Length says")
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+
+def head_bytes(status: int, headers: RawHeaders, framing: bytes) -> bytes:
+    """The head of an answer; ``framing`` are whole lines of it."""
+    # No check of names and values: they come out of a strict parser, or from this program.
+    lines = [STATUS_LINE.get(status) or b"HTTP/1.1 %d \r\n" % status]
+    for name, value in headers:
+        lines += (name, b": ", value, b"\r\n")
+    return b"".join((*lines, framing, b"\r\n"))

@@ -1,0 +1,66 @@
+"""One request and its answer, on a line that keeps what is sent; test_wire.py and test_relay.py go through a socket."""
+
+import asyncio
+
+import pytest
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from llm_proxy.proxy.cycle import WireCycle
+
+
+class Line:
+    """A transport that keeps what is sent, send by send."""
+
+    def __init__(self):
+        self.sent = []
+
+    def write(self, data):
+        self.sent.append(data)
+
+    def writelines(self, pieces):
+        self.write(b"".join(pieces))
+
+
+def cycle_on(line):
+    flow, scope = FlowControl(line), {"method": "GET", "http_version": "1.1"}
+    return WireCycle(
+        raw_headers=[],
+        scope=scope,
+        transport=line,
+        flow=flow,
+        logger=None,
+        access_logger=None,
+        access_log=False,
+        default_headers=[],
+        message_event=asyncio.Event(),
+        expect_100_continue=False,
+        keep_alive=True,
+        on_response=lambda: None,
+    )
+
+
+async def test_a_client_that_went_before_anybody_watched_is_told_of_soon_and_once():
+    cycle, told = cycle_on(Line()), []
+    cycle.disconnected = True
+
+    cycle.when_gone(lambda: told.append("gone"))
+    told_at_once = list(told)
+    await asyncio.sleep(0)
+    cycle.client_went()
+
+    assert (told_at_once, told) == ([], ["gone"])
+
+
+@pytest.mark.parametrize(
+    ("headers", "framed"),
+    [
+        ([(b"Content-Length", b"2")], b"Content-Length: 2\r\n\r\n{}"),
+        ([], b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"),
+    ],
+)
+async def test_a_head_and_what_is_there_of_its_body_leave_in_one_send(headers, framed):
+    line = Line()
+
+    await cycle_on(line).begin(200, headers, b"{}", more=False)
+
+    assert line.sent == [b"HTTP/1.1 200 OK\r\n" + framed]
