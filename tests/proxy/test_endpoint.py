@@ -1,6 +1,7 @@
 """The straight line of one call: what is refused, what goes on without a record, and which ending it gets."""
 
 import asyncio
+import gc
 import json
 from uuid import UUID
 
@@ -10,8 +11,12 @@ from conftest import CHAT, PATIENCE_S, until
 from journal.disks import files_no_longer_than
 from llm_proxy.journal.writer import JournalLimits
 from llm_proxy.model.exchange import Ending
+from llm_proxy.proxy.capture import Capture
+from llm_proxy.proxy.cycle import WireCycle
+from llm_proxy.proxy.transport.http1_response import Http1Response
 from upstreams import (
     CLOSE,
+    LAST_CHUNK,
     RESET,
     SSE_HEAD,
     WAIT_FOR_CLIENT_GONE,
@@ -350,3 +355,18 @@ async def test_websockets_are_refused_clearly(upstream, proxy):
     assert answer.startswith(b"HTTP/1.1 501 ")
     assert b"websocket_not_supported" in answer
     assert upstream.received == []
+
+
+async def test_a_call_that_is_over_is_gone_and_waits_for_no_cycle_collector(upstream, proxy):
+    upstream.default = [SSE_HEAD, chunk(b"data: 1\n\n"), LAST_CHUNK]
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            await proxy.client.post("/v1/chat/completions", json=CHAT)
+
+        left = [one for one in gc.get_objects() if isinstance(one, Capture | Http1Response | WireCycle)]
+    finally:
+        gc.enable()
+
+    assert len(left) < 10  # a connection holds the latest

@@ -94,7 +94,7 @@ class Proxy:
         return _Call(
             id=str(exchange_id),
             scope=scope,
-            wire=scope["llm_proxy.wire"],
+            wire=scope.pop("llm_proxy.wire"),
             path_context=path_context,
             path=path.removeprefix(API_ROOT),
             below_api_root=path.startswith(API_ROOT + b"/"),

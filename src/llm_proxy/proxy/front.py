@@ -72,7 +72,7 @@ class StorePages:
         self._policy = policy
 
     async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
-        wire: WireCycle = scope["llm_proxy.wire"]
+        wire: WireCycle = scope.pop("llm_proxy.wire")
         try:
             await self._forward(scope, receive, wire)
         except ClientDisconnected:

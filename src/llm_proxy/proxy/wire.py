@@ -6,7 +6,8 @@ What is different from its base class, and why:
 - A malformed or oversized head is answered 400, 414 or 431 in OpenAI's error shape, and the connection is closed.
 - One timer serves all requests of a connection.
 
-An application finds the cycle of its request as ``scope["llm_proxy.wire"]``.
+An application takes the cycle of its request out of its scope, ``scope.pop("llm_proxy.wire")``: each holds the other,
+so that what is left in there stays in memory with all its bytes until the cycle collector comes by.
 """
 
 import asyncio

@@ -91,12 +91,16 @@ class Http1Response:
         """Done with it."""
         if not self._released:
             self._released = True
+            del self._parser  # each holds the other, and with it the whole call, until the cycle collector comes by
+            self._on_informational = None
             self._line.release(reusable=self.complete and self._reusable)
 
     # For the connection
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the wire."""
+        if self._released:
+            return
         self.begun = True
         if not self._head_complete:
             self._head_bytes += len(data)
