@@ -3,12 +3,15 @@
 import json
 from dataclasses import replace
 
+import msgspec
+import pytest
 from hypothesis import given, settings
+from jsonschema_rs import validator_for
 
 from llm_proxy.model.completion import Bodies, Completion, Status
 from llm_proxy.model.exchange import Ending
 from llm_proxy.model.json_text import encode_json
-from llm_proxy.model.record import record_json
+from llm_proxy.model.record import FieldGroup, Record, record_fields, record_json
 from records import BODIES, NOON, REQUEST, RESPONSE, bare, completions, record
 
 #: Properties of the schema ``Completion`` of the Log10 logging API.
@@ -152,3 +155,36 @@ def test_every_record_can_be_written_as_json(completion):
     members = record_json(completion, with_bodies=True)
 
     assert json.loads(encode_json(members)) == members
+
+
+def test_a_record_has_the_members_that_its_type_says():
+    for completion in (record(), bare()):
+        assert set(record_json(completion, with_bodies=True)) == set(Record.__annotations__)
+
+
+@settings(max_examples=50)
+@given(completions)
+def test_every_possible_record_is_of_its_type(completion):
+    schema = msgspec.json.schema(Record)
+
+    said = json.loads(encode_json(record_json(completion, with_bodies=True)))
+
+    validator_for(schema).validate(said)
+
+
+@pytest.mark.parametrize(
+    ("group", "member"),
+    [
+        (FieldGroup.HEAD, "path"),
+        (FieldGroup.CONTEXT, "tags"),
+        (FieldGroup.TIMINGS, "duration"),
+        (FieldGroup.OUTCOME, "usage"),
+        (FieldGroup.BODIES, "request"),
+    ],
+)
+def test_a_group_of_members_comes_with_the_id_and_alone(group, member):
+    fields = record_fields(record(id="1"), {group})
+
+    assert fields["id"] == "1"
+    others = [record_fields(record(), {other}) for other in FieldGroup if other is not group]
+    assert [member in one for one in (fields, *others)] == [True, False, False, False, False]

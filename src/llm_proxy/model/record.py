@@ -3,19 +3,131 @@
 The members of the Log10 ``Completion`` schema have its names and units (``duration`` in seconds). Unknown is null.
 Headers are lists of [name, value] pairs, since an object would lose their order and duplicates; the value of a header
 that is recorded by its name only is null.
+
+The types say what each member is, for whoever describes the API.
 """
 
-from llm_proxy.model.completion import Bodies, Completion, JsonObject, JsonValue, Usage
-from llm_proxy.model.exchange import RecordedHeaders
+from collections.abc import Callable, Collection, Mapping
+from enum import StrEnum
+from typing import Annotated, Any, TypedDict
+
+from msgspec import Meta
+
+from llm_proxy.model.completion import Completion, JsonObject, JsonValue, Status, Usage
+from llm_proxy.model.exchange import Ending, Endpoint, RecordedHeaders
+
+
+class FieldGroup(StrEnum):
+    """Members of a record that are asked for together."""
+
+    HEAD = "head"
+    CONTEXT = "context"
+    TIMINGS = "timings"
+    OUTCOME = "outcome"
+    BODIES = "bodies"
+
+
+class HeadFields(TypedDict):
+    """What the call was, and how it ended."""
+
+    id: str
+    organization_id: str
+    status: Annotated[str, Meta(extra_json_schema={"enum": [*Status]})]
+    failure_kind: str | None
+    failure_reason: str | None
+    ending: Annotated[str, Meta(extra_json_schema={"enum": [*Ending]})] | None
+    http_status: int | None
+    provider: str | None
+    upstream: str | None
+    method: str
+    path: str
+    endpoint: Annotated[str, Meta(extra_json_schema={"enum": [*Endpoint]})]
+    kind: str | None
+    model: str | None
+    response_model: str | None
+    stream: bool | None
+
+
+class ContextFields(TypedDict):
+    """Who and what it belongs to."""
+
+    tags: list[str]
+    session_id: str | None
+    session_name: str | None
+    user_id: str | None
+    trace_id: str | None
+    metadata: dict[str, Any]
+    notes: list[str]
+    client: str | None
+    key_fingerprint: str | None
+
+
+class TimingFields(TypedDict):
+    """When it was, and how long it took, in seconds."""
+
+    started_at: str
+    duration: float | None
+    ttfb_s: float | None
+    ttft_s: float | None
+    connect_s: float | None
+    longest_gap_s: float | None
+    chunk_count: int | None
+
+
+class UsageFields(TypedDict):
+    """Tokens as the provider counted them."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+    total_tokens: int | None
+    cached_input_tokens: int | None
+    reasoning_output_tokens: int | None
+
+
+class OutcomeFields(TypedDict):
+    """What came of it."""
+
+    usage: UsageFields | None
+    finish_reasons: list[str]
+    preview: str | None
+    request_bytes: int | None
+    response_bytes: int | None
+    truncated: bool
+    decode_problem: str | None
+    #: A member of the Log10 schema that only a client library can know; it comes with the bodies.
+    stacktrace: Any
+
+
+class BodyFields(TypedDict):
+    """What was sent and answered, decoded; and the recorded headers, as pairs of name and value."""
+
+    request: Any
+    response: Any
+    request_headers: list[list[str | None]] | None
+    response_headers: list[list[str | None]] | None
+    stacktrace: Any
+
+
+class Record(HeadFields, ContextFields, TimingFields, OutcomeFields, BodyFields):
+    """A completion."""
 
 
 def record_json(completion: Completion, *, with_bodies: bool) -> JsonObject:
     """``completion`` as JSON; its bodies and headers are null if they were not read or not kept."""
-    record = _head(completion) | _context(completion) | _timings(completion) | _outcome(completion)
-    return record | _bodies(completion.bodies) if with_bodies else record
+    groups = set(FieldGroup) if with_bodies else set(FieldGroup) - {FieldGroup.BODIES}
+    return record_fields(completion, groups)
 
 
-def _head(completion: Completion) -> JsonObject:
+def record_fields(completion: Completion, groups: Collection[FieldGroup]) -> JsonObject:
+    """The members of these groups, and the id."""
+    members: dict[str, Any] = {"id": completion.id}
+    for group, fields in _GROUPS.items():
+        if group in groups:
+            members |= fields(completion)
+    return members
+
+
+def _head(completion: Completion) -> HeadFields:
     return {
         "id": completion.id,
         "organization_id": completion.organization_id,
@@ -36,7 +148,7 @@ def _head(completion: Completion) -> JsonObject:
     }
 
 
-def _context(completion: Completion) -> JsonObject:
+def _context(completion: Completion) -> ContextFields:
     context = completion.context
     return {
         "tags": list(context.tags),
@@ -51,7 +163,7 @@ def _context(completion: Completion) -> JsonObject:
     }
 
 
-def _timings(completion: Completion) -> JsonObject:
+def _timings(completion: Completion) -> TimingFields:
     return {
         "started_at": completion.started_at.isoformat(timespec="microseconds"),
         "duration": completion.duration_s,
@@ -63,7 +175,7 @@ def _timings(completion: Completion) -> JsonObject:
     }
 
 
-def _outcome(completion: Completion) -> JsonObject:
+def _outcome(completion: Completion) -> OutcomeFields:
     return {
         "usage": _usage(completion.usage),
         "finish_reasons": list(completion.finish_reasons),
@@ -72,12 +184,11 @@ def _outcome(completion: Completion) -> JsonObject:
         "response_bytes": completion.response_bytes,
         "truncated": completion.truncated,
         "decode_problem": completion.decode_problem,
-        # A member of the Log10 schema that only a client library can know; it comes with the bodies.
         "stacktrace": None,
     }
 
 
-def _usage(usage: Usage | None) -> JsonValue:
+def _usage(usage: Usage | None) -> UsageFields | None:
     if usage is None:
         return None
     return {
@@ -89,9 +200,16 @@ def _usage(usage: Usage | None) -> JsonValue:
     }
 
 
-def _bodies(bodies: Bodies | None) -> JsonObject:
+def _bodies(completion: Completion) -> BodyFields:
+    bodies = completion.bodies
     if bodies is None:
-        return {"request": None, "response": None, "request_headers": None, "response_headers": None}
+        return {
+            "request": None,
+            "response": None,
+            "request_headers": None,
+            "response_headers": None,
+            "stacktrace": None,
+        }
     return {
         "request": _shown(bodies.request, bodies.request_body),
         "response": _shown(bodies.response, bodies.response_body),
@@ -106,5 +224,14 @@ def _shown(decoded: JsonValue, raw: bytes | None) -> JsonValue:
     return raw.decode(errors="replace") if decoded is None and raw else decoded
 
 
-def _pairs(headers: RecordedHeaders) -> JsonValue:
+def _pairs(headers: RecordedHeaders) -> list[list[str | None]]:
     return [[name, value] for name, value in headers]
+
+
+_GROUPS: Mapping[FieldGroup, Callable[[Completion], Mapping[str, Any]]] = {
+    FieldGroup.HEAD: _head,
+    FieldGroup.CONTEXT: _context,
+    FieldGroup.TIMINGS: _timings,
+    FieldGroup.OUTCOME: _outcome,
+    FieldGroup.BODIES: _bodies,
+}
