@@ -17,7 +17,7 @@ from llm_proxy.assignment import Assignment
 from llm_proxy.child import Lifeline, main, serve_app
 from llm_proxy.decode.generation import completion_of
 from llm_proxy.errors import StoreUnavailable
-from llm_proxy.journal.reader import JournalReader
+from llm_proxy.journal.reader import ANNOUNCE_AFTER_S, JournalReader
 from llm_proxy.log import get_logger
 from llm_proxy.queue.in_journal import JournalQueue
 from llm_proxy.settings import Settings
@@ -44,7 +44,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         store = SqliteStore(data.database)
         await _migrate(store)
         ledger = data.ledger(f"{assignment.role}-{assignment.index}")
-        reader = JournalReader(data.journal, ledger=ledger)
+        reader = JournalReader(data.journal, ledger=ledger, announce_after_s=ANNOUNCE_AFTER_S)
         queue = JournalQueue(reader, ledger=ledger, dead_letters=data.dead_letters)
         worker = Worker(queue, store, suspect_note=data.suspect)
 
