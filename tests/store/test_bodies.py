@@ -34,12 +34,12 @@ def test_every_bodies_come_back_as_they_were(original):
     assert again(pack(original)) == original
 
 
-def test_one_packer_packs_many():
-    packer = Packer()
+def test_one_packer_packs_many_long_and_short_ones():
+    packer, lengths = Packer(), [0, 1, 2, 40, 3, 41]  # times 8 KB
 
-    packed = [packer.pack(Bodies(request_body=PROSE.encode() * times), "default") for times in range(5)]
+    packed = [packer.pack(Bodies(request_body=PROSE.encode() * times), "default") for times in lengths]
 
-    assert [again(one).request_body for one in packed] == [PROSE.encode() * times for times in range(5)]
+    assert [again(one).request_body for one in packed] == [PROSE.encode() * times for times in lengths]
 
 
 def test_chunks_come_back_as_arrays_of_64_bits():
