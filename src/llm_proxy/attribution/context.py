@@ -8,7 +8,8 @@ than once, lists are joined, and of the others the last one counts.
 Pure, and never fails: what cannot be used is noted in the context.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from llm_proxy.attribution import w3c
@@ -86,7 +87,8 @@ def _said(headers: RecordedHeaders, draft: Draft) -> list[_Said]:
     return sorted(said, key=lambda one: one.row.rank)
 
 
-def _rows(name: str) -> list[_Row]:
+@lru_cache(maxsize=1024)  # names repeat with every call
+def _rows(name: str) -> Sequence[_Row]:
     exact = _BY_NAME.get(name)
     if exact is not None:
         return exact
