@@ -100,6 +100,22 @@ def standing(there, env=None):
         thread.join()
 
 
+def read_trace(stand, trace_id):
+    """A trace as Maxim's API shows it."""
+    path = f"{stand.product.url}/v1/log-repositories/logs/traces"
+    answer = httpx.get(path, params={"id": trace_id}, trust_env=False)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]
+
+
+def nodes(trace):
+    """Everything in a trace by its id."""
+    found = {}
+    for node in trace.get("timeline", []):
+        found |= {node["id"]: node, **nodes(node)}
+    return found
+
+
 class Answers:
     """The scripts of the upstream."""
 

@@ -6,11 +6,10 @@ import httpx
 import pytest
 
 from sdk.environments import HERE, python_of
-from sdk.standing import standing
+from sdk.standing import nodes, read_trace, standing
 
 #: The SDK waits for a while before it ends.
 RUN_S = 90.0
-TRACES = "/v1/log-repositories/logs/traces"
 SEARCH = "/v1/log-repositories/logs/search"
 
 
@@ -41,21 +40,7 @@ def tell(stand, there):
 
 @pytest.fixture(scope="module")
 def trace(stand, directory):
-    return read(stand, "p-trace")
-
-
-def read(stand, trace_id):
-    answer = httpx.get(f"{stand.product.url}{TRACES}", params={"id": trace_id}, trust_env=False)
-    assert answer.status_code == 200, answer.text
-    return answer.json()["data"]
-
-
-def nodes(trace):
-    """Everything in a trace by its id."""
-    found = {}
-    for node in trace.get("timeline", []):
-        found |= {node["id"]: node, **nodes(node)}
-    return found
+    return read_trace(stand, "p-trace")
 
 
 def records(stand, **asked):
@@ -150,7 +135,7 @@ def relayed(stand, count):
 def test_a_call_through_the_proxy_is_a_generation_of_the_trace_that_it_names(stand, directory):
     (call,) = relayed(stand, 1)
 
-    generations = nodes(read(stand, "p-called"))
+    generations = nodes(read_trace(stand, "p-called"))
 
     assert call["trace_id"] == "p-called"
     assert generations[call["id"]]["tags"] == {"env": "test"}
@@ -173,7 +158,7 @@ def test_traces_and_sessions_are_listed(stand, directory):
 def test_told_once_more_nothing_is_there_twice(stand, directory, trace, tmp_path):
     tell(stand, tmp_path)
 
-    again = read(stand, "p-trace")
+    again = read_trace(stand, "p-trace")
     assert (set(nodes(again)), again["tags"]) == (set(nodes(trace)), trace["tags"])
     told = [record for record in records(stand, session="p-session") if "maxim" in record["metadata"]]
     assert len(told) == 2
