@@ -86,6 +86,40 @@ def routes(gate: Gate, *tables: Table) -> list[Route]:
     return [Route(path, endpoint=_Resource(gate, paths[path])) for path in sorted(paths, key=lambda path: "{" in path)]
 
 
+def nothing_else() -> Route:
+    """What answers below /api where nothing is: clients of all these APIs read the error as JSON."""
+
+    async def missing(scope: Any, receive: Any, send: Any) -> None:
+        fault = Fault("there is nothing at this path", param=None, status=404, code="not_found")
+        await _refusal(fault, error_json)(scope, receive, send)
+
+    return Route("/api/{rest:path}", endpoint=_App(missing))
+
+
+class _App:
+    """Starlette takes a function for an endpoint of its own kind, and any other callable for an ASGI one."""
+
+    def __init__(self, app: Callable[[Any, Any, Any], Awaitable[None]]) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._app(scope, receive, send)
+
+
+class OneSlash:
+    """An ASGI application to which //api is /api: a base URL with a slash at its end makes the one of the other."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer."""
+        path = scope.get("path", "")
+        if path.startswith("//"):
+            scope = {**scope, "path": "/" + path.lstrip("/"), "raw_path": b"/" + scope["raw_path"].lstrip(b"/")}
+        await self._app(scope, receive, send)
+
+
 class _Resource:
     """An ASGI application that answers the methods of one path."""
 

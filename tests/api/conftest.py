@@ -1,0 +1,25 @@
+"""A store, and the APIs on it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from faces import served
+from llm_proxy.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "store.sqlite3")
+    await store.migrate()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def log10(database: SqliteStore) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the Log10 APIs."""
+    async with served(database) as client:
+        yield client
