@@ -1,5 +1,6 @@
 """What is told and read back, on SQLite and PostgreSQL."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -118,3 +119,21 @@ async def test_nothing_told_is_nothing_done(traces):
     await traces.put("o", "r", [])
 
     assert await traces.trace("o", "t") is None
+
+
+async def test_what_two_tell_of_one_thing_at_once_is_all_kept(open_store):
+    stores = [open_store(), open_store()]
+    tellers = [SqlTraces(store, completion_of) for store in stores]
+    await stores[0].migrate()
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(20):
+            piece = said(Kind.TRACE, "t", tags={str(number): "x"})
+            group.create_task(tellers[number % 2].put("o", "r", [piece, generation(f"g{number}", traceId="t")]))
+
+    told = await tellers[0].trace("o", "t")
+    (trace,) = (entity for entity in told if entity.key.kind is Kind.TRACE)
+    assert set(trace.tags) == {str(number) for number in range(20)}
+    assert len(told) == 21
+    for store in stores:
+        await store.close()
