@@ -2,10 +2,12 @@
 
 import json
 from array import array
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from llm_proxy.decode.dispatch import decode
 from llm_proxy.model.exchange import Chunks, Ending, Endpoint, Exchange
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -14,6 +16,17 @@ PATHS = {
     Endpoint.TEXT: "/v1/completions",
     Endpoint.EMBEDDINGS: "/v1/embeddings",
     Endpoint.RESPONSES: "/v1/responses",
+    Endpoint.MODERATIONS: "/v1/moderations",
+    Endpoint.IMAGES: "/v1/images/generations",
+    Endpoint.SPEECH: "/v1/audio/speech",
+    Endpoint.TRANSCRIPTION: "/v1/audio/transcriptions",
+    Endpoint.FILES: "/v1/files",
+    Endpoint.BATCHES: "/v1/batches",
+    Endpoint.MESSAGES: "/v1/messages",
+    Endpoint.COUNT_TOKENS: "/v1/messages/count_tokens",
+    Endpoint.GENERATE_CONTENT: "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse",
+    Endpoint.CONVERSE: "/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse-stream",
+    Endpoint.INVOKE_MODEL: "/model/meta.llama3-3-70b-instruct-v1%3A0/invoke-with-response-stream",
     Endpoint.OTHER: "/v1/models",
 }
 
@@ -66,3 +79,12 @@ def chat_stream(*chunks: Any, end: bytes = b"data: [DONE]\n\n") -> bytes:
 def delta_stream(*deltas: Any, end: bytes = b"data: [DONE]\n\n") -> bytes:
     """A stream whose chunks have one choice each, with these deltas."""
     return chat_stream(*({"choices": [{"index": 0, "delta": delta}]} for delta in deltas), end=end)
+
+
+def assert_cuts_change_nothing(endpoint: Endpoint, wire: bytes, **members: Any) -> None:
+    """However an answer arrives, in two pieces or byte by byte, it means the same; only its first token has a time."""
+    whole = decode(exchange_of(endpoint, [wire], **members))
+    cuts = [[wire[:cut], wire[cut:]] for cut in range(1, len(wire))]
+
+    for pieces in [*cuts, [wire[at : at + 1] for at in range(len(wire))]]:
+        assert replace(decode(exchange_of(endpoint, pieces, **members)), first_token_s=whole.first_token_s) == whole

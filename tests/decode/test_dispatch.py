@@ -20,10 +20,20 @@ STREAMS = sorted(path.name for path in SAMPLES.glob("*.sse"))
 CODINGS = [None, "gzip", "deflate", "br", "zstd", "gzip, br", "identity", "nonsense"]
 
 
+ENDPOINTS = {
+    "chat": Endpoint.CHAT,
+    "generate": Endpoint.GENERATE_CONTENT,
+    "images": Endpoint.IMAGES,
+    "messages": Endpoint.MESSAGES,
+    "responses": Endpoint.RESPONSES,
+    "speech": Endpoint.SPEECH,
+    "text": Endpoint.TEXT,
+    "transcription": Endpoint.TRANSCRIPTION,
+}
+
+
 def endpoint_of(name: str) -> Endpoint:
-    return {"chat": Endpoint.CHAT, "text": Endpoint.TEXT, "responses": Endpoint.RESPONSES}[
-        name.partition("_")[0].removesuffix(".sse")
-    ]
+    return ENDPOINTS[name.partition("_")[0].removesuffix(".sse")]
 
 
 def test_every_endpoint_has_a_decoder():

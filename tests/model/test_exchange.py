@@ -65,4 +65,21 @@ def test_words_in_files_and_answers_are_those_that_were_promised():
         "refused",
         "aborted",
     }
-    assert set(Endpoint) == {"chat.completions", "completions", "embeddings", "responses", "other"}
+    assert set(Endpoint) == {
+        "chat.completions",
+        "completions",
+        "embeddings",
+        "responses",
+        "moderations",
+        "images",
+        "audio.speech",
+        "audio.transcriptions",
+        "files",
+        "batches",
+        "messages",
+        "messages.count_tokens",
+        "generate_content",
+        "converse",
+        "invoke_model",
+        "other",
+    }

@@ -33,6 +33,8 @@ class Call:
     """An exchange whose bodies were read: what a decoder starts from."""
 
     exchange: Exchange
+    #: The request body without its content codings.
+    asked: Plain
     request: JsonValue
     #: The JSON of an answer that is no stream.
     response: JsonValue
@@ -70,19 +72,23 @@ def has_failed(exchange: Exchange) -> bool:
     return exchange.http_status is not None and exchange.http_status >= 400
 
 
-def read_call(exchange: Exchange, max_decoded_bytes: int) -> Call:
-    """Undo the content codings of both bodies and parse them."""
+def read_call(
+    exchange: Exchange, max_decoded_bytes: int, *, request_is_json: bool = True, response_is_json: bool = True
+) -> Call:
+    """Undo the content codings of both bodies and parse them; what is said to be no JSON stays bytes."""
     asked = _plain(exchange.request_body, exchange.request_headers, (), max_decoded_bytes)
     plain = _plain(exchange.response_body, exchange.response_headers, exchange.chunks.sizes, max_decoded_bytes)
-    events, response, response_problem = None, None, plain.problem
+    events: list[Event] | None = None
+    response, response_problem = None, plain.problem
     if _is_stream(plain.content, exchange.response_headers):
         events = parse_events(plain.content)
-    else:
+    elif response_is_json:
         response, response_problem = _parse(plain)
-    request, request_problem = _parse(asked)
+    request, request_problem = _parse(asked) if request_is_json else (None, asked.problem)
     problems = {"the request body": request_problem, "the response body": response_problem}
     return Call(
         exchange=exchange,
+        asked=asked,
         request=request,
         response=response,
         events=events,
@@ -132,6 +138,12 @@ def header_members(headers: RecordedHeaders, name: str) -> list[str]:
     """The comma-separated members of a header over all its lines, in lower case; so is ``name``."""
     lines = [value for key, value in headers if value is not None and key.lower() == name]
     return [one for line in lines for part in line.lower().split(",") if (one := part.strip())]
+
+
+def media_type(headers: RecordedHeaders) -> str | None:
+    """The content type without its parameters, in lower case; None without one."""
+    types = header_members(headers, "content-type")
+    return types[0].partition(";")[0].strip() or None if types else None
 
 
 def _plain(body: bytes | None, headers: RecordedHeaders, sizes: Iterable[int], limit: int) -> Plain:

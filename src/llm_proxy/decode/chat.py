@@ -5,7 +5,7 @@ https://platform.openai.com/docs/api-reference/chat and, for streams, .../chat-s
 
 from collections.abc import Iterable
 
-from llm_proxy.decode.body import Answer, member, object_member, object_members, read_call
+from llm_proxy.decode.body import Answer, Call, member, object_member, object_members, read_call
 from llm_proxy.decode.deltas import Dialect, Growing, assemble, extend, merge
 from llm_proxy.decode.sse import Event
 from llm_proxy.decode.summary import call_text, last_user_text, preview_of, summarise, text_of
@@ -33,7 +33,11 @@ _CONTENT = frozenset(
 def decode_chat(exchange: Exchange, max_decoded_bytes: int) -> Decoded:
     """Read a chat completion."""
     call = read_call(exchange, max_decoded_bytes)
-    answer = Answer(response=call.response) if call.events is None else _assemble(call.events)
+    return describe_chat(call, Answer(response=call.response) if call.events is None else assemble_chat(call.events))
+
+
+def describe_chat(call: Call, answer: Answer) -> Decoded:
+    """What a chat completion says, however it came."""
     choices = object_members(answer.response, "choices")
     return summarise(
         call,
@@ -44,7 +48,8 @@ def decode_chat(exchange: Exchange, max_decoded_bytes: int) -> Decoded:
     )
 
 
-def _assemble(events: Iterable[Event]) -> Answer:
+def assemble_chat(events: Iterable[Event]) -> Answer:
+    """The completion as far as it had come when the stream ended or was cut off."""
     answer = assemble(events, _DIALECT)
     for choice in object_members(answer.response, "choices"):
         for tool_call in object_members(object_member(choice, "message"), "tool_calls"):

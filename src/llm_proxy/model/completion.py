@@ -102,7 +102,8 @@ class ProviderError:
 class Decoded:
     """What a decoder read out of the bytes of one exchange."""
 
-    #: ``chat`` or ``prompt`` as in the Log10 API, ``embedding``, or None for what is not decoded.
+    #: ``chat`` or ``prompt`` as in the Log10 API; ``embedding``, ``moderation``, ``image``, ``speech``,
+    #: ``transcription``, ``file``, ``batch`` or ``token_count``; None for what is not decoded.
     kind: str | None = None
     #: The model that was asked for, and the one that the answer names.
     model: str | None = None

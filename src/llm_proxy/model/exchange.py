@@ -39,6 +39,22 @@ class Endpoint(StrEnum):
     TEXT = "completions"
     EMBEDDINGS = "embeddings"
     RESPONSES = "responses"
+    MODERATIONS = "moderations"
+    #: Generated, edited or varied.
+    IMAGES = "images"
+    SPEECH = "audio.speech"
+    #: Also translations.
+    TRANSCRIPTION = "audio.transcriptions"
+    FILES = "files"
+    BATCHES = "batches"
+    #: Anthropic.
+    MESSAGES = "messages"
+    COUNT_TOKENS = "messages.count_tokens"
+    #: Google, also streamed.
+    GENERATE_CONTENT = "generate_content"
+    #: AWS Bedrock, both also streamed.
+    CONVERSE = "converse"
+    INVOKE_MODEL = "invoke_model"
     OTHER = "other"
 
 
