@@ -10,25 +10,12 @@ import subprocess
 import time
 from pathlib import Path
 
+from ports import free_port
+
 #: Generous: nothing in a test should come near it.
 PATIENCE_S = 30.0
 _LOOK_S = 0.01
 _ALWAYS = {"save": '""', "daemonize": "no", "bind": "127.0.0.1", "protected-mode": "no", "databases": "4"}
-
-
-def free_port() -> int:
-    """A port that nobody listens on, nor on the one 10000 above, which is a cluster node's second one."""
-    while True:
-        with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            port: int = one.getsockname()[1]
-            if port > 50000:
-                continue
-            try:
-                other.bind(("127.0.0.1", port + 10000))
-            except OSError:
-                continue
-            return port
 
 
 class RedisServer:

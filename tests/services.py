@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
+
+from ports import free_port
 
 #: Generous: starting takes less than a second.
 PATIENCE_S = 60.0
@@ -47,8 +48,7 @@ class PostgresServer:
         self._directory = directory
         self._names = (f"test_{number}" for number in count())
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self._run("initdb", "-D", "data", "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync", *_LANGUAGE)
 
     def url(self, database: str = "postgres") -> str:

@@ -6,8 +6,9 @@ import pytest
 from llm_proxy.errors import ConfigError, QueueUnavailable
 from llm_proxy.queue.redis_connection import RedisAddress, RedisConnection, RedisTls
 from llm_proxy.queue.redis_publisher import Parcel
+from ports import free_port
 from queue_exchanges import exchange
-from redis_service import RedisServer, free_port, start_cluster, start_sentinel
+from redis_service import RedisServer, start_cluster, start_sentinel
 from running import until
 
 SECRET = "s3cret/p@ss:word"
