@@ -33,6 +33,10 @@ PATIENCE_S = 40.0
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
 _MARK = "RUN_OF_A_TEST"
 _LOOK_S = 0.02
+#: Where it listens, once all is said.
+_ADDRESS = re.compile(
+    r"(?:export OPENAI_BASE_URL=|look at them +|health +)(http://[^/\s]+)/\S*.*\n(.*\n)*.*data lies in"
+)
 
 _Found = TypeVar("_Found")
 
@@ -174,15 +178,24 @@ async def serve(
 
     With ``ready`` it is waited for until it says where it listens.
     """
+    async with run(there, "serve", "--upstream", upstream_url, *arguments, env=env, ready=ready) as product:
+        yield product
+
+
+@contextlib.asynccontextmanager
+async def run(
+    there: Path, command: str, *arguments: str, env: Mapping[str, str] | None = None, ready: bool = True
+) -> AsyncIterator[Product]:
+    """The same with any command that runs until it is stopped."""
     mark = uuid.uuid4().hex
     # Short, since the path of a socket must be; and of its own, since a product that is killed cannot tidy up.
     temporary = tempfile.mkdtemp()
     environment = {**bare_environment(there), "TMPDIR": temporary, **(env or {}), _MARK: mark}
     output, log = there / f"{mark}.out", there / f"{mark}.log"
-    command = [sys.executable, "-m", "llm_proxy", "serve", "--port", "0", "--data-dir", str(there / "data")]
+    whole = [sys.executable, "-m", "llm_proxy", command, "--port", "0", "--data-dir", str(there / "data")]
     with output.open("wb") as out, log.open("wb") as err:
         process = subprocess.Popen(  # noqa: ASYNC220 - it takes a moment, and asyncio's own would be one loop's
-            [*command, "--upstream", upstream_url, *arguments],
+            [*whole, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
@@ -216,7 +229,7 @@ def bare_environment(home: Path) -> dict[str, str]:
 def _greeted(product: Product) -> str | None:
     if product.process.poll() is not None:
         raise AssertionError(f"it ended with {product.process.returncode}: {product.log.read_text()}")
-    told = re.search(r"export OPENAI_BASE_URL=(http://\S+)/v1\n(.*\n)*.*data lies in", product.printed())
+    told = _ADDRESS.search(product.printed())
     return told[1] if told else None
 
 

@@ -38,7 +38,7 @@ ARROWS = {
     "worker": {"errors", "log", "metrics", "model", "queue", "store", "understand"},
     "shipper": {"errors", "journal", "log", "metrics", "model", "queue"},
     # Faces on the store.
-    "api": {"errors", "model", "store"},
+    "api": {"errors", "metrics", "model", "store"},
     "ui": {"errors", "model", "store"},
     "tables": {"model", "ui"},
     # Processes.

@@ -4,11 +4,13 @@ import socket
 import subprocess
 import sys
 
+import msgspec
 import psutil
 import pytest
 
 from llm_proxy.assignment import Assignment
 from llm_proxy.settings import Settings
+from llm_proxy.wiring.layout import DataDir
 from running import PATIENCE_S, bare_environment, until
 
 
@@ -18,8 +20,7 @@ def start_child(tmp_path):
     started = []
 
     def start(*, role="store", runtime_dir=None, **settings):
-        for directory in ("journal", "counters"):
-            (tmp_path / directory).mkdir(exist_ok=True)
+        DataDir(tmp_path).prepare()
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
@@ -122,13 +123,13 @@ def test_a_configured_key_is_in_no_argument(start_child):
 
 
 async def test_what_fails_beside_the_server_ends_the_process(start_child, tmp_path):
-    (tmp_path / "store.sqlite3").mkdir()
     process, lifeline, assignment = start_child()
+    (tmp_path / "journal").rmdir()
+    (tmp_path / "journal").touch()
 
-    lifeline.sendall(assignment.to_line())
+    lifeline.sendall(msgspec.structs.replace(assignment, takes_journal=True).to_line())
 
     assert await until(process.poll, "its end") == 1
-    assert lifeline.recv(64) == b""
 
 
 def test_what_was_imported_is_no_work_for_the_cycle_collector(tmp_path):

@@ -6,16 +6,18 @@ import msgspec
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """One child process."""
 
-    #: ``proxy`` or ``store``.
+    #: ``proxy``, ``shipper``, ``worker`` or ``store``.
     role: str
     #: Number among the processes of its role.
     index: int
     #: ``Settings.to_json()``.
     settings: str
-    #: Where the store's socket is.
-    runtime_dir: str
-    #: The inherited listening socket of a proxy.
+    #: Where the store's socket is; None if no store runs beside this.
+    runtime_dir: str | None = None
+    #: The inherited listening socket, if this one has a port.
     listen_fd: int | None = None
+    #: Whether a store takes in the journal of this host; otherwise a shipper does.
+    takes_journal: bool = False
 
     def to_line(self) -> bytes:
         """One line of JSON."""

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import os
 import socket
@@ -9,16 +10,17 @@ import time
 import pytest
 
 from llm_proxy import __version__
-from running import PATIENCE_S, bare_environment, serve
+from redis_service import RedisServer
+from running import PATIENCE_S, bare_environment, run, serve
 
 #: Of all processes together, idle, in bytes.
 MAX_IDLE_BYTES = 150 * 2**20
 
 
-def refused(tmp_path, *arguments, env=None):
-    """What ``llm-proxy serve`` says when it does not start."""
+def refused(tmp_path, *arguments, command="serve", env=None):
+    """What a command says when it does not start."""
     done = subprocess.run(
-        [sys.executable, "-m", "llm_proxy", "serve", *arguments],
+        [sys.executable, "-m", "llm_proxy", command, *arguments],
         capture_output=True,
         text=True,
         env={**bare_environment(tmp_path), **(env or {})},
@@ -242,3 +244,158 @@ def test_a_host_that_is_unknown_is_said_in_one_line(tmp_path):
     line = refused(tmp_path, "--host", "no such host", "--data-dir", str(tmp_path))
 
     assert line.startswith("llm-proxy: cannot listen on no such host:8080: ")
+
+
+@pytest.mark.parametrize("command", ["proxy", "worker"])
+async def test_a_role_that_needs_redis_says_so_in_one_line(tmp_path, command):
+    line = refused(tmp_path, "--port", "0", "--data-dir", str(tmp_path), command=command)
+
+    assert line == (
+        f"llm-proxy: redis.url: `llm-proxy {command}` needs Redis: set LLM_PROXY_REDIS_URL, or run `llm-proxy serve`"
+    )
+
+
+@pytest.fixture
+def database(postgres):
+    name = postgres.create_database()
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def services(redis, database):
+    """What the roles are told, with a queue and a database of the test."""
+    return {
+        "LLM_PROXY_REDIS_URL": redis.url,
+        "LLM_PROXY_STREAMS__PREFIX": f"test-{os.urandom(4).hex()}",
+        "LLM_PROXY_STORE_URL": database,
+    }
+
+
+def roles_of(product):
+    return [role for role in ("proxy", "shipper", "store", "worker") for _ in product.processes(role)]
+
+
+async def listed(product, count):
+    """The records of the API of ``product``, as soon as there are so many."""
+
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            answer = await product.client.get(f"{product.url}/api/v1/completions")
+            found = [record for record in answer.json().get("completions", []) if record["ending"]]
+            if len(found) >= count:
+                return found
+            await asyncio.sleep(0.02)
+
+
+async def test_each_role_runs_by_itself_and_together_they_pass_a_call_on(upstream, tmp_path, services):
+    places = [tmp_path / name for name in ("proxy", "worker", "store")]
+    for place in places:
+        place.mkdir()
+    async with (
+        run(places[0], "proxy", "--upstream", upstream.url, env=services) as proxy,
+        run(places[1], "worker", env={**services, "LLM_PROXY_STREAMS__WORKERS": "2"}) as worker,
+        run(places[2], "store", env=services) as store,
+    ):
+        answer = await proxy.chat()
+        (record,) = await listed(store, 1)
+        page = await store.client.get(f"{store.url}/")
+        no_page = await proxy.client.get(f"{proxy.url}/")
+        ready = [await product.client.get(f"{product.url}/readyz") for product in (proxy, worker, store)]
+        shipped, stored = await proxy.numbers(), await worker.numbers()
+        roles = [roles_of(product) for product in (proxy, worker, store)]
+        statuses = [await product.stop() for product in (proxy, worker, store)]
+
+    assert record["id"] == answer.headers["x-llm-proxy-id"]
+    assert (page.status_code, no_page.status_code) == (200, 404)
+    assert "records are at the port of `llm-proxy store`" in no_page.json()["error"]["message"]
+    assert [(one.status_code, one.text) for one in ready] == [(200, "ok\n")] * 3
+    assert (shipped["accepted_total"], shipped["shipped_total"], stored["stored_total"]) == (1, 1, 1)
+    assert roles == [["proxy", "shipper"], ["worker", "worker"], ["store"]]
+    assert statuses == [0, 0, 0]
+    assert not (places[2] / "data" / "store.sqlite3").exists()
+
+
+async def test_all_in_one_with_redis_is_all_roles_at_one_port(upstream, tmp_path, services):
+    async with serve(tmp_path, upstream.url, env=services) as product:
+        answer = await product.chat()
+        (record,) = await listed(product, 1)
+        roles = roles_of(product)
+        status = await product.stop()
+
+    assert record["id"] == answer.headers["x-llm-proxy-id"]
+    assert roles == ["proxy", "shipper", "store", "worker"]
+    assert status == 0
+    assert [line for line in product.logged() if line["level"] == "error"] == []
+
+
+async def test_without_redis_the_journal_is_taken_into_postgresql(upstream, tmp_path, database):
+    async with serve(tmp_path, upstream.url, env={"LLM_PROXY_STORE_URL": database}) as product:
+        answer = await product.chat()
+        (record,) = await listed(product, 1)
+
+    assert record["id"] == answer.headers["x-llm-proxy-id"]
+    assert "look at them   " in product.printed()
+    assert not (product.data_dir / "store.sqlite3").exists()
+
+
+async def test_redis_and_postgresql_may_come_when_they_like(upstream, tmp_path, postgres):
+    redis = RedisServer(tmp_path / "redis")
+    redis.kill()
+    name = f"late_{os.urandom(4).hex()}"
+    env = {"LLM_PROXY_REDIS_URL": redis.url, "LLM_PROXY_STORE_URL": postgres.url(name)}
+    try:
+        async with serve(tmp_path, upstream.url, env=env) as product:
+            answer = await product.chat()
+            page = await product.client.get(f"{product.url}/api/v1/completions")
+            redis.start()
+            postgres._execute("CREATE DATABASE {}", name)
+            (record,) = await listed(product, 1)
+            status = await product.stop()
+    finally:
+        redis.stop()
+        postgres.drop_database(name)
+
+    assert (answer.status_code, page.status_code) == (200, 503)
+    assert record["id"] == answer.headers["x-llm-proxy-id"]
+    assert status == 0
+    warned = [(line["role"], line["event"]) for line in product.logged() if line["level"] != "info"]
+    assert sorted(warned) == [
+        ("shipper-0", "the queue is not available; calls wait in the journal"),
+        ("store-0", "the store cannot be opened"),
+        ("worker-0", "the store cannot be opened"),
+    ]
+
+
+async def test_the_roles_of_one_host_share_a_data_directory_and_none_is_there_twice(upstream, tmp_path, services):
+    async with (
+        run(tmp_path, "proxy", "--upstream", upstream.url, env=services) as proxy,
+        run(tmp_path, "worker", env=services),
+        run(tmp_path, "store", env=services) as store,
+    ):
+        await proxy.chat()
+        await listed(store, 1)
+        numbers = await store.numbers()
+        lines = [
+            refused(tmp_path, "--port", "0", "--data-dir", str(tmp_path / "data"), command=command, env=services)
+            for command in ("proxy", "worker", "store", "serve")
+        ]
+
+    assert (numbers["accepted_total"], numbers["shipped_total"], numbers["stored_total"]) == (1, 1, 1)
+    assert all("is in use by another llm-proxy" in line for line in lines)
+
+
+async def test_a_worker_has_no_records_at_its_port_and_needs_no_key_beyond_loopback(tmp_path, services):
+    async with run(tmp_path, "worker", "--host", "0.0.0.0", env=services) as worker:
+        answer = await worker.client.get(f"{worker.url}/api/v1/completions")
+
+    assert answer.status_code == 404
+
+
+def test_a_store_beyond_loopback_wants_a_key_even_if_it_cannot_look_for_one(tmp_path):
+    env = {"LLM_PROXY_STORE_URL": "postgresql://127.0.0.1:1/none"}
+
+    line = refused(tmp_path, "--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path), command="store", env=env)
+
+    assert "whether a key guards the records cannot be found out" in line
+    assert line.endswith("set LLM_PROXY_ADMIN_KEY; or listen on 127.0.0.1")

@@ -82,10 +82,7 @@ class StorePages:
                 wire.break_off()
             else:
                 reason = f"the store is starting or down ({exc}); calls are relayed and recorded meanwhile"
-                error = {
-                    "error": {"message": reason, "type": "unavailable", "code": "store_unavailable", "param": None}
-                }
-                await _say(scope, send, 503, json.dumps(error).encode() + b"\n", content_type=b"application/json")
+                await _say_error(scope, send, 503, reason, kind="unavailable", code="store_unavailable")
 
     async def _forward(self, scope: Any, receive: Any, wire: WireCycle) -> None:
         host = next((value for name, value in wire.raw_headers if name.lower() == b"host"), b"localhost")
@@ -110,6 +107,22 @@ class StorePages:
             finally:
                 if response is not None:
                     response.close()
+
+
+class NoPages:
+    """Answers a request where no store runs beside the proxy."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+        message = (
+            "this port relays calls under /v1 and has /healthz, /readyz and /metrics;"
+            " records are at the port of `llm-proxy store`"
+        )
+        await _say_error(scope, send, 404, message, kind="invalid_request_error", code="not_found")
+
+
+async def _say_error(scope: Any, send: Send, status: int, message: str, *, kind: str, code: str) -> None:
+    error = {"error": {"message": message, "type": kind, "code": code, "param": None}}
+    await _say(scope, send, status, json.dumps(error).encode() + b"\n", content_type=b"application/json")
 
 
 async def _say(scope: Any, send: Send, status: int, body: bytes, content_type: bytes = _TEXT) -> None:

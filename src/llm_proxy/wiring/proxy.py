@@ -1,4 +1,4 @@
-"""The proxy process: one public port, calls to the upstreams, everything else to the store's socket."""
+"""The proxy process: one public port, calls to the upstreams, all else to the store's socket if there is one."""
 
 import functools
 import socket
@@ -14,7 +14,7 @@ from llm_proxy.journal.writer import JournalLimits, JournalWriter
 from llm_proxy.metrics import read_all
 from llm_proxy.proxy.credentials import Fingerprints
 from llm_proxy.proxy.endpoint import CallLimits, Proxy
-from llm_proxy.proxy.front import StorePages, front
+from llm_proxy.proxy.front import NoPages, StorePages, front
 from llm_proxy.proxy.headers import HeaderPolicy, HeaderRules
 from llm_proxy.proxy.routing import Upstream, Upstreams
 from llm_proxy.proxy.transport.base import Origin, Transport
@@ -43,11 +43,9 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         ledger=ledger,
         limits=_call_limits(settings),
     )
-    origin = Origin("http", "store", 80, store_socket(assignment.runtime_dir))
-    everything = HeaderPolicy(HeaderRules(), policy.fingerprints)
     app = front(
         calls=calls,
-        pages=StorePages(transport=transport, origin=origin, policy=everything),
+        pages=_pages(assignment, transport, policy),
         journal=journal,
         numbers=functools.partial(read_all, data.counters),
     )
@@ -65,6 +63,14 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     )
     await transport.close()
     journal.close()
+
+
+def _pages(assignment: Assignment, transport: Transport, policy: HeaderPolicy) -> StorePages | NoPages:
+    if assignment.runtime_dir is None:
+        return NoPages()
+    origin = Origin("http", "store", 80, store_socket(assignment.runtime_dir))
+    everything = HeaderPolicy(HeaderRules(), policy.fingerprints)
+    return StorePages(transport=transport, origin=origin, policy=everything)
 
 
 def _transport(settings: Settings) -> Transport:

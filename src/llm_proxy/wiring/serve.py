@@ -1,48 +1,74 @@
-"""``llm-proxy serve``: claim the data directory and the port, start the children, say what to do next."""
+"""The commands that run: claim the data directory and the port, start the children, say what to do next.
 
+::
+
+    serve    proxies on the port, a store beside them; with Redis also a shipper and workers
+    proxy    proxies on the port, a shipper beside them
+    worker   workers that share the port
+    store    a store on the port
+"""
+
+import contextlib
 import os
 import shlex
 import socket
 import sys
 import tempfile
 from ipaddress import ip_address
+from typing import Literal, TypeAlias
 
 from llm_proxy import __version__
 from llm_proxy.assignment import Assignment
-from llm_proxy.errors import ConfigError
+from llm_proxy.errors import ConfigError, StoreUnavailable
 from llm_proxy.log import configure, get_logger
-from llm_proxy.settings import Settings
+from llm_proxy.settings import Settings, masked
 from llm_proxy.supervisor import Supervisor
 from llm_proxy.wiring.layout import DataDir
 
+Command: TypeAlias = Literal["serve", "proxy", "worker", "store"]
+
 #: Connections that wait to be accepted; the kernel caps it (net.core.somaxconn).
 _BACKLOG = 4096
+#: What only one command at a time may do in a data directory, by the names of locks. That of the journal's reader is
+#: another one (sole_reader.py).
+_CLAIMS: dict[Command, tuple[str, ...]] = {
+    "serve": ("serve", "worker", "pages"),
+    "proxy": ("serve",),
+    "worker": ("worker",),
+    "store": ("pages",),
+}
 
 
-def run(settings: Settings) -> int:
-    """Serve until stopped; the exit status. Raises ConfigError if the directory or the port cannot be had."""
+def run(settings: Settings, command: Command = "serve") -> int:
+    """Run until stopped; the exit status. Raises ConfigError if the directory or the port cannot be had."""
     configure(form=settings.log.format, level=settings.log.level, role="supervisor")
+    if settings.redis.url is None and command in ("proxy", "worker"):
+        raise ConfigError(
+            f"redis.url: `llm-proxy {command}` needs Redis: set LLM_PROXY_REDIS_URL, or run `llm-proxy serve`"
+        )
     data = DataDir(settings.data_dir)
     data.prepare()
-    with (
-        data.claimed("serve"),
-        _guarded(settings, _listen(settings)) as listener,
-        tempfile.TemporaryDirectory(prefix="llm-proxy-") as there,
-    ):
+    with contextlib.ExitStack() as held:
+        for lock in _CLAIMS[command]:
+            held.enter_context(data.claimed(lock))
+        listener = held.enter_context(_guarded(settings, command, _listen(settings)))
+        there = held.enter_context(tempfile.TemporaryDirectory(prefix="llm-proxy-")) if command == "serve" else None
         supervisor = Supervisor(
-            _assignments(settings, listener, runtime_dir=there),
+            _assignments(settings, command, listener, runtime_dir=there),
             listener,
-            ledger=data.ledger("supervisor-0"),
+            ledger=data.ledger("supervisor-0" if command == "serve" else f"supervisor-{command}"),
             drain_s=settings.timeouts.drain_s,
         )
-        return supervisor.run(on_ready=lambda: _greet(settings, listener))
+        return supervisor.run(on_ready=lambda: _greet(settings, command, listener))
 
 
-def _guarded(settings: Settings, listener: socket.socket) -> socket.socket:
+def _guarded(settings: Settings, command: Command, listener: socket.socket) -> socket.socket:
     """``listener``, if nobody from elsewhere gets through it to what no key guards. Raises ConfigError."""
     if ip_address(listener.getsockname()[0]).is_loopback:
         return listener
-    lacking = _lacking(settings)
+    lacking = _spendable(settings) if command in ("serve", "proxy") else None
+    if command in ("serve", "store"):
+        lacking = lacking or _unguarded(settings)
     if lacking is not None and not settings.auth.open:
         listener.close()
         raise ConfigError(f"{settings.host} lets other machines in, and {lacking}; or listen on 127.0.0.1")
@@ -51,33 +77,63 @@ def _guarded(settings: Settings, listener: socket.socket) -> socket.socket:
     return listener
 
 
-def _lacking(settings: Settings) -> str | None:
-    """What is not guarded, and what to do about it; None if everything is."""
+def _spendable(settings: Settings) -> str | None:
+    """Which provider's key others could spend, and what to do about it; None if there is none."""
     spendable = [name for name, upstream in settings.all_upstreams().items() if upstream.key is not None]
-    if spendable:
-        return (
-            f"they could spend the key of the upstream {spendable[0]}: leave the keys to the clients,"
-            " or set auth.open = true where something else guards the port"
-        )
-    if settings.auth.admin_key is None:
-        # Here, since the supervisor does without a database in all other cases.
-        from llm_proxy.wiring.keys import has_keys  # noqa: PLC0415
+    if not spendable:
+        return None
+    return (
+        f"they could spend the key of the upstream {spendable[0]}: leave the keys to the clients,"
+        " or set auth.open = true where something else guards the port"
+    )
 
-        if not has_keys(settings):
-            return (
-                "no key guards the records: set LLM_PROXY_ADMIN_KEY, for example to what `openssl rand -hex 32` makes,"
-                " or make a key with `llm-proxy keys create --organization NAME --scope write,read`"
+
+def _unguarded(settings: Settings) -> str | None:
+    """Why the records are not guarded, and what to do about it; None if they are."""
+    if settings.auth.admin_key is not None:
+        return None
+    # Here, since the supervisor does without a database in all other cases.
+    from llm_proxy.wiring.keys import has_keys  # noqa: PLC0415
+
+    try:
+        if has_keys(settings):
+            return None
+    except StoreUnavailable as exc:
+        return f"whether a key guards the records cannot be found out ({exc}): set LLM_PROXY_ADMIN_KEY"
+    return (
+        "no key guards the records: set LLM_PROXY_ADMIN_KEY, for example to what `openssl rand -hex 32` makes,"
+        " or make a key with `llm-proxy keys create --organization NAME --scope write,read`"
+    )
+
+
+def _assignments(
+    settings: Settings, command: Command, listener: socket.socket, *, runtime_dir: str | None
+) -> list[Assignment]:
+    """What runs, in the order in which it is started."""
+    has_redis = settings.redis.url is not None
+
+    def assignments(role: str, *, count: int = 1, listens: bool = False) -> list[Assignment]:
+        return [
+            Assignment(
+                role=role,
+                index=index,
+                settings=settings.to_json(),
+                runtime_dir=runtime_dir,
+                listen_fd=listener.fileno() if listens else None,
+                takes_journal=role == "store" and command == "serve" and not has_redis,
             )
-    return None
+            for index in range(count)
+        ]
 
-
-def _assignments(settings: Settings, listener: socket.socket, *, runtime_dir: str) -> list[Assignment]:
-    told = settings.to_json()
-    proxies = [
-        Assignment(role="proxy", index=index, settings=told, runtime_dir=runtime_dir, listen_fd=listener.fileno())
-        for index in range(settings.workers)
-    ]
-    return [*proxies, Assignment(role="store", index=0, settings=told, runtime_dir=runtime_dir)]
+    wanted: list[Assignment] = []
+    if command in ("serve", "proxy"):
+        wanted += assignments("proxy", count=settings.workers, listens=True)
+        wanted += assignments("shipper") if has_redis else []
+    if command == "worker" or (command == "serve" and has_redis):
+        wanted += assignments("worker", count=settings.streams.workers, listens=command == "worker")
+    if command in ("serve", "store"):
+        wanted += assignments("store", listens=command == "store")
+    return wanted
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -95,22 +151,29 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _greet(settings: Settings, listener: socket.socket) -> None:
+def _greet(settings: Settings, command: Command, listener: socket.socket) -> None:
+    """Say that it runs, and what can be done with it."""
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         shown = "localhost"
     url = f"http://{shown}:{port}"
-    logs = "llm-proxy logs"
-    if settings.data_dir != Settings().data_dir:
-        logs += f" --data-dir {shlex.quote(str(settings.data_dir))}"
-    lines = (
-        f"llm-proxy {__version__} is ready; Ctrl-C stops it",
-        "",
-        f"  export OPENAI_BASE_URL={url}/v1",
-        "",
-        f"  calls go to    {settings.upstream}",
-        f"  look at them   {url}/  or  {logs}",
-        f"  data lies in   {settings.data_dir}",
-    )
+    lines = [f"llm-proxy {__version__} is ready; Ctrl-C stops it", ""]
+    if command in ("serve", "proxy"):
+        lines += [f"  export OPENAI_BASE_URL={url}/v1", "", f"  calls go to    {settings.upstream}"]
+    if settings.redis.url is not None and command != "store":
+        lines.append(f"  by way of      {masked(settings.redis.url)}")
+    if command in ("serve", "store"):
+        lines.append(f"  look at them   {url}/  or  {_logs(settings)}")
+    else:
+        lines.append(f"  health         {url}/readyz  and  {url}/metrics")
+    if settings.store.url is not None and command != "proxy":
+        lines.append(f"  records lie in {masked(settings.store.url)}")
+    lines.append(f"  data lies in   {settings.data_dir}")
     print(*lines, sep=os.linesep, file=sys.stdout, flush=True)  # noqa: T201 - this is what the command says
+
+
+def _logs(settings: Settings) -> str:
+    if settings.data_dir == Settings().data_dir or settings.store.url is not None:
+        return "llm-proxy logs"
+    return f"llm-proxy logs --data-dir {shlex.quote(str(settings.data_dir))}"

@@ -1,72 +1,81 @@
-"""The store process: the worker that takes the journal in, and the APIs and pages on a Unix socket."""
+"""The store process: APIs and pages, beside the proxies on a Unix socket, or on a port of its own.
+
+Without Redis it also is the worker, which takes the journal of this host in.
+"""
 
 import asyncio
 import contextlib
 import os
 import shutil
 import socket
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
 from llm_proxy.api import accounts as accounts_api
-from llm_proxy.api import log10, log10_feedback, log10_legacy, maxim, maxim_reading, maxim_uploads, query, resource
+from llm_proxy.api import maxim, maxim_reading, maxim_uploads, ops, query, resource
 from llm_proxy.api.auth import Gate
 from llm_proxy.assignment import Assignment
 from llm_proxy.child import Lifeline, main, serve_app
-from llm_proxy.decode import pushed
 from llm_proxy.decode.generation import completion_of
-from llm_proxy.errors import StoreUnavailable
 from llm_proxy.journal.reader import ANNOUNCE_AFTER_S, JournalReader
-from llm_proxy.log import get_logger
+from llm_proxy.metrics import read_all
 from llm_proxy.queue.in_journal import JournalQueue
 from llm_proxy.settings import Settings
 from llm_proxy.store.blobs import DirectoryOfBlobs
 from llm_proxy.store.sql_accounts import SqlAccounts
-from llm_proxy.store.sql_feedback import SqlFeedback
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.store.sql_traces import SqlTraces
-from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.ui import pages
 from llm_proxy.wiring.layout import DataDir, store_socket
 from llm_proxy.wiring.sole_reader import sole_reader
+from llm_proxy.wiring.stores import open_store
+from llm_proxy.wiring.upgrade import check_store, upgrading
 from llm_proxy.worker import Worker
 
 #: How long a page may still be on its way at shutdown, in seconds; the proxies, which ask for them, have gone by then.
 _DRAIN_S = 2.0
 
-_log = get_logger(__name__)
-
 
 async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) -> None:
-    """Work and serve until the lifeline ends, and until the journal is taken in."""
+    """Serve until the lifeline ends; where there is no Redis, also work until the journal is taken in."""
     data = DataDir(settings.data_dir)
-    async with sole_reader(data):
-        store = SqliteStore(data.database)
-        await _migrate(store)
-        ledger = data.ledger(f"{assignment.role}-{assignment.index}")
-        reader = JournalReader(data.journal, ledger=ledger, announce_after_s=ANNOUNCE_AFTER_S)
-        queue = JournalQueue(reader, ledger=ledger, dead_letters=data.dead_letters)
-        worker = Worker(queue, store, suspect_note=data.suspect)
+    async with contextlib.AsyncExitStack() as held:
+        if assignment.takes_journal:
+            await held.enter_async_context(sole_reader(data))
+        store = open_store(settings)
+        held.push_async_callback(store.close)
+        worker = _worker(data, store) if assignment.takes_journal else None
+        upgrade = await held.enter_async_context(upgrading(store))
 
         async def work(stopping: asyncio.Event) -> None:
+            if worker is None or not await upgrade.done(stopping):
+                return
             async with asyncio.TaskGroup() as group:
                 group.create_task(worker.run())
                 await stopping.wait()
                 worker.stop()
 
         await serve_app(
-            resource.OneSlash(Starlette(routes=_routes(settings, store))),
-            _listen(store_socket(assignment.runtime_dir)),
+            Starlette(routes=[*_routes(settings, store), *_ops(data, store)]),
+            _listener(assignment),
             lifeline,
             keep_alive_s=settings.timeouts.keep_alive_s,
             drain_s=_DRAIN_S,
             alongside=work,
         )
-        await store.close()
-    # The supervisor removes it, too; but one that was killed does not.
-    shutil.rmtree(assignment.runtime_dir, ignore_errors=True)
+    if assignment.runtime_dir is not None:
+        # The supervisor removes it, too; but one that was killed does not.
+        shutil.rmtree(assignment.runtime_dir, ignore_errors=True)
+
+
+def _worker(data: DataDir, store: SqlStore) -> Worker:
+    ledger = data.ledger("store-0")
+    reader = JournalReader(data.journal, ledger=ledger, announce_after_s=ANNOUNCE_AFTER_S)
+    queue = JournalQueue(reader, ledger=ledger, dead_letters=data.dead_letters)
+    return Worker(queue, store, suspect_note=data.suspect)
 
 
 def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:
@@ -77,30 +86,28 @@ def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:
         admin_key=None if admin_key is None else admin_key.get_secret_value(),
         is_open=settings.auth.open,
     )
-    log = log10.Log10(store, SqlFeedback(store), gate, pushed.fold)
     traces, data = SqlTraces(store, completion_of), DataDir(settings.data_dir)
     files = maxim_uploads.Files(traces, DirectoryOfBlobs(data.uploads), maxim_uploads.Signer(data.fingerprint_secret()))
     tables = (
         query.table(store),
         accounts_api.table(accounts, gate),
-        *(part.table(log) for part in (log10, log10_feedback, log10_legacy)),
         maxim.table(files),
         maxim_uploads.table(files),
         maxim_reading.table(maxim_reading.Records(store, traces)),
     )
-    served = [*resource.routes(gate, *tables), *maxim_uploads.routes(files), resource.nothing_else()]
-    return [*served, *pages.routes(store, gate.admit)]
+    return [*resource.routes(gate, *tables), *maxim_uploads.routes(files), *pages.routes(store, gate.admit)]
 
 
-async def _migrate(store: SqliteStore) -> None:
-    try:
-        await store.migrate()
-    except StoreUnavailable as exc:  # the supervisor tries again, and the journal keeps the records meanwhile
-        _log.error("the store cannot be opened", reason=str(exc))
-        raise SystemExit(1) from exc
+def _ops(data: DataDir, store: SqlStore) -> list[Route]:
+    return ops.routes(check=partial(check_store, store), numbers=partial(read_all, data.counters))
 
 
-def _listen(path: str) -> socket.socket:
+def _listener(assignment: Assignment) -> socket.socket:
+    """The port that it was given, or else a socket beside the proxies."""
+    if assignment.listen_fd is not None:
+        return socket.socket(fileno=assignment.listen_fd)
+    assert assignment.runtime_dir is not None
+    path = store_socket(assignment.runtime_dir)
     Path(path).parent.mkdir(mode=0o700, exist_ok=True)  # an earlier store process may have removed it
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)  # noqa: PTH108 - of an earlier process; asyncio's loop is not held up by it
