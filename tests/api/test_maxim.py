@@ -65,13 +65,17 @@ async def test_a_batch_with_a_fault_is_refused_as_a_whole_and_told_of_each(app):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b'{"repoId":"r","logs":[NaN]}', b'"\xff"', b"[" * 5000 + b"]" * 5000, b"null"]
+    "body", [b" ", b"{", b'{"repoId":"r","logs":[NaN]}', b'"\xff"', b"[" * 5000 + b"]" * 5000, b"null"]
 )
 async def test_what_is_no_json_is_refused(app, body):
     answer = await app.client.post("/v1/logs/batch", content=body)
 
     assert answer.status_code == 400
     assert answer.json()["error"]["message"]
+
+
+async def test_no_body_tells_nothing(app):
+    assert (await app.client.post("/v1/logs/batch")).json() == {"success": True}
 
 
 async def test_a_body_that_is_too_long_is_refused(app):

@@ -137,6 +137,17 @@ async def test_a_line_in_a_file_that_was_not_uploaded_is_refused(app, data):
     assert answer.json()["error"]["details"][0]["path"] == "line 1: data.key"
 
 
+async def test_a_line_in_a_file_of_another_repository_is_refused(app):
+    line = b"trace{id=t,action=create,data={}}"
+    await put(app, await url_for(app, key="r/large-logs/1", size=len(line)), line)
+
+    answer = await app.client.post(
+        "/api/sdk/v3/log?id=q", content=b'storage{id=1,action=process-large-log,data={"key":"r/large-logs/1"}}'
+    )
+
+    assert answer.status_code == 400
+
+
 def test_a_permit_holds_until_its_time_is_over():
     signer = Signer(SECRET)
     word = signer.sign(PERMIT)

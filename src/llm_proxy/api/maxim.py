@@ -64,7 +64,11 @@ def table(files: Files) -> Table:
 
 
 async def _batch(traces: Traces, request: Request, principal: Principal) -> Response:
-    repository, told = read_batch(await _json(request), heard_at_us=_now_us())
+    raw = await read_body(request)
+    if not raw:
+        # The specification does not say that there must be a body.
+        return answered({"success": True})
+    repository, told = read_batch(_decoded(raw), heard_at_us=_now_us())
     within(principal, repository, param="repoId")
     await traces.put(principal.organization_id, repository, told)
     return answered({"success": True})
@@ -86,7 +90,7 @@ async def _logging(traces: Traces, request: Request, principal: Principal) -> Re
 async def _log(files: Files, request: Request, principal: Principal) -> Response:
     repository = _given(request, "id")
     within(principal, repository, param="id")
-    told = await _Lines(files, principal.organization_id, _now_us()).read(await read_body(request))
+    told = await _Lines(files, principal.organization_id, repository, _now_us()).read(await read_body(request))
     await files.traces.put(principal.organization_id, repository, told)
     return answered({"success": True})
 
@@ -111,6 +115,7 @@ class _Lines:
 
     files: Files
     organization_id: str
+    repository: str
     heard_at_us: int
 
     async def read(self, body: bytes) -> list[Statement]:
@@ -135,9 +140,12 @@ class _Lines:
 
     async def _large(self, data: JsonValue) -> bytes:
         key = data.get("key") if isinstance(data, dict) else None
-        upload = await self.files.traces.upload(self.organization_id, key) if isinstance(key, str) else None
+        upload = None
+        # A key of one project must not read the files of another one in this way.
+        if isinstance(key, str) and key.startswith(f"{self.repository}/"):
+            upload = await self.files.traces.upload(self.organization_id, key)
         if upload is None:
-            raise BadCommand("data.key", "must be the key of a file that was uploaded before")
+            raise BadCommand("data.key", "must be the key of a file of this repository that was uploaded before")
         if upload.size_bytes > MAX_BODY_BYTES:
             raise BadCommand("data.key", f"must not be longer than {MAX_BODY_BYTES} bytes")
         pieces = [piece async for piece in self.files.blobs.read(upload.hash)]
@@ -171,7 +179,10 @@ def _command_of(action: str, data: JsonObject) -> tuple[str, JsonObject]:
 
 
 async def _json(request: Request) -> JsonValue:
-    raw = await read_body(request)
+    return _decoded(await read_body(request))
+
+
+def _decoded(raw: bytes) -> JsonValue:
     try:
         return decode_strictly(raw)
     except ValueError as exc:
