@@ -15,10 +15,21 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
 from llm_proxy.api import accounts as accounts_api
-from llm_proxy.api import maxim, maxim_reading, maxim_uploads, ops, query, resource
+from llm_proxy.api import (
+    log10,
+    log10_feedback,
+    log10_legacy,
+    maxim,
+    maxim_reading,
+    maxim_uploads,
+    ops,
+    query,
+    resource,
+)
 from llm_proxy.api.auth import Gate
 from llm_proxy.assignment import Assignment
 from llm_proxy.child import Lifeline, main, serve_app
+from llm_proxy.decode import pushed
 from llm_proxy.decode.generation import completion_of
 from llm_proxy.journal.reader import ANNOUNCE_AFTER_S, JournalReader
 from llm_proxy.metrics import read_all
@@ -26,6 +37,7 @@ from llm_proxy.queue.in_journal import JournalQueue
 from llm_proxy.settings import Settings
 from llm_proxy.store.blobs import DirectoryOfBlobs
 from llm_proxy.store.sql_accounts import SqlAccounts
+from llm_proxy.store.sql_feedback import SqlFeedback
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.store.sql_traces import SqlTraces
 from llm_proxy.ui import pages
@@ -59,7 +71,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
                 worker.stop()
 
         await serve_app(
-            Starlette(routes=[*_routes(settings, store), *_ops(data, store)]),
+            resource.OneSlash(Starlette(routes=[*_routes(settings, store), *_ops(data, store)])),
             _listener(assignment),
             lifeline,
             keep_alive_s=settings.timeouts.keep_alive_s,
@@ -86,16 +98,19 @@ def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:
         admin_key=None if admin_key is None else admin_key.get_secret_value(),
         is_open=settings.auth.open,
     )
+    log = log10.Log10(store, SqlFeedback(store), gate, pushed.fold)
     traces, data = SqlTraces(store, completion_of), DataDir(settings.data_dir)
     files = maxim_uploads.Files(traces, DirectoryOfBlobs(data.uploads), maxim_uploads.Signer(data.fingerprint_secret()))
     tables = (
         query.table(store),
         accounts_api.table(accounts, gate),
+        *(part.table(log) for part in (log10, log10_feedback, log10_legacy)),
         maxim.table(files),
         maxim_uploads.table(files),
         maxim_reading.table(maxim_reading.Records(store, traces)),
     )
-    return [*resource.routes(gate, *tables), *maxim_uploads.routes(files), *pages.routes(store, gate.admit)]
+    served = [*resource.routes(gate, *tables), *maxim_uploads.routes(files), resource.nothing_else()]
+    return [*served, *pages.routes(store, gate.admit)]
 
 
 def _ops(data: DataDir, store: SqlStore) -> list[Route]:
