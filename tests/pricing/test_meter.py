@@ -128,6 +128,8 @@ def test_an_input_that_is_the_total_had_no_output():
         ("Flex", {}, "flex"),
         (None, {"service_tier": "standard", "speed": "fast"}, "fast"),
         (None, {"service_tier": 5, "speed": None}, None),
+        (None, {"trafficType": "ON_DEMAND"}, None),
+        (None, {"trafficType": "PROVISIONED_THROUGHPUT"}, "provisioned_throughput"),
     ],
 )
 def test_the_tier_is_the_first_that_is_not_the_ordinary_one(tier, raw, expected):

@@ -40,6 +40,8 @@ class Purchase:
     @property
     def models(self) -> tuple[str, ...]:
         """Names of the model, the best one first."""
+        if self.provider == "bedrock" and self.model:
+            return (self.model,)  # it has the region in it, on which the price depends; an answer's own name has not
         return tuple(dict.fromkeys(filter(None, (self.response_model, self.model))))
 
 
@@ -67,17 +69,17 @@ def measure(purchase: Purchase) -> Measured | str:
 def tier_of(purchase: Purchase) -> str | None:
     """The tier that the call was served in, None for the ordinary one.
 
-    Anthropic tells it in the usage: ``speed`` and ``service_tier``.
+    Anthropic tells it in the usage, ``speed`` and ``service_tier``, and Google as well, ``trafficType``.
     """
     raw = purchase.usage.raw if purchase.usage else {}
-    for tier in (purchase.tier, raw.get("speed"), raw.get("service_tier")):
+    for tier in (purchase.tier, raw.get("speed"), raw.get("service_tier"), raw.get("trafficType")):
         if isinstance(tier, str) and tier.lower() not in _ORDINARY:
             return tier.lower()
     return None
 
 
 #: What providers call the tier that their list prices are for.
-_ORDINARY = frozenset({"", "auto", "default", "on_demand", "standard", "standard_only"})
+_ORDINARY = frozenset({"", "auto", "default", "on_demand", "standard", "standard_only", "traffic_type_unspecified"})
 
 
 def _tokens(usage: Usage) -> tuple[dict[Part, Quantity], frozenset[Part]] | str:

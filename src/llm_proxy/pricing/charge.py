@@ -1,0 +1,70 @@
+"""From a record to its cost: what of it the price depends on. Pure; never fails for what a record holds."""
+
+from decimal import Decimal
+
+from llm_proxy.model.completion import Completion, Cost, JsonObject, JsonValue
+from llm_proxy.model.exchange import Endpoint
+from llm_proxy.pricing.litellm_prices import NO_OVERRIDES, Overrides
+from llm_proxy.pricing.meter import Purchase
+from llm_proxy.pricing.price import price
+from llm_proxy.pricing.reported import reported_usd
+
+#: Where Bedrock tells the tier of an InvokeModel, which it does nowhere else.
+_TIER_HEADER = "x-amzn-bedrock-service-tier"
+
+
+def cost_of(completion: Completion, *, overrides: Overrides = NO_OVERRIDES) -> Cost:
+    """What a call cost. A record without its bodies may lack what its price depends on besides usage: read it whole."""
+    headers = completion.bodies.response_headers if completion.bodies else ()
+    usage = completion.usage.raw if completion.usage else {}
+    return price(purchase_of(completion), reported_usd=reported_usd(usage, headers), overrides=overrides)
+
+
+def purchase_of(completion: Completion) -> Purchase:
+    """The part of a record that its price depends on."""
+    bodies = completion.bodies
+    request, response = (bodies.request, bodies.response) if bodies else (None, None)
+    endpoint = completion.endpoint
+    return Purchase(
+        usage=completion.usage,
+        response_model=completion.response_model,
+        model=completion.model,
+        provider=completion.provider,
+        at=completion.started_at,
+        tier=_tier(completion, response),
+        characters=_characters(request) if endpoint is Endpoint.SPEECH and response is not None else None,
+        images=_images(response) if endpoint is Endpoint.IMAGES else None,
+        audio_s=_seconds(response) if endpoint is Endpoint.TRANSCRIPTION else None,
+    )
+
+
+def _tier(completion: Completion, response: JsonValue) -> str | None:
+    """OpenAI and Groq: ``service_tier``; Converse: ``serviceTier.type``."""
+    answer = _object(response)
+    for tier in (answer.get("service_tier"), _object(answer.get("serviceTier")).get("type")):
+        if isinstance(tier, str):
+            return tier
+    headers = completion.bodies.response_headers if completion.bodies else ()
+    return next((value for name, value in headers if name.lower() == _TIER_HEADER), None)
+
+
+def _characters(request: JsonValue) -> int | None:
+    text = _object(request).get("input")
+    return len(text) if isinstance(text, str) else None
+
+
+def _images(response: JsonValue) -> int | None:
+    images = _object(response).get("data")
+    return len(images) if isinstance(images, list) else None
+
+
+def _seconds(response: JsonValue) -> Decimal | None:
+    """The ``duration`` of a verbose transcription."""
+    duration = _object(response).get("duration")
+    if isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 < duration < float("inf"):
+        return None
+    return Decimal(str(duration))
+
+
+def _object(value: JsonValue) -> JsonObject:
+    return value if isinstance(value, dict) else {}
