@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -162,6 +163,32 @@ def test_the_prices_of_a_range_are_those_of_the_whole_call():
     assert [micros(entry, usage_of(n, 10)) for n in (32000, 32001, 200000)] == [32050, 64102, 400100]
 
 
+@pytest.mark.parametrize(
+    ("hours", "clock", "expected"),
+    [
+        ("16:30-00:30", 17, 50),
+        ("16:30-00:30", 0, 50),
+        ("16:30-00:30", 16, 100),
+        (["01:00-04:00", "06:00-10:00"], 6, 50),
+        (["01:00-04:00", "06:00-10:00"], 10, 100),
+        ("00:00-00:00", 3, 50),
+        ("nonsense", 3, 100),
+        (None, 3, 100),
+    ],
+)
+def test_a_price_can_be_lower_at_a_time_of_the_day(hours, clock, expected):
+    entry = PLAIN | {"off_peak_pricing": {"hours_utc": hours, "input_cost_per_token": m("0.5")}}
+    at = datetime(2026, 11, 25, clock, tzinfo=UTC).astimezone(timezone(timedelta(hours=9)))
+
+    assert micros(entry, usage_of(100, 0), at=at) == expected
+
+
+def test_a_price_that_depends_on_the_day_of_the_week_is_unknown():
+    entry = PLAIN | {"off_peak_pricing": {"windows": [{"hours_utc": "16:30-00:30", "weekdays": ["sat"]}]}}
+
+    assert micros(entry, usage_of(100, 0)) == "price_depends_on_weekday"
+
+
 def test_an_entry_without_prices_is_unknown():
     assert micros({"max_tokens": 100, "mode": "chat"}, usage_of(1, 1)) == "entry_without_prices"
 
@@ -238,7 +265,7 @@ def test_the_version_is_that_of_the_content():
         (b"[" * 100_000, "prices.json: is no JSON: "),
         (b"[]", "prices.json: must be an object with an entry for each model"),
         (b'{"m": 5}', "prices.json: m: must be an object"),
-        (b'{"m": {"input_cost_per_token": "1e-6"}}', "prices.json: m: input_cost_per_token: must be a number"),
+        (b'{"m": {"input_cost_per_token": "cheap"}}', "prices.json: m: input_cost_per_token: must be a number"),
         (b'{"m": {"input_cost_per_token": -1}}', "prices.json: m: input_cost_per_token: must be a number"),
         (b'{"m": {"output_cost_per_token": true}}', "prices.json: m: output_cost_per_token: must be a number"),
         (b'{"m": {"cache_read_input_token_cost": NaN}}', "prices.json: is no JSON: NaN is no price"),
@@ -251,6 +278,24 @@ def test_a_file_that_is_wrong_is_refused_in_a_line_that_says_where(raw, message)
 
     assert str(refused.value).startswith(message)
     assert "\n" not in str(refused.value)
+
+
+def test_a_price_may_be_a_text_as_it_comes_from_yaml():
+    assert micros(PLAIN | {"input_cost_per_token": "3e-7"}, usage_of(10, 0)) == 3
+
+
+def test_a_threshold_may_be_written_out():
+    entry = PLAIN | {"input_cost_per_token_above_128000_tokens": m(2)}
+
+    assert [micros(entry, usage_of(tokens, 0)) for tokens in (128000, 128001)] == [128000, 256002]
+
+
+def test_cached_audio_has_a_price_under_both_of_its_names():
+    details = {"input_token_details": {"cached_tokens_details": {"audio_tokens": 4}}}
+    usage = usage_of(10, 0, cached_input_tokens=4, audio_input_tokens=4, raw=details)
+
+    for name in ("cache_read_input_audio_token_cost", "cache_read_input_token_cost_per_audio_token"):
+        assert micros(PLAIN | {name: m(2)}, usage) == 6 + 8
 
 
 def test_a_price_of_null_is_none():

@@ -119,6 +119,15 @@ def test_an_input_that_is_the_total_had_no_output():
     assert parts_of(usage_of(5, None, total_tokens=5)) == {Part.INPUT: 5}
 
 
+def test_thoughts_that_google_counts_in_the_total_alone_are_output():
+    # prompt 20, completion 198, total 623: https://github.com/mozilla-ai/any-llm/issues/1290
+    usage = usage_of(20, 198, total_tokens=623)
+
+    google, other = (measure(purchase_of(provider, "m", usage)) for provider in ("google", "openai"))
+
+    assert (google.quantities[Part.OUTPUT], other) == (603, CONTRADICTION)
+
+
 @pytest.mark.parametrize(
     ("tier", "raw", "expected"),
     [

@@ -11,7 +11,8 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from llm_proxy.errors import ConfigError
@@ -27,6 +28,7 @@ _KEYS = {
     Part.CACHE_WRITE_1H: "cache_creation_input_token_cost_above_1hr",
     Part.INPUT_AUDIO: "input_cost_per_audio_token",
     Part.CACHE_READ_AUDIO: "cache_read_input_audio_token_cost",
+    Part.CACHE_READ_IMAGE: "cache_read_input_image_token_cost",
     Part.INPUT_IMAGE: "input_cost_per_image_token",
     Part.OUTPUT: "output_cost_per_token",
     Part.REASONING: "output_cost_per_reasoning_token",
@@ -36,13 +38,17 @@ _KEYS = {
     Part.IMAGES: "output_cost_per_image",
     Part.REQUESTS: "input_cost_per_request",
 }
+#: How entries of Gemini call it.
+_CACHED_AUDIO_OF_GEMINI = "cache_read_input_token_cost_per_audio_token"
 #: A recording is charged by one of them; the other one is zero or repeats it.
 _SECONDS = ("input_cost_per_second", "output_cost_per_second")
 _SEARCHES = "search_context_cost_per_query"
 _SEARCH = "search_context_size_medium"
 _TIERS = {"batch": "_batches", "flex": "_flex", "priority": "_priority", "fast": "_priority", "ultrafast": "_ultrafast"}
 _COST = re.compile(r"(_cost|_cost_per_)")
-_THRESHOLD = re.compile(r"_above_(\d+)k_tokens")
+_THRESHOLD = re.compile(r"_above_(\d+)(k?)_tokens")
+_OFF_PEAK = "off_peak_pricing"
+_WINDOW = re.compile(r"\s*(\d\d:\d\d)\s*-\s*(\d\d:\d\d)\s*")
 #: What LiteLLM calls the providers that it has another name for.
 _LITELLM_NAMES = {
     "azure": ("azure", "azure_ai"),
@@ -105,15 +111,23 @@ def _no_constant(name: str) -> None:
 def _checked(entry: Any, where: str) -> _Entry:
     if not isinstance(entry, dict):
         raise ConfigError(f"{where}: must be an object")
-    for part in [entry, *_price_tiers(entry)]:
+    cheaper = entry.get(_OFF_PEAK)
+    for part in [entry, *_price_tiers(entry), *([cheaper] if isinstance(cheaper, dict) else [])]:
         for key, value in part.items():
-            if _COST.search(key) and not isinstance(value, dict | list) and not _is_price(value):
-                raise ConfigError(f"{where}: {key}: must be a number of dollars, 0 or more")
+            if _COST.search(key) and not isinstance(value, dict | list | None):
+                part[key] = _price(value, f"{where}: {key}")
     return entry
 
 
-def _is_price(value: Any) -> bool:
-    return value is None or (isinstance(value, Decimal) and value.is_finite() and value >= 0)
+def _price(value: Any, where: str) -> Decimal:
+    """A price; as a text as well, since that is what becomes of 3e-7 on its way through YAML."""
+    try:
+        price = Decimal(value) if isinstance(value, str | Decimal) else Decimal("NaN")
+    except InvalidOperation:
+        price = Decimal("NaN")
+    if not price.is_finite() or price < 0:
+        raise ConfigError(f"{where}: must be a number of dollars, 0 or more")
+    return price
 
 
 def _names(purchase: Purchase) -> list[tuple[str, bool]]:
@@ -142,7 +156,10 @@ def _card(name: str, entry: _Entry, purchase: Purchase, measured: Measured) -> R
     if tier is not None and tier not in _TIERS:
         return f"no_price_for_tier:{tier}"
     suffix = _TIERS[tier] if tier else ""
-    entry = _of_length(entry, measured.input_tokens)
+    cheaper = entry.get(_OFF_PEAK)
+    if isinstance(cheaper, dict) and "windows" in cheaper:
+        return "price_depends_on_weekday"
+    entry = _at_time(_of_length(entry, measured.input_tokens), purchase.at)
     inclusive = _INCLUSIVE in (purchase.provider or "", entry.get("litellm_provider"))
     rates = {
         part: rate
@@ -151,6 +168,8 @@ def _card(name: str, entry: _Entry, purchase: Purchase, measured: Measured) -> R
     }
     if suffix and Part.INPUT not in rates and Part.OUTPUT not in rates:
         return f"no_price_for_tier:{tier}"
+    if Part.CACHE_READ_AUDIO not in rates and isinstance(entry.get(_CACHED_AUDIO_OF_GEMINI), Decimal) and not suffix:
+        rates[Part.CACHE_READ_AUDIO] = entry[_CACHED_AUDIO_OF_GEMINI]
     seconds = [rate for key in _SECONDS if isinstance(rate := entry.get(key), Decimal)]
     if seconds:
         rates[Part.AUDIO_SECONDS] = max(seconds)
@@ -168,7 +187,7 @@ def _card(name: str, entry: _Entry, purchase: Purchase, measured: Measured) -> R
 def _rate(entry: _Entry, key: str, suffix: str, input_tokens: int, *, inclusive: bool) -> Decimal | None:
     """The price under ``key`` for an input of that length, in the tier of ``suffix``."""
     thresholds = [
-        (int(match[1]) * 1000, match[0])
+        (int(match[1]) * (1000 if match[2] else 1), match[0])
         for name in entry
         if name.startswith(key) and (match := _THRESHOLD.fullmatch(name[len(key) :].removesuffix(suffix)))
     ]
@@ -185,6 +204,21 @@ def _of_length(entry: _Entry, input_tokens: int) -> _Entry:
         return entry
     fitting = (tier for tier in tiers if isinstance(tier.get("range"), list) and input_tokens <= tier["range"][-1])
     return entry | next(fitting, tiers[-1])
+
+
+def _at_time(entry: _Entry, at: datetime) -> _Entry:
+    """``entry`` with the prices of its ``off_peak_pricing`` if it is that time of the day."""
+    block = entry.get(_OFF_PEAK)
+    if not isinstance(block, dict):
+        return entry
+    windows = block.get("hours_utc")
+    now = at.astimezone(UTC).strftime("%H:%M")
+    spans = [_WINDOW.fullmatch(one) for one in ([windows] if isinstance(windows, str) else windows or ())]
+    # A window whose end is not later than its begin goes on to the next day.
+    is_off_peak = any(
+        span and (span[1] <= now < span[2] if span[1] < span[2] else now >= span[1] or now < span[2]) for span in spans
+    )
+    return entry | block if is_off_peak else entry
 
 
 def _price_tiers(entry: _Entry) -> list[_Entry]:

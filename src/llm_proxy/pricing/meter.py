@@ -4,7 +4,7 @@ What ``Usage`` has no member for is read from the provider's own object: how lon
 Counts that contradict each other are no basis for a bill: the answer is a reason instead.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -57,7 +57,7 @@ def measure(purchase: Purchase) -> Measured | str:
     known = {part: quantity for part, quantity in others.items() if quantity}
     if usage.input_tokens is None:
         return Measured(quantities=known) if known else "no_usage"
-    tokens = _tokens(usage)
+    tokens = _tokens(_with_thoughts(usage) if purchase.provider == "google" else usage)
     if isinstance(tokens, str):
         return tokens
     parts, entangled = tokens
@@ -80,6 +80,16 @@ def tier_of(purchase: Purchase) -> str | None:
 
 #: What providers call the tier that their list prices are for.
 _ORDINARY = frozenset({"", "auto", "default", "on_demand", "standard", "standard_only", "traffic_type_unspecified"})
+
+
+def _with_thoughts(usage: Usage) -> Usage:
+    """The usage with Google's thoughts as output, which its OpenAI-compatible API counts in the total alone.
+
+    https://ai.google.dev/gemini-api/docs/thinking#pricing: they are charged as output.
+    """
+    if usage.total_tokens is None or usage.input_tokens is None or usage.output_tokens is None:
+        return usage
+    return replace(usage, output_tokens=max(usage.output_tokens, usage.total_tokens - usage.input_tokens))
 
 
 def _tokens(usage: Usage) -> tuple[dict[Part, Quantity], frozenset[Part]] | str:
