@@ -94,6 +94,15 @@ def test_thoughts_are_output_and_what_tools_read_is_input():
     assert found.preview == "Hi → I will look it up."
 
 
+def test_thoughts_that_are_counted_among_the_candidates_are_not_added_once_more():
+    usage = {"promptTokenCount": 8, "candidatesTokenCount": 30, "thoughtsTokenCount": 20, "totalTokenCount": 38}
+    body = json.dumps({"candidates": [], "usageMetadata": usage}).encode()
+
+    found = decoded(body, **WHOLE).usage
+
+    assert (found.output_tokens, found.reasoning_output_tokens, found.total_tokens) == (30, 20, 38)
+
+
 def test_a_stream_without_sse_is_an_array_that_means_the_same():
     events = [json.loads(event.data) for event in parse_events(sample("generate_content_text.sse"))]
     events[0]["candidates"][0]["content"]["parts"][0]["text"] = 'Say "hi" \\ [ok] {'

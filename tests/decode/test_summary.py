@@ -250,3 +250,12 @@ def test_reasoning_that_is_part_of_the_output_is_not_added_once_more():
     }
 
     assert usage_of(raw).output_tokens == 109
+
+
+def test_caches_in_the_responses_of_perplexity_are_read():
+    # https://docs.perplexity.ai/api-reference/responses-post
+    details = {"cache_read_input_tokens": 5, "cache_creation_input_tokens": 7}
+
+    found = usage_of({"input_tokens": 20, "output_tokens": 1, "input_tokens_details": details})
+
+    assert (found.cached_input_tokens, found.cache_write_input_tokens) == (5, 7)

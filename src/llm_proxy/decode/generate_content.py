@@ -71,8 +71,11 @@ def content_usage(raw: JsonObject) -> Usage:
     """The tokens of ``usageMetadata``; a count that is not there is one of 0, as the format leaves those out."""
     total_tokens = count_of(raw.get("totalTokenCount"))
     thoughts = count_of(raw.get("thoughtsTokenCount"))
-    output_tokens = sum_of(count_of(raw.get("candidatesTokenCount")), thoughts)
+    candidates = count_of(raw.get("candidatesTokenCount"))
     input_tokens = sum_of(count_of(raw.get("promptTokenCount")), count_of(raw.get("toolUsePromptTokenCount")))
+    # Some versions of the API count thoughts among the candidates, which shows in the total.
+    apart = candidates is None or total_tokens is None or total_tokens != sum_of(input_tokens, candidates)
+    output_tokens = sum_of(candidates, thoughts) if apart else candidates
     if output_tokens is None and total_tokens is not None and total_tokens == input_tokens:
         output_tokens = 0
     return Usage(

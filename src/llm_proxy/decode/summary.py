@@ -80,10 +80,15 @@ def usage_of(raw: JsonValue) -> Usage | None:
         output_tokens=output_tokens,
         total_tokens=total_tokens,
         cached_input_tokens=count_of(
-            of_input.get("cached_tokens"), raw.get("prompt_cache_hit_tokens"), raw.get("cached_tokens")
+            of_input.get("cached_tokens"),
+            of_input.get("cache_read_input_tokens"),
+            raw.get("prompt_cache_hit_tokens"),
+            raw.get("cached_tokens"),
         ),
         reasoning_output_tokens=reasoning_tokens,
-        cache_write_input_tokens=count_of(of_input.get("cache_write_tokens")),
+        cache_write_input_tokens=count_of(
+            of_input.get("cache_write_tokens"), of_input.get("cache_creation_input_tokens")
+        ),
         audio_input_tokens=count_of(of_input.get("audio_tokens")),
         audio_output_tokens=count_of(of_output.get("audio_tokens")),
         raw=raw,
