@@ -1,141 +1,89 @@
-"""The pages: the latest calls, and one call, of the organisation of the key that the browser is asked for.
+"""The pages: the calls, one call, and those of a session, of the organisation of the key that the browser is asked for.
 
-Nothing that a record holds can become anything but text: templates escape everything, and the policy of every answer
-forbids scripts, foreign content and frames even if one did not.
+Nothing that a record holds can run: templates escape everything, what is rendered is cleaned, and the policy of every
+answer forbids foreign content, frames, and all scripts and styles but our own files.
 """
 
-import re
 from collections.abc import Awaitable, Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_proxy.errors import Refused, StoreUnavailable
-from llm_proxy.model.account import Principal, Scope
-from llm_proxy.model.completion import Bodies, Completion
-from llm_proxy.model.query import CompletionQuery
+from llm_proxy.model.account import Principal
+from llm_proxy.model.account import Scope as KeyScope
 from llm_proxy.store.base import Store
-from llm_proxy.ui import present
+from llm_proxy.ui.assets import STATIC, VENDOR
+from llm_proxy.ui.call import call
+from llm_proxy.ui.calls import calls
+from llm_proxy.ui.live import LiveLists, live
+from llm_proxy.ui.sessions import session
+from llm_proxy.ui.templating import problem
 
-#: Calls on the first page.
-LATEST = 50
-#: Characters of a body on its page: more is slow to render and nobody scrolls there; the API has the rest.
-SHOWN_CHARACTERS = 200_000
-
-_HERE = Path(__file__).parent
 _HEADERS = {
     b"content-security-policy": (
-        b"default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
-        b"frame-ancestors 'none'"
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
     b"cross-origin-opener-policy": b"same-origin",
     b"cross-origin-resource-policy": b"same-origin",
 }
-#: A name or an address with or without a port; anything else is not repeated on a page.
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-_DEFAULT_HOST = "127.0.0.1:8080"
 
-_templates = Environment(
-    loader=FileSystemLoader(_HERE / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    auto_reload=False,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_templates.globals["dash"] = present.DASH
-
-Admit = Callable[[Headers, Scope], Awaitable[Principal]]
-_Page = Callable[[Store, Request, Principal], Awaitable[Response]]
+Admit = Callable[[Headers, KeyScope], Awaitable[Principal]]
+_Page = Callable[[Store, Request, Principal], Awaitable[ASGIApp]]
 
 
 def routes(store: Store, admit: Admit) -> list[Route | Mount]:
     """The routes, showing what is in ``store`` to whom ``admit`` lets in, which raises Refused for others."""
-    # Prompts are not for caches; what is static may be kept, but is asked for again and then answered with 304.
-    guarded, static = [Middleware(_Guarded, cache=b"no-store")], [Middleware(_Guarded, cache=b"no-cache")]
+    # Prompts are not for caches. What is static may be kept, but is asked for again and then answered with 304; what
+    # has its version in its path need not be.
+    guarded, static, fixed = (
+        [Middleware(_Guarded, cache=cache)]
+        for cache in (b"no-store", b"no-cache", b"public, max-age=31536000, immutable")
+    )
+    shown: dict[str, _Page] = {
+        "/": calls,
+        "/live": partial(live, LiveLists()),
+        "/calls/{completion_id:path}": call,
+        "/sessions/{session_id:path}": session,
+    }
     return [
-        Route("/", endpoint=partial(_answer, _latest, store, admit), middleware=guarded),
-        Route("/calls/{completion_id}", endpoint=partial(_answer, _one, store, admit), middleware=guarded),
-        Mount("/static", app=StaticFiles(directory=_HERE / "static"), middleware=static),
+        *(Route(path, partial(_answer, page, store, admit), middleware=guarded) for path, page in shown.items()),
+        Mount("/static/vendor", app=StaticFiles(directory=VENDOR), middleware=fixed),
+        Mount("/static", app=StaticFiles(directory=STATIC), middleware=static),
     ]
 
 
-async def _answer(page: _Page, store: Store, admit: Admit, request: Request) -> Response:
+async def _answer(page: _Page, store: Store, admit: Admit, request: Request) -> ASGIApp:
     try:
-        return await page(store, request, await admit(request.headers, Scope.READ))
+        return await page(store, request, await admit(request.headers, KeyScope.READ))
     except Refused as exc:
-        response = _render("problem.html", status=exc.status, title="Not open to you", reason=str(exc))
+        response = problem(exc.status, "Not open to you", str(exc))
         if exc.status == 401:  # the browser asks for user name and password; the key is the password
             response.headers["www-authenticate"] = 'Basic realm="llm-proxy: any user, a key as the password"'
         return response
     except StoreUnavailable as exc:
-        return _render("problem.html", status=503, title="The store is not available", reason=str(exc))
-
-
-async def _latest(store: Store, request: Request, principal: Principal) -> Response:
-    page = await store.find(CompletionQuery(organization_id=principal.organization_id, limit=LATEST))
-    return _render(
-        "latest.html",
-        rows=[present.row(completion) for completion in page.completions],
-        more=page.next is not None,
-        zone=_zone(page.completions),
-        base_url=f"http://{_host(request)}",
-    )
-
-
-async def _one(store: Store, request: Request, principal: Principal) -> Response:
-    completion_id: str = request.path_params["completion_id"]
-    completion = await store.get(completion_id, principal.organization_id)
-    if completion is None:
-        reason = f"There is no call {present.visible(completion_id)}."
-        return _render("problem.html", status=404, title="Not found", reason=reason)
-    bodies = completion.bodies or Bodies()
-    sent = present.body(bodies.request, bodies.request_body, bodies.request_headers, limit=SHOWN_CHARACTERS)
-    answered = present.body(bodies.response, bodies.response_body, bodies.response_headers, limit=SHOWN_CHARACTERS)
-    return _render(
-        "call.html",
-        row=present.row(completion),
-        sections=present.sections(completion),
-        bodies=(("Request", sent), ("Response", answered)),
-    )
+        return problem(503, "The store is not available", str(exc))
 
 
 class _Guarded:
     """Sets the headers that every answer has."""
 
-    def __init__(self, app: Any, *, cache: bytes) -> None:
+    def __init__(self, app: ASGIApp, *, cache: bytes) -> None:
         self._app = app
         self._headers = [*_HEADERS.items(), (b"cache-control", cache)]
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def guarded_send(message: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *self._headers]
             await send(message)
 
         await self._app(scope, receive, guarded_send)
-
-
-def _render(template: str, *, status: int = 200, **values: object) -> Response:
-    html = _templates.get_template(template).render(values)
-    return Response(html.encode(errors="replace"), status, media_type="text/html")
-
-
-def _host(request: Request) -> str:
-    host = request.headers.get("host", "")
-    return host if _HOST.fullmatch(host) else _DEFAULT_HOST
-
-
-def _zone(completions: tuple[Completion, ...]) -> str:
-    """The name of the time zone that the times of a list are in."""
-    return next((f"{completion.started_at.astimezone():%Z}" for completion in completions), "")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from llm_proxy.model.completion import Completion
 from llm_proxy.model.exchange import Chunks
-from llm_proxy.ui.present import count, duration, size
+from llm_proxy.ui.present import count, duration
 
 #: Length of the axis; a piece that would be shorter than one is drawn as one.
 WIDTH = 1000
@@ -49,7 +49,7 @@ def waterfall(completion: Completion, chunks: Chunks) -> tuple[Lane, ...]:
     if first_token is not None:
         lanes.append(_span("First token", "token", first_byte or 0, first_token, total, value=duration(first_token)))
     if len(chunks.times_us) > 1:
-        pieces = f"{count(len(chunks.times_us))} pieces, {size(sum(chunks.sizes))}"
+        pieces = f"{count(len(chunks.times_us))} pieces"
         lanes.append(Lane(label="Answer", value=pieces, style="pieces", bars=_pieces(chunks, total)))
         start, end = _longest_gap(chunks)
         lanes.append(_span("Longest gap", "gap", start, end, total))
@@ -69,7 +69,7 @@ def _pieces(chunks: Chunks, total: float) -> tuple[Bar, ...]:
     step = WIDTH / MAX_BARS
     bins: dict[int, int] = {}
     for time_us, length in zip(chunks.times_us, chunks.sizes, strict=True):
-        place = min(int(time_us / 1e6 / total * MAX_BARS), MAX_BARS - 1)
+        place = min(int(min(time_us / 1e6 / total, 1) * MAX_BARS), MAX_BARS - 1)
         bins[place] = bins.get(place, 0) + length
     most = max(*bins.values(), 1)
     heights = {place: max(round(length / most * HEIGHT, 1), 3) for place, length in bins.items()}

@@ -1,0 +1,46 @@
+"""Templates of the pages, and what all of them know. Everything that is put into one is escaped."""
+
+import re
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import Response
+
+from llm_proxy.ui import present
+from llm_proxy.ui.assets import scripts
+
+#: A name or an address with or without a port; anything else is not repeated on a page.
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_DEFAULT_HOST = "127.0.0.1:8080"
+
+_templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    auto_reload=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_templates.globals |= {"dash": present.DASH, "scripts": scripts()}
+
+
+def page(template: str, *, status: int = 200, **values: object) -> Response:
+    """The page that ``template`` makes of ``values``."""
+    return Response(fragment(template, **values), status, media_type="text/html")
+
+
+def problem(status: int, title: str, reason: str) -> Response:
+    """A page that says why there is no other."""
+    return page("problem.html", status=status, title=title, reason=reason)
+
+
+def fragment(template: str, **values: object) -> bytes:
+    """What ``template`` makes of ``values``, in UTF-8; what that cannot say is a question mark."""
+    return _templates.get_template(template).render(values).encode(errors="replace")
+
+
+def base_url(request: Request) -> str:
+    """Where the one who asks reaches this proxy, without a slash at its end."""
+    host = request.headers.get("host", "")
+    return f"http://{host if _HOST.fullmatch(host) else _DEFAULT_HOST}"

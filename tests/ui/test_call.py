@@ -1,0 +1,186 @@
+"""The page of one call, from a real store."""
+
+import json
+from array import array
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from llm_proxy.model.completion import Bodies, Context, Status
+from llm_proxy.model.exchange import Chunks
+from llm_proxy.ui.call import FIRST_TURNS, LAST_TURNS, PART_CHARACTERS, SHOWN_CHARACTERS
+from reading import Page, read
+from records import BODIES, NOON, bare, record
+
+
+def saying(*contents, **different):
+    """A call in which the user said all this."""
+    request = {"model": "gpt-4o", "messages": [{"role": "user", "content": content} for content in contents]}
+    body = json.dumps(request).encode()
+    return record(id="1", bodies=replace(BODIES, request=request, request_body=body), **different)
+
+
+async def test_it_has_its_facts_its_headers_and_its_bodies(client, store):
+    await store.put([record(id="1")])
+
+    page = await read(client, "/calls/1")
+
+    for part in ("POST /v1/chat/completions", "u-1", "0af7651916cd43dd8448eb211c80319c", "team=search", "110 ms"):
+        assert part in page.text
+    assert "x-request-id req_1 x-request-id req_2" in page.text
+    assert '"content": "Paris."' in page.text
+    assert "/api/v1/completions/1" in page.attributes("a", "href")
+
+
+async def test_the_conversation_is_rendered_and_can_be_seen_as_it_was_written(client, store):
+    await store.put([saying("Some **bold** text")])
+
+    rendered = (await client.get("/calls/1")).text
+    written = (await client.get("/calls/1?view=raw")).text
+
+    assert "Some <strong>bold</strong> text" in rendered
+    assert "/calls/1?view=raw" in Page(rendered).attributes("a", "href")
+    assert "<pre>Some **bold** text</pre>" in written
+    assert "/calls/1" in Page(written).attributes("a", "href")
+
+
+async def test_a_tool_call_stands_beside_its_result(client, store):
+    call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Rome"}'}}
+    messages = [{"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c1", "content": "sunny"}]
+    await store.put([record(id="1", bodies=replace(BODIES, request={"messages": messages}))])
+
+    page = await read(client, "/calls/1")
+
+    assert 'weather called with { "city" : "Rome" } weather came to sunny' in page.text
+
+
+async def test_only_images_that_are_in_the_call_are_shown(client, store):
+    inside, outside = "data:image/png;base64,iVBORw0KGgo=", "https://a.example/x.png"
+    await store.put([saying([{"type": "image_url", "image_url": {"url": url}} for url in (inside, outside)])])
+
+    page = await read(client, "/calls/1")
+
+    assert page.attributes("img", "src") == ["/static/icon.svg", inside]
+    assert f"image: {outside}" in page.text
+
+
+async def test_a_failed_call_is_explained(client, store):
+    await store.put(
+        [bare(id="1", status=Status.FAILED, http_status=429, failure_kind="quota", failure_reason="You are out")]
+    )
+
+    page = await read(client, "/calls/1")
+
+    assert "The provider. A rate or a quota is used up: try again later, or ask for more. (HTTP 429)" in page.text
+    assert "quota: You are out" in page.text
+
+
+async def test_the_pieces_of_the_answer_are_drawn(client, store):
+    await store.put([record(id="1")])
+
+    page = await read(client, "/calls/1")
+
+    assert "Answer 2 pieces" in page.text
+    assert len(page.attributes("rect", "width")) == 7
+
+
+async def test_a_call_without_bodies_says_so(client, store):
+    await store.put([bare(id="1")])
+
+    page = await read(client, "/calls/1")
+
+    assert page.text.count("No body was recorded.") == 2
+
+
+async def test_of_a_long_conversation_both_ends_are_shown_and_the_rest_on_request(client, store):
+    await store.put([saying(*(f"message {number} of it" for number in range(500)))])
+
+    short, whole = await read(client, "/calls/1"), await read(client, "/calls/1?all=1")
+
+    left_out = 501 - FIRST_TURNS - LAST_TURNS
+    assert f"Show all: {left_out} turns more" in short.text
+    assert short.elements.count(("article", {"class": "turn ", "data-role": "user"})) == 501 - left_out - 1
+    assert "Show all" not in whole.text
+    assert whole.elements.count(("article", {"class": "turn ", "data-role": "user"})) == 500
+
+
+async def test_of_a_long_text_the_beginning_is_shown_and_the_rest_on_request(client, store):
+    await store.put([saying("y" * (PART_CHARACTERS + 1234))])
+
+    short, whole = await client.get("/calls/1"), await client.get("/calls/1?all=1")
+
+    assert "1,234 characters more" in Page(short.text).text
+    assert f">{'y' * PART_CHARACTERS}<" in short.text
+    assert f">{'y' * (PART_CHARACTERS + 1234)}<" in whole.text
+
+
+async def test_a_page_of_huge_bodies_and_thousands_of_pieces_stays_small(client, store):
+    chunks = Chunks(times_us=array("Q", range(0, 1_000_000, 200)), sizes=array("Q", [50] * 5000))
+    huge = saying("x" * 10_000_000)
+    await store.put([replace(huge, bodies=replace(huge.bodies, chunks=chunks))])
+
+    response = await client.get("/calls/1")
+
+    assert len(response.content) < 2 * SHOWN_CHARACTERS
+    assert "This is its beginning; the whole is in the JSON of this call." in Page(response.text).text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "headers", "name"),
+    [
+        ("request", (("content-type", "application/json"),), "1.request.json"),
+        ("response", (("Content-Type", "text/event-stream"), ("content-encoding", "gzip")), "1.response.sse.gz"),
+        ("response", (), "1.response.bin"),
+    ],
+)
+async def test_bodies_are_files_with_the_bytes_of_the_wire(client, store, wanted, headers, name):
+    raw = bytes(range(256))
+    given = {f"{wanted}_headers": headers, f"{wanted}_body": raw}
+    await store.put([record(id="1", bodies=Bodies(**given))])
+
+    response = await client.get(f"/calls/1?download={wanted}")
+
+    assert response.content == raw
+    assert response.headers["content-type"] == "application/octet-stream"
+    assert response.headers["content-disposition"] == f'attachment; filename="{name}"'
+
+
+@pytest.mark.parametrize("wanted", ["request", "chunks"])
+async def test_a_body_that_was_not_recorded_is_not_found(client, store, wanted):
+    await store.put([bare(id="1")])
+
+    assert (await client.get(f"/calls/1?download={wanted}")).status_code == 404
+
+
+async def test_the_calls_around_it_in_its_session_are_linked(client, store):
+    await store.put(
+        [
+            record(id=str(number), started_at=NOON + timedelta(seconds=number), context=Context(session_id="s 1"))
+            for number in range(3)
+        ]
+    )
+
+    pages = [await read(client, f"/calls/{number}") for number in range(3)]
+
+    around = [
+        [attrs["href"] for tag, attrs in page.elements if tag == "a" and ({"data-before", "data-after"} & set(attrs))]
+        for page in pages
+    ]
+    assert around == [["/calls/1"], ["/calls/0", "/calls/2"], ["/calls/1"]]
+    assert "/sessions/s%201" in pages[0].attributes("a", "href")
+
+
+async def test_it_can_be_made_again_at_the_host_that_was_asked(client, store):
+    await store.put([record(id="1")])
+
+    page = await read(client, "/calls/1")
+
+    assert "curl http://proxy.test:9000/v1/chat/completions" in page.text
+    assert "client = OpenAI(base_url='http://proxy.test:9000/v1')" in page.text
+
+
+async def test_a_call_that_is_not_there_is_not_found(client):
+    page = await read(client, "/calls/%3Cscript%3E", status=404)
+
+    assert "There is no call <script>." in page.text

@@ -1,0 +1,134 @@
+"""The live tail of a list, from a real store."""
+
+import asyncio
+import contextlib
+import re
+from datetime import timedelta
+
+import pytest
+
+from llm_proxy.model.completion import Status
+from llm_proxy.model.query import CompletionQuery
+from llm_proxy.store.sqlite import SqliteStore
+from llm_proxy.ui.calls import place
+from llm_proxy.ui.filters import Filter
+from llm_proxy.ui.live import LiveList, LiveLists
+from records import NOON, bare, record, tagged
+
+
+class Tail:
+    """What a client sees of a live list."""
+
+    def __init__(self, lists):
+        self.lists = lists
+        self.sent = asyncio.Queue()
+        self.gone = asyncio.Event()
+
+    async def receive(self):
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def event(self):
+        """The next event, as it is on the wire."""
+        message = await self.sent.get()
+        return message["body"].decode() if message["type"] == "http.response.body" else await self.event()
+
+    async def rows(self):
+        """The ids and classes of the rows in the next event; of those that go, ``gone``."""
+        html = await self.event()
+        if html.startswith(": "):
+            return []
+        assert html.endswith("\n\n")
+        assert all(line.startswith("data: ") for line in html[:-2].splitlines())
+        return re.findall(r'<tr id="call-([^"]*)" (?:class|hx-swap-oob)="([^"]*)"', html)
+
+
+@contextlib.asynccontextmanager
+async def tail(store, *, lists=None, floor="", **conditions):
+    """A live list for the duration of the block."""
+    seen = Tail(lists or LiveLists())
+    query = CompletionQuery(limit=50, **conditions)
+    answer = LiveList(store, query, Filter(), floor=floor, lists=seen.lists)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(answer({}, seen.receive, seen.sent.put))
+        yield seen
+        seen.gone.set()
+        await task
+
+
+async def test_it_begins_with_the_page_and_goes_on_with_what_is_written(store):
+    await store.put([record(id="1"), record(id="2", started_at=NOON + timedelta(seconds=1))])
+
+    async with tail(store) as seen:
+        assert await seen.rows() == [("1", "finished"), ("2", "finished")]
+        await store.put([bare(id="3")])
+        assert await seen.rows() == [("3", "started")]
+        await store.put([record(id="3")])
+        assert await seen.rows() == [("3", "finished")]
+
+
+async def test_only_what_the_filter_lets_through_is_told(store):
+    async with tail(store, tags=("ci",)) as seen:
+        await seen.event()
+        await store.put([tagged("other", id="1"), tagged("ci", id="2")])
+
+        assert await seen.rows() == [("2", "finished")]
+
+
+async def test_a_call_that_ends_leaves_the_list_of_those_that_run(store):
+    await store.put([bare(id="1")])
+
+    async with tail(store, status=Status.STARTED) as seen:
+        assert await seen.rows() == [("1", "started")]
+        await store.put([record(id="1")])
+        assert await seen.rows() == [("1", "delete")]
+
+
+async def test_what_comes_before_the_floor_is_not_of_its_page(store):
+    old, new = record(id="1"), record(id="2", started_at=NOON + timedelta(seconds=1))
+
+    async with tail(store, floor=place(new)) as seen:
+        await seen.event()
+        await store.put([old, new])
+
+        assert await seen.rows() == [("2", "finished")]
+
+
+async def test_many_calls_at_once_are_one_event_of_the_newest(store):
+    async with tail(store) as seen:
+        await seen.event()
+        await store.put([record(id=f"{number:03}") for number in range(300)])
+
+        rows = await seen.rows()
+
+    assert [row for row, _ in rows] == [f"{number:03}" for number in range(200, 300)]
+
+
+async def test_beyond_the_limit_a_list_is_told_to_come_later(store):
+    lists = LiveLists(max_open=1)
+
+    async with tail(store, lists=lists) as first:
+        await first.event()
+        async with tail(store, lists=lists) as second:
+            assert await second.event() == "event: full\nretry: 15000\ndata: full\n\n"
+            assert await second.event() == ""
+    async with tail(store, lists=lists) as third:
+        assert await third.rows() == []
+
+
+async def test_a_store_that_is_away_ends_the_stream(tmp_path):
+    (tmp_path / "store.sqlite3").write_bytes(b"this is no database " * 100)
+    store = SqliteStore(tmp_path / "store.sqlite3", read_only=True)
+
+    lists = LiveLists()
+    async with tail(store, lists=lists) as seen:
+        assert await seen.event() == ""
+
+    with lists.held() as is_free:
+        assert is_free
+    await store.close()
+
+
+@pytest.mark.parametrize("written", ["modl:x", "hello"])
+async def test_a_filter_that_is_not_understood_is_refused(client, written):
+    assert (await client.get("/live", params={"q": written})).status_code == 400
