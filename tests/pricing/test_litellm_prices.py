@@ -3,12 +3,16 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llm_proxy.errors import ConfigError
+from llm_proxy.model.json_text import encode_json
 from llm_proxy.pricing.litellm_prices import NO_OVERRIDES, parse_overrides
 from llm_proxy.pricing.meter import measure
 from llm_proxy.pricing.rates import bill
 from pricing.purchases import purchase_of, usage_of
+from records import json_values
 
 
 def m(dollars):
@@ -302,3 +306,33 @@ def test_a_price_of_null_is_none():
     assert micros(PLAIN | {"cache_creation_input_token_cost": None}, usage_of(2, 0, cache_write_input_tokens=1)) == (
         "no_price_for:cache_write"
     )
+
+
+@given(
+    entry=st.dictionaries(
+        st.sampled_from(
+            [
+                "input_cost_per_token",
+                "input_cost_per_token_above_1k_tokens",
+                "output_cost_per_second",
+                "search_context_cost_per_query",
+                "tiered_pricing",
+                "off_peak_pricing",
+                "litellm_provider",
+                "mode",
+            ]
+        ),
+        json_values
+        | st.lists(st.fixed_dictionaries({"range": json_values, "input_cost_per_token": st.integers(0, 9)}))
+        | st.fixed_dictionaries({"hours_utc": json_values}),
+    )
+)
+def test_an_entry_of_any_shape_is_refused_or_has_a_price_or_has_none(entry):
+    try:
+        overrides = parse_overrides(encode_json({"m": entry}), "prices.json")
+    except ConfigError:
+        return
+    purchase = purchase_of(None, "m", usage_of(5000, 10, raw={"server_tool_use": {"web_search_requests": 1}}))
+    card = overrides.card(purchase, measure(purchase))
+
+    assert isinstance(card, str) or bill(measure(purchase), card)

@@ -202,8 +202,14 @@ def _of_length(entry: _Entry, input_tokens: int) -> _Entry:
     tiers = _price_tiers(entry)
     if not tiers:
         return entry
-    fitting = (tier for tier in tiers if isinstance(tier.get("range"), list) and input_tokens <= tier["range"][-1])
-    return entry | next(fitting, tiers[-1])
+    return entry | next((tier for tier in tiers if input_tokens <= _end_of(tier)), tiers[-1])
+
+
+def _end_of(tier: _Entry) -> Decimal:
+    """The last length in the ``range`` of a tier."""
+    limits = tier.get("range")
+    end = limits[-1] if isinstance(limits, list) and limits else None
+    return end if isinstance(end, Decimal) and end.is_finite() else Decimal(0)
 
 
 def _at_time(entry: _Entry, at: datetime) -> _Entry:
@@ -211,9 +217,10 @@ def _at_time(entry: _Entry, at: datetime) -> _Entry:
     block = entry.get(_OFF_PEAK)
     if not isinstance(block, dict):
         return entry
-    windows = block.get("hours_utc")
+    hours = block.get("hours_utc")
     now = at.astimezone(UTC).strftime("%H:%M")
-    spans = [_WINDOW.fullmatch(one) for one in ([windows] if isinstance(windows, str) else windows or ())]
+    windows = hours if isinstance(hours, list) else [hours]
+    spans = [_WINDOW.fullmatch(window) for window in windows if isinstance(window, str)]
     # A window whose end is not later than its begin goes on to the next day.
     is_off_peak = any(
         span and (span[1] <= now < span[2] if span[1] < span[2] else now >= span[1] or now < span[2]) for span in spans
