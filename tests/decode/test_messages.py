@@ -207,6 +207,19 @@ def test_how_long_an_input_would_be_is_no_usage():
     assert (found.model, found.preview) == ("claude-sonnet-4-5", "Hi")
 
 
+@pytest.mark.parametrize(
+    ("target", "model"),
+    [
+        ("/v1beta/models/gemini-2.5-pro:countTokens", "gemini-2.5-pro"),
+        ("/model/anthropic.claude-3-haiku-20240307-v1%3A0/count-tokens", "anthropic.claude-3-haiku-20240307-v1:0"),
+    ],
+)
+def test_the_model_of_an_input_that_is_only_counted_can_stand_in_the_path(target, model):
+    found = decode(exchange_of(Endpoint.COUNT_TOKENS, b'{"totalTokens": 5}', request={}, target=target))
+
+    assert (found.model, found.usage) == (model, None)
+
+
 @given(
     events=st.lists(
         st.fixed_dictionaries(

@@ -19,7 +19,7 @@ from llm_proxy.decode.body import (
     text_member,
 )
 from llm_proxy.decode.deltas import END_MARK, Growing, as_error, extend, finished, merge
-from llm_proxy.decode.paths import google_call
+from llm_proxy.decode.paths import bedrock_call, google_call
 from llm_proxy.decode.sse import Event
 from llm_proxy.decode.summary import call_text, count_of, preview_of, sum_of, summarise, text_of
 from llm_proxy.model.completion import Decoded, JsonObject, JsonValue, Usage
@@ -41,7 +41,8 @@ def decode_token_count(exchange: Exchange, max_decoded_bytes: int) -> Decoded:
     """Read how long an input would be: nothing was generated, so there is no usage."""
     call = read_call(exchange, max_decoded_bytes)
     found = summarise(call, Answer(response=call.response), kind="token_count", preview=preview_of(_asked(call), ""))
-    return replace(found, usage=None, model=found.model or google_call(exchange.target)[0])
+    model = found.model or google_call(exchange.target)[0] or bedrock_call(exchange.target)[0]
+    return replace(found, usage=None, model=model)
 
 
 def describe_message(call: Call, answer: Answer) -> Decoded:
