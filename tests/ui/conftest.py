@@ -1,9 +1,10 @@
-"""A store, and the pages of it, as if from a host called proxy.test."""
+"""A store and the pages of it, as if from a host called proxy.test; and a running product before a browser."""
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 
+from browsing import chromium, standing, watched
 from llm_proxy.api.auth import Gate
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sqlite import SqliteStore
@@ -23,3 +24,23 @@ async def client(store):
     transport = httpx.ASGITransport(Starlette(routes=routes(store, Gate(SqlAccounts(store), is_open=True).admit)))
     async with httpx.AsyncClient(transport=transport, base_url="http://proxy.test:9000") as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def stand(tmp_path_factory):
+    """A running product for all tests in a browser."""
+    with standing(tmp_path_factory.mktemp("product")) as stand:
+        yield stand
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser, stand):
+    """A page that nothing may go wrong on; paths are those of the product."""
+    with watched(browser, base_url=stand.url, viewport={"width": 1280, "height": 900}) as page:
+        yield page
