@@ -8,7 +8,7 @@ at the first price: 30 MB and a quarter of a second, in no process that does not
 import re
 from collections.abc import Iterable
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -53,6 +53,7 @@ _LEAST_SECONDS = 10
 _US_ONLY = Decimal("1.1")
 
 
+@cache
 def list_version() -> str:
     """The package and its version."""
     return f"{_PACKAGE} {version(_PACKAGE)}"
