@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -97,6 +98,17 @@ class PostgresServer:
             self._process.wait(PATIENCE_S)
             self._process = None
 
+    def crash(self) -> None:
+        """Kill all of its processes at once, as a machine that loses its power does to them."""
+        assert self._process is not None
+        every = [psutil.Process(self._process.pid), *psutil.Process(self._process.pid).children(recursive=True)]
+        for process in every:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(every, timeout=PATIENCE_S)
+        self._process.wait(PATIENCE_S)
+        self._process = None
+
     def _execute(self, statement: str, *names: str) -> None:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
@@ -108,19 +120,28 @@ class PostgresServer:
             pytest.fail(f"{program}: {done.stderr.decode()}")
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """The server, running."""
+@contextlib.contextmanager
+def private_postgres() -> Iterator[PostgresServer]:
+    """A server, running, until the end of the block."""
     directory = Path(tempfile.mkdtemp(prefix="pg-"))  # pytest's own is too deep for the path of a socket
     try:
         if os.geteuid() == 0:
             shutil.chown(directory, **_owner())
         server = PostgresServer(_programs(), directory)
         server.start()
-        yield server
-        server.stop(signal.SIGQUIT)
+        try:
+            yield server
+        finally:
+            server.stop(signal.SIGQUIT)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The server of all tests, running."""
+    with private_postgres() as server:
+        yield server
 
 
 def _programs() -> Path:
