@@ -8,8 +8,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-#: For pip, which may have to fetch the packages first.
-PATIENCE_S = 110.0
+#: For uv, which may have to fetch the packages first: some are hundreds of megabytes.
+PATIENCE_S = 500.0
 
 
 def python_of(name: str) -> str:
@@ -22,9 +22,10 @@ def python_of(name: str) -> str:
     with (there.parent / f"sdk-{name}.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         if not marker.exists() or marker.read_text() != wanted:
-            _run(sys.executable, "-m", "venv", "--clear", str(there))
-            options = ("--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes")
-            _run(str(python), "-m", "pip", "install", *options, "--requirement", str(lock))
+            uv = (sys.executable, "-m", "uv", "--quiet")
+            _run(*uv, "venv", "--clear", "--python", sys.executable, str(there))
+            options = ("--no-deps", "--require-hashes", "--python", str(python))
+            _run(*uv, "pip", "install", *options, "--requirement", str(lock))
             marker.write_text(wanted)
     return str(python)
 
