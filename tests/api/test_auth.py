@@ -1,17 +1,27 @@
 """Who is let in, on accounts in a real store."""
 
 import base64
+import re
 from datetime import UTC, datetime
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
 
 from keyring import added_key
 from llm_proxy.api.auth import Gate
 from llm_proxy.errors import Refused
-from llm_proxy.model.account import Scope
+from llm_proxy.model.account import Project, Scope
+from llm_proxy.model.completion import Context
+from llm_proxy.model.feedback import Feedback, FeedbackTask
+from llm_proxy.settings import Settings
 from llm_proxy.store.sql_accounts import SqlAccounts
+from llm_proxy.store.sql_feedback import SqlFeedback
 from llm_proxy.store.sqlite import SqliteStore
+from llm_proxy.wiring.layout import DataDir
+from llm_proxy.wiring.store import _routes
+from records import record
 
 ADMIN_KEY = "0123456789abcdef0123456789abcdef"
 
@@ -212,3 +222,105 @@ async def test_with_a_key_of_who_runs_the_proxy_nothing_is_open(accounts):
 
     assert (await refusal(gate, {"host": "localhost"})).code == "missing_key"
     assert (await refusal(gate, {"x-log10-token": ADMIN_KEY[:-1]})).code == "invalid_key"
+
+
+#: What another organisation has; every one of these begins so, but for ids that are made here.
+MARK = "theirs-"
+#: Of everything that is served, by the parameter of its path.
+NAMES = {"session_id": f"{MARK}session", "trace_id": f"{MARK}trace", "user_id": f"{MARK}user", "tag": f"{MARK}tag"}
+CALL = {"organization_id": "ours", "status": "finished", "kind": "chat", "tags": ["ours"]}
+#: What is sent where something must be sent, with the ids that stand in it.
+BODIES = {
+    "/api/v1/completions": lambda ids: {**CALL, "id": ids["completion_id"]},
+    "/api/v1/completions/{completion_id}": lambda ids: CALL,
+    "/api/completions/{completion_id}": lambda ids: CALL,
+    "/api/v1/feedback": lambda ids: {
+        "task_id": ids["task_id"],
+        "json_values": {},
+        "completion_ids": [ids["completion_id"]],
+    },
+    "/api/v1/keys": lambda ids: {"scopes": ["read"], "project_id": ids["project_id"]},
+}
+
+
+async def test_no_endpoint_tells_or_changes_anything_of_another_organisation(store, tmp_path):
+    data = DataDir(tmp_path)
+    data.prepare()
+    paths = [route for route in _routes(Settings(data_dir=tmp_path), store) if hasattr(route.app, "_methods")]
+    served = [(method, route.path) for route in paths for method in route.app._methods if method != "HEAD"]
+    theirs, ours = (
+        await added_key(store, "theirs", "read,write,admin"),
+        await added_key(store, "ours", "read,write,admin"),
+    )
+    ids = await their_ids(store, theirs)
+    before = await their_things(store, theirs, ids)
+    unknown = {name: f"unknown-{name}" for name in ids}
+    seen = 0
+    transport = httpx.ASGITransport(Starlette(routes=paths))
+
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=ours.bearer) as client:
+        # Reading goes first: what is written under these ids is ours then.
+        for method, path in sorted(served, key=lambda one: one[0] != "GET"):
+            answers = [await asked(client, path, method, names) for names in (ids, unknown)]
+            (their_status, their_text), (unknown_status, unknown_text) = answers
+            assert (their_status, without(their_text, ids)) == (unknown_status, without(unknown_text, unknown)), path
+            assert MARK not in without(their_text, ids), path
+            seen += 1
+
+    assert seen > 30
+    assert await their_things(store, theirs, ids) == before
+
+
+async def their_ids(store, theirs):
+    """The ids of one thing of each kind, by the parameter that they are."""
+    organization_id, now = theirs.organization_id, datetime.now(UTC)
+    context = Context(
+        tags=(NAMES["tag"],), session_id=NAMES["session_id"], user_id=NAMES["user_id"], trace_id=NAMES["trace_id"]
+    )
+    call = record(id=f"{MARK}call", organization_id=organization_id, context=context, preview=f"{MARK}preview")
+    await store.put([call])
+    feedback, accounts = SqlFeedback(store), SqlAccounts(store)
+    task = FeedbackTask(
+        id=f"{MARK}task", organization_id=organization_id, created_at=now, name=f"{MARK}name", json_schema={}
+    )
+    await feedback.add_task(task)
+    given = Feedback(
+        id=f"{MARK}feedback",
+        organization_id=organization_id,
+        created_at=now,
+        task_id=task.id,
+        json_values={},
+        completion_ids=(call.id,),
+    )
+    await feedback.add(given)
+    project = Project(id=f"{MARK}project", organization_id=organization_id, name=f"{MARK}project", created_at=now)
+    await accounts.add_project(project)
+    known = {"completion_id": call.id, "task_id": task.id, "feedback_id": given.id, "project_id": project.id}
+    return {**NAMES, **known, "key_id": theirs.id}
+
+
+async def their_things(store, theirs, ids):
+    feedback, accounts = SqlFeedback(store), SqlAccounts(store)
+    return [
+        await store.get(ids["completion_id"], theirs.organization_id),
+        await feedback.task(theirs.organization_id, ids["task_id"]),
+        await feedback.get(theirs.organization_id, ids["feedback_id"]),
+        await accounts.projects(theirs.organization_id),
+        await accounts.keys(theirs.organization_id),
+    ]
+
+
+async def asked(client, path, method, ids):
+    named = re.sub(r"\{(\w+)(:\w+)?\}", lambda match: ids.get(match[1], ids["completion_id"]), path)
+    body = BODIES.get(path, lambda ids: {})(ids) if method != "GET" else None
+    answer = await client.request(method, named, json=body)
+    assert answer.status_code < 500, (method, named, answer.text)
+    return answer.status_code, answer.text
+
+
+def without(text, ids):
+    """A text but for these ids, and for what is made anew for every answer."""
+    for one in sorted(ids.values(), key=len, reverse=True):
+        text = text.replace(one, "ID")
+    text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "NEW", text)
+    return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+(\+00:00|Z)?|llmp_[\w…-]+", "NEW", text)
