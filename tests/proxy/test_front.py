@@ -1,6 +1,7 @@
 """The one public port: health, the account, pages of the store, and calls."""
 
 import asyncio
+import contextlib
 import re
 
 import pytest
@@ -13,17 +14,22 @@ from llm_proxy.proxy.credentials import Fingerprints
 from llm_proxy.proxy.front import StorePages
 from llm_proxy.proxy.headers import HeaderPolicy, HeaderRules
 from llm_proxy.proxy.transport.base import Origin
-from upstreams import CLOSE, LAST_CHUNK, WAIT_FOR_CLIENT_GONE, Upstream, chunk, response
+from upstreams import CLOSE, LAST_CHUNK, SSE_HEAD, WAIT_FOR_CLIENT_GONE, Upstream, chunk, response
 
 GET = b"GET /pages HTTP/1.1\r\nHost: h:8080\r\nConnection: close\r\n\r\n"
 
 
 @pytest.fixture
-async def with_pages(start_proxy, upstream, make_transport, transport_name):
-    """A proxy of which the store is ``upstream``."""
+def pages(upstream, make_transport, transport_name):
+    """The pages of a store which is ``upstream``."""
     transport = make_transport(transport_name)
     origin = Origin("http", upstream.host, upstream.port)
-    pages = StorePages(transport=transport, origin=origin, policy=HeaderPolicy(HeaderRules(), Fingerprints(b"secret")))
+    return StorePages(transport=transport, origin=origin, policy=HeaderPolicy(HeaderRules(), Fingerprints(b"secret")))
+
+
+@pytest.fixture
+async def with_pages(start_proxy, upstream, pages):
+    """A proxy of which the store is ``upstream``."""
     return await start_proxy(upstream.url, pages=pages)
 
 
@@ -164,6 +170,29 @@ async def test_a_reader_of_a_page_who_leaves_takes_the_request_with_him(upstream
     writer.close()
 
     await asyncio.wait_for(upstream.received[0].client_gone.wait(), PATIENCE_S)
+
+
+async def test_at_shutdown_a_page_that_does_not_end_is_let_go_and_one_that_does_is_not(upstream, pages, start_proxy):
+    proxy = await start_proxy(upstream.url, pages=pages)
+    last = asyncio.Event()
+    upstream.script(SSE_HEAD, chunk(b": here\n\n"), WAIT_FOR_CLIENT_GONE)
+    endless, to_endless = await proxy.connect()
+    to_endless.write(GET)
+    await endless.readuntil(b": here\n\n")
+    upstream.script(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab", last, b"cd")
+    ending, to_ending = await proxy.connect()
+    to_ending.write(GET)
+    await ending.readuntil(b"ab")
+
+    pages.let_go()
+
+    async with asyncio.timeout(PATIENCE_S):
+        with contextlib.suppress(ConnectionResetError):
+            assert LAST_CHUNK not in await endless.read()
+        last.set()
+        assert await ending.read() == b"cd"
+    to_endless.close()
+    to_ending.close()
 
 
 async def test_the_store_may_be_behind_a_unix_socket(start_proxy, make_transport, transport_name, tmp_path):

@@ -3,9 +3,11 @@
 None of this is recorded. A store that is down costs its own pages, nothing else.
 """
 
+import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from llm_proxy.errors import ClientDisconnected, JournalUnwritable, UpstreamError
@@ -70,6 +72,8 @@ class StorePages:
         self._transport = transport
         self._origin = origin
         self._policy = policy
+        #: Of the answers that do not end by themselves.
+        self._endless: set[asyncio.Timeout] = set()
 
     async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
         wire: WireCycle = scope.pop("llm_proxy.wire")
@@ -77,12 +81,19 @@ class StorePages:
             await self._forward(scope, receive, wire)
         except ClientDisconnected:
             pass
+        except TimeoutError:  # let go; the page asks again where there is somebody
+            wire.break_off()
         except UpstreamError as exc:
             if wire.response_started:
                 wire.break_off()
             else:
                 reason = f"the store is starting or down ({exc}); calls are relayed and recorded meanwhile"
                 await _say_error(scope, send, 503, reason, kind="unavailable", code="store_unavailable")
+
+    def let_go(self) -> None:
+        """Break off what does not end by itself, so that nobody waits for it at shutdown."""
+        for limit in self._endless:
+            limit.reschedule(asyncio.get_running_loop().time())
 
     async def _forward(self, scope: Any, receive: Any, wire: WireCycle) -> None:
         host = next((value for name, value in wire.raw_headers if name.lower() == b"host"), b"localhost")
@@ -103,14 +114,34 @@ class StorePages:
             )
             try:
                 response = await self._transport.send(request)
-                await relay(response, self._policy, Capture.nothing(), wire, own=[])
+                with self._let_go_of(response) as limit:
+                    async with limit:
+                        await relay(response, self._policy, Capture.nothing(), wire, own=[])
             finally:
                 if response is not None:
                     response.close()
 
+    @contextmanager
+    def _let_go_of(self, response: UpstreamResponse) -> Iterator[asyncio.Timeout]:
+        """The limit of ``response``, which comes when it is let go."""
+        limit = asyncio.timeout(None)
+        is_endless = any(
+            name.lower() == b"content-type" and value.startswith(b"text/event-stream")
+            for name, value in response.headers
+        )
+        if is_endless:
+            self._endless.add(limit)
+        try:
+            yield limit
+        finally:
+            self._endless.discard(limit)
+
 
 class NoPages:
     """Answers a request where no store runs beside the proxy."""
+
+    def let_go(self) -> None:
+        """Nothing of it is endless."""
 
     async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
         message = (

@@ -1,5 +1,6 @@
 """The proxy process: one public port, calls to the upstreams, all else to the store's socket if there is one."""
 
+import asyncio
 import functools
 import socket
 import ssl
@@ -43,12 +44,18 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         ledger=ledger,
         limits=_call_limits(settings),
     )
+    pages = _pages(assignment, transport, policy)
     app = front(
         calls=calls,
-        pages=_pages(assignment, transport, policy),
+        pages=pages,
         journal=journal,
         numbers=functools.partial(read_all, data.counters),
     )
+
+    async def let_go(stopping: asyncio.Event) -> None:
+        await stopping.wait()
+        pages.let_go()
+
     await serve_app(
         app,
         socket.socket(fileno=assignment.listen_fd),
@@ -60,6 +67,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         ),
         keep_alive_s=settings.timeouts.keep_alive_s,
         drain_s=settings.timeouts.drain_s,
+        alongside=let_go,
     )
     await transport.close()
     journal.close()
