@@ -4,9 +4,12 @@ import asyncio
 import uuid
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from keyring import added_key
-from records import REQUEST, RESPONSE, record
+from llm_proxy.model.json_text import encode_json
+from records import REQUEST, RESPONSE, json_values, record
 
 CREATE = "/api/v1/completions"
 FRAME = {"file": "app.py", "line": "call()", "lineno": 7, "name": "main"}
@@ -212,3 +215,26 @@ async def test_the_organisation_in_the_body_must_be_that_of_the_key(log10, datab
 
     assert [answer.status_code for answer in answers] == [201, 201, 403, 403, 403]
     assert {answer.json()["organization_id"] for answer in answers[:2]} == {key.organization_id}
+
+
+MEMBERS = [*CALL, "id", "completion_ids", "completion_tags_selector", "json_schema", "json_values", "name", "task_id"]
+PATHS = [
+    "/api/v1/completions",
+    "/api/v1/completions/1",
+    "/api/v1/feedback",
+    "/api/v1/feedback_task",
+    "/api/completions",
+    "/api/completions/1",
+    "/api/sessions",
+]
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(path=st.sampled_from(PATHS), changed=st.dictionaries(st.sampled_from(MEMBERS), json_values, max_size=4))
+async def test_whatever_is_sent_is_taken_or_the_callers_fault(log10, path, changed):
+    body = encode_json({**CALL, "name": "n", "json_schema": {}, **changed})
+
+    answer = await log10.post(path, content=body)
+
+    assert answer.status_code < 500, answer.text
+    assert "error" in answer.json() or answer.status_code in (200, 201)
