@@ -1,7 +1,7 @@
 """Feedback in the Log10 API: tasks, and what people answered to them.
 
 Served to the specification's clients (log10py, log10ts) and to log10-io, which sends other words and reads other
-members: see docs/api.md for who gets what. Values are checked against the schema of their task.
+members: see docs/log10.md for who gets what. Values are checked against the schema of their task.
 """
 
 from collections.abc import Sequence
