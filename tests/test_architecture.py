@@ -61,7 +61,14 @@ NARROW = {
 STRANGERS = {"store": ("sqlite", "postgres", "clickhouse"), "queue": ("in_journal", "redis")}
 
 #: Test files that belong to no source file of their own name.
-ABOUT_THE_WHOLE = {"test_architecture", "test_promises", "test_killed", "test_faults", "test_documentation"}
+ABOUT_THE_WHOLE = {
+    "test_architecture",
+    "test_promises",
+    "test_killed",
+    "test_faults",
+    "test_documentation",
+    "test_deployment",
+}
 #: What is data, or tested by what uses it.
 WITHOUT_OWN_TESTS = {"__init__.py", "__main__.py"}
 
