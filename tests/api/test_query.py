@@ -8,7 +8,8 @@ import pytest
 from starlette.applications import Starlette
 
 from llm_proxy.api.auth import Gate
-from llm_proxy.api.query import MAX_LIMIT, table
+from llm_proxy.api.operation import MAX_LIMIT
+from llm_proxy.api.query import table
 from llm_proxy.api.resource import routes
 from llm_proxy.model.completion import Bodies, Context, Status
 from llm_proxy.model.record import record_json
@@ -156,7 +157,8 @@ async def test_a_list_has_fifty_records_unless_told_otherwise(client, store):
         ("status=done", "status", "status: 'done' is no status; there are started, finished, failed"),
         ("since=yesterday", "since", "since: 'yesterday' is no time; write 15m"),
         ("until=2026-11-24T12:00:00+01:00", "until", "is no time"),  # + is a space in a query
-        ("fields=all", "fields", "fields: 'all' is unknown; there is bodies"),
+        ("fields=all", "fields", "fields: 'all' is unknown; there are head, context, timings, outcome, bodies"),
+        ("fields=head,", "fields", "fields: '' is unknown"),
         ("cursor=x", "cursor", "cursor: 'x' is not the next of a list"),
         ("cursor=!!!!", "cursor", "is not the next of a list"),
         ("cursor=gICA", "cursor", "is not the next of a list"),

@@ -8,14 +8,18 @@ never again.
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Annotated, Required, TypedDict
 
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
 from llm_proxy.api.auth import Gate
-from llm_proxy.api.resource import Answer, Fault, Method, Table, answered, read_object, words
+from llm_proxy.api.operation import Operation, shaped
+from llm_proxy.api.resource import Answer, Fault, Table, read_object, words
 from llm_proxy.errors import Refused
 from llm_proxy.model.account import (
+    MAX_NAME_CHARACTERS,
     ApiKey,
     Organization,
     Principal,
@@ -36,27 +40,118 @@ from llm_proxy.store.base import Accounts
 MAX_GRACE_S = 30 * 86400
 
 
+class OrganizationFields(TypedDict):
+    """An organisation."""
+
+    id: str
+    name: str
+    created_at: str
+
+
+class Organizations(TypedDict):
+    """All that the caller manages."""
+
+    organizations: list[OrganizationFields]
+
+
+class ProjectFields(TypedDict):
+    """A project."""
+
+    id: str
+    organization_id: str
+    name: str
+    created_at: str
+
+
+class Projects(TypedDict):
+    """All of an organisation."""
+
+    projects: list[ProjectFields]
+
+
+class KeyFields(TypedDict):
+    """A key, of which the first and last characters are shown."""
+
+    id: str
+    organization_id: str
+    project_id: str | None
+    label: str | None
+    scopes: list[Annotated[str, Meta(extra_json_schema={"enum": [*Scope]})]]
+    shown: str
+    created_at: str
+    last_used_at: str | None
+    expires_at: str | None
+
+
+class Keys(TypedDict):
+    """All of an organisation, with those that have expired."""
+
+    keys: list[KeyFields]
+
+
+class MadeKey(KeyFields):
+    """A key that was just made, whole."""
+
+    key: str
+
+
+class Name(TypedDict):
+    """The name of what is to be made."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARACTERS)]
+
+
+class NewKey(TypedDict, total=False):
+    """What a key is to be for."""
+
+    scopes: Required[list[Annotated[str, Meta(extra_json_schema={"enum": [*Scope]})]]]
+    label: str
+    project_id: str
+
+
+class Grace(TypedDict, total=False):
+    """How long the old key is still valid, in seconds."""
+
+    grace_s: Annotated[float, Meta(ge=0, le=MAX_GRACE_S)]
+
+
 def table(accounts: Accounts, gate: Gate) -> Table:
     """What is answered from ``accounts``; ``gate`` is told of what has changed."""
 
-    def method(answer: Answer) -> Method:
-        return Method(scope=Scope.ADMIN, answer=answer)
+    def listed(answer: Answer, about: str, gives: type) -> Operation:
+        return Operation(scope=Scope.ADMIN, answer=answer, about=about, gives=gives)
 
+    def added(answer: Answer, about: str, takes: type, gives: type) -> Operation:
+        return Operation(scope=Scope.ADMIN, answer=answer, about=about, takes=takes, gives=gives, status=201)
+
+    rotated = Operation(
+        scope=Scope.ADMIN,
+        answer=partial(_rotate, accounts, gate),
+        about="Make a key in the place of one.",
+        takes=Grace,
+        takes_nothing=True,
+        gives=MadeKey,
+        status=201,
+    )
+    organizations, projects = partial(_organizations, accounts), partial(_projects, accounts)
+    add_organization, add_project = partial(_add_organization, accounts), partial(_add_project, accounts)
     return {
         "/api/v1/organizations": {
-            "GET": method(partial(_organizations, accounts)),
-            "POST": method(partial(_add_organization, accounts)),
+            "GET": listed(organizations, "List organisations.", Organizations),
+            "POST": added(add_organization, "Make an organisation, or find it by its name.", Name, OrganizationFields),
         },
         "/api/v1/projects": {
-            "GET": method(partial(_projects, accounts)),
-            "POST": method(partial(_add_project, accounts)),
+            "GET": listed(projects, "List projects.", Projects),
+            "POST": added(add_project, "Make a project, or find it by its name.", Name, ProjectFields),
         },
         "/api/v1/keys": {
-            "GET": method(partial(_keys, accounts)),
-            "POST": method(partial(_add_key, accounts, gate)),
+            "GET": listed(partial(_keys, accounts), "List keys.", Keys),
+            "POST": added(partial(_add_key, accounts, gate), "Make a key.", NewKey, MadeKey),
         },
-        "/api/v1/keys/{key_id}": {"DELETE": method(partial(_revoke, accounts, gate))},
-        "/api/v1/keys/{key_id}/rotate": {"POST": method(partial(_rotate, accounts, gate))},
+        "/api/v1/keys/{key_id}": {
+            "DELETE": listed(partial(_revoke, accounts, gate), "Let a key be valid no longer.", KeyFields)
+        },
+        "/api/v1/keys/{key_id}/rotate": {"POST": rotated},
     }
 
 
@@ -64,25 +159,27 @@ async def _organizations(accounts: Accounts, request: Request, principal: Princi
     words(request.query_params, {})
     found = await accounts.organizations()
     shown = [one for one in found if principal.everywhere or one.id == principal.organization_id]
-    return answered({"organizations": [_organization_json(one) for one in shown]})
+    return shaped({"organizations": [_organization_json(one) for one in shown]})
 
 
 async def _add_organization(accounts: Accounts, request: Request, principal: Principal) -> Response:
+    words(request.query_params, {})
     if not principal.everywhere:
         message = "only who runs the proxy makes organisations: `llm-proxy keys create --organization NAME`"
         raise Refused(message, status=403, code="insufficient_scope")
     given = _members(await read_object(request), "name")
     wanted = Organization(id=new_id(), name=_name(given, "name"), created_at=datetime.now(UTC))
-    return answered(_organization_json(await accounts.add_organization(wanted)), status=201)
+    return shaped(_organization_json(await accounts.add_organization(wanted)), status=201)
 
 
 async def _projects(accounts: Accounts, request: Request, principal: Principal) -> Response:
     words(request.query_params, {})
     found = await accounts.projects(principal.organization_id)
-    return answered({"projects": [_project_json(one) for one in found]})
+    return shaped({"projects": [_project_json(one) for one in found]})
 
 
 async def _add_project(accounts: Accounts, request: Request, principal: Principal) -> Response:
+    words(request.query_params, {})
     given = _members(await read_object(request), "name")
     wanted = Project(
         id=new_id(),
@@ -90,16 +187,17 @@ async def _add_project(accounts: Accounts, request: Request, principal: Principa
         name=_name(given, "name"),
         created_at=datetime.now(UTC),
     )
-    return answered(_project_json(await accounts.add_project(wanted)), status=201)
+    return shaped(_project_json(await accounts.add_project(wanted)), status=201)
 
 
 async def _keys(accounts: Accounts, request: Request, principal: Principal) -> Response:
     words(request.query_params, {})
     found = await accounts.keys(principal.organization_id)
-    return answered({"keys": [_key_json(one) for one in found]})
+    return shaped({"keys": [_key_json(one) for one in found]})
 
 
 async def _add_key(accounts: Accounts, gate: Gate, request: Request, principal: Principal) -> Response:
+    words(request.query_params, {})
     given = _members(await read_object(request), "scopes", "label", "project_id")
     secret = new_secret()
     key = new_key(
@@ -112,19 +210,21 @@ async def _add_key(accounts: Accounts, gate: Gate, request: Request, principal: 
     )
     await accounts.add_key(key, secret_hash(secret))
     gate.forget()
-    return answered({**_key_json(key), "key": secret}, status=201)
+    return shaped({**_key_json(key), "key": secret}, status=201)
 
 
 async def _revoke(accounts: Accounts, gate: Gate, request: Request, principal: Principal) -> Response:
+    words(request.query_params, {})
     key_id: str = request.path_params["key_id"]
     key = await accounts.expire_key(key_id, principal.organization_id, at=datetime.now(UTC))
     if key is None:
         raise Fault(f"there is no key {key_id!r}", status=404, code="not_found", param="id")
     gate.forget()
-    return answered(_key_json(key))
+    return shaped(_key_json(key))
 
 
 async def _rotate(accounts: Accounts, gate: Gate, request: Request, principal: Principal) -> Response:
+    words(request.query_params, {})
     key_id: str = request.path_params["key_id"]
     given = _members(await read_object(request, needed=False), "grace_s")
     secret, now = new_secret(), datetime.now(UTC)
@@ -138,7 +238,7 @@ async def _rotate(accounts: Accounts, gate: Gate, request: Request, principal: P
     if key is None:
         raise Fault(f"there is no valid key {key_id!r}", status=404, code="not_found", param="id")
     gate.forget()
-    return answered({**_key_json(key), "key": secret}, status=201)
+    return shaped({**_key_json(key), "key": secret}, status=201)
 
 
 def _members(given: JsonObject, *known: str) -> JsonObject:
@@ -184,11 +284,11 @@ def _grace_s(given: JsonObject) -> float:
     return grace_s
 
 
-def _organization_json(organization: Organization) -> JsonObject:
+def _organization_json(organization: Organization) -> OrganizationFields:
     return {"id": organization.id, "name": organization.name, "created_at": _time(organization.created_at)}
 
 
-def _project_json(project: Project) -> JsonObject:
+def _project_json(project: Project) -> ProjectFields:
     return {
         "id": project.id,
         "organization_id": project.organization_id,
@@ -197,7 +297,7 @@ def _project_json(project: Project) -> JsonObject:
     }
 
 
-def _key_json(key: ApiKey) -> JsonObject:
+def _key_json(key: ApiKey) -> KeyFields:
     return {
         "id": key.id,
         "organization_id": key.organization_id,

@@ -14,7 +14,6 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
-from llm_proxy.api import accounts as accounts_api
 from llm_proxy.api import (
     log10,
     log10_feedback,
@@ -22,8 +21,9 @@ from llm_proxy.api import (
     maxim,
     maxim_reading,
     maxim_uploads,
+    openapi,
     ops,
-    query,
+    own,
     resource,
 )
 from llm_proxy.api.auth import Gate
@@ -38,6 +38,8 @@ from llm_proxy.settings import Settings
 from llm_proxy.store.blobs import DirectoryOfBlobs
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_feedback import SqlFeedback
+from llm_proxy.store.sql_overviews import SqlOverviews
+from llm_proxy.store.sql_removal import SqlRemoval
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.store.sql_traces import SqlTraces
 from llm_proxy.ui import pages
@@ -101,15 +103,18 @@ def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:
     log = log10.Log10(store, SqlFeedback(store), gate, pushed.fold)
     traces, data = SqlTraces(store, completion_of), DataDir(settings.data_dir)
     files = maxim_uploads.Files(traces, DirectoryOfBlobs(data.uploads), maxim_uploads.Signer(data.fingerprint_secret()))
+    sources = own.Sources(
+        store=store, accounts=accounts, overviews=SqlOverviews(store), removal=SqlRemoval(store), traces=traces
+    )
     tables = (
-        query.table(store),
-        accounts_api.table(accounts, gate),
+        *own.tables(sources, gate),
         *(part.table(log) for part in (log10, log10_feedback, log10_legacy)),
         maxim.table(files),
         maxim_uploads.table(files),
         maxim_reading.table(maxim_reading.Records(store, traces)),
     )
-    served = [*resource.routes(gate, *tables), *maxim_uploads.routes(files), resource.nothing_else()]
+    documents = openapi.routes(*tables)
+    served = [*documents, *resource.routes(gate, *tables), *maxim_uploads.routes(files), resource.nothing_else()]
     return [*served, *pages.routes(store, gate.admit)]
 
 

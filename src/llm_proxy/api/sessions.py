@@ -1,0 +1,135 @@
+"""Sessions and users over HTTP, by their calls: ``GET /api/v1/sessions``, ``/sessions/{id}``, and so for users.
+
+Lists begin with what was used last. One session comes with its calls, newest first, a page at a time.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TypedDict
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from llm_proxy.api.calls import PartOfRecord
+from llm_proxy.api.operation import (
+    CURSOR,
+    DEFAULT_LIMIT,
+    LIMIT,
+    SINCE,
+    UNTIL,
+    Operation,
+    read_query,
+    shaped,
+    unknown,
+    written_cursor,
+)
+from llm_proxy.api.resource import Table
+from llm_proxy.api.tallies import GroupFields, group_json
+from llm_proxy.model.account import Principal, Scope
+from llm_proxy.model.query import CompletionQuery, Grouping, GroupQuery
+from llm_proxy.model.record import record_json
+from llm_proxy.store.base import Overviews, Store
+
+_LISTED = (SINCE, UNTIL, LIMIT, CURSOR)
+_SHOWN = (LIMIT, CURSOR)
+
+
+class Sessions(TypedDict):
+    """A page of a list."""
+
+    sessions: list[GroupFields]
+    next: str | None
+
+
+class Session(TypedDict):
+    """A session, and a page of its calls."""
+
+    session: GroupFields
+    completions: list[PartOfRecord]
+    next: str | None
+
+
+class Users(TypedDict):
+    """A page of a list."""
+
+    users: list[GroupFields]
+    next: str | None
+
+
+class User(TypedDict):
+    """A user, and a page of their calls."""
+
+    user: GroupFields
+    completions: list[PartOfRecord]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    by: Grouping
+    #: What one, and several, are called in an answer.
+    one: str
+    several: str
+
+
+_SESSION = _Kind(Grouping.SESSION, "session", "sessions")
+_USER = _Kind(Grouping.USER, "user", "users")
+
+
+def table(store: Store, overviews: Overviews) -> Table:
+    """What is answered from ``store``."""
+
+    def listed(kind: _Kind, gives: type) -> Operation:
+        about = f"List {kind.several} by their calls, the one used last first."
+        answer = partial(_list, overviews, kind)
+        return Operation(scope=Scope.READ, answer=answer, about=about, parameters=_LISTED, gives=gives)
+
+    def shown(kind: _Kind, gives: type) -> Operation:
+        about = f"One {kind.one} with its calls, newest first."
+        answer = partial(_one, store, overviews, kind)
+        return Operation(scope=Scope.READ, answer=answer, about=about, parameters=_SHOWN, gives=gives)
+
+    return {
+        "/api/v1/sessions": {"GET": listed(_SESSION, Sessions)},
+        "/api/v1/sessions/{session_id:path}": {"GET": shown(_SESSION, Session)},
+        "/api/v1/users": {"GET": listed(_USER, Users)},
+        "/api/v1/users/{user_id:path}": {"GET": shown(_USER, User)},
+    }
+
+
+async def _list(overviews: Overviews, kind: _Kind, request: Request, principal: Principal) -> Response:
+    asked = read_query(request.query_params, _LISTED)
+    query = GroupQuery(
+        organization_id=principal.organization_id,
+        by=kind.by,
+        since=asked["since"],
+        until=asked["until"],
+        after=asked["cursor"],
+        limit=asked["limit"] or DEFAULT_LIMIT,
+    )
+    page = await overviews.groups(query)
+    return shaped({kind.several: [group_json(group) for group in page.groups], "next": written_cursor(page.next)})
+
+
+async def _one(store: Store, overviews: Overviews, kind: _Kind, request: Request, principal: Principal) -> Response:
+    asked = read_query(request.query_params, _SHOWN)
+    its_id: str = request.path_params[f"{kind.one}_id"]
+    found = await overviews.groups(GroupQuery(organization_id=principal.organization_id, by=kind.by, id=its_id))
+    if not found.groups:
+        raise unknown(kind.one, its_id)
+    page = await store.find(
+        CompletionQuery(
+            organization_id=principal.organization_id,
+            session_id=its_id if kind is _SESSION else None,
+            user_id=its_id if kind is _USER else None,
+            after=asked["cursor"],
+            limit=asked["limit"] or DEFAULT_LIMIT,
+        )
+    )
+    return shaped(
+        {
+            kind.one: group_json(found.groups[0]),
+            "completions": [record_json(completion, with_bodies=False) for completion in page.completions],
+            "next": written_cursor(page.next),
+        }
+    )

@@ -1,0 +1,75 @@
+"""The bytes of a call over HTTP, from a real store."""
+
+import gzip
+
+import pytest
+
+from llm_proxy.api.raw import NAMED, TRUNCATED
+from llm_proxy.model.completion import Bodies
+from records import record
+
+PATH = "/api/v1/completions"
+#: An answer in a coding that it does not even have to its end.
+ANSWER = gzip.compress(b"<script>alert(1)</script>" * 10)[:-9]
+
+
+def call(**different):
+    bodies = Bodies(
+        request_headers=(("Content-Type", "application/json"), ("Authorization", None)),
+        response_headers=(("content-type", "text/html; charset=é\r\nx: y"), ("content-encoding", "gzip")),
+        request_body=b'{"model":\x00 "\xff"}',
+        response_body=ANSWER,
+    )
+    return record(**({"id": "1", "bodies": bodies} | different))
+
+
+async def test_the_bytes_are_those_of_the_wire_to_the_last_one(api, database):
+    await database.put([call()])
+
+    sent, answered = await api.get(f"{PATH}/1/request"), await api.get(f"{PATH}/1/response")
+
+    assert sent.content == b'{"model":\x00 "\xff"}'
+    assert answered.content == ANSWER
+
+
+async def test_nobody_takes_them_for_a_page(api, database):
+    await database.put([call(id='../a"b é')])
+
+    answer = await api.get(f"{PATH}/..%2fa%22b%20%C3%A9/response")
+    assert answer.status_code == 404  # an id with a slash has no path of its own
+    await database.put([call(id='a"b é')])
+    answer = await api.get(f"{PATH}/a%22b%20%C3%A9/response")
+
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["content-disposition"] == 'attachment; filename="a_b__.response"'
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert "content-encoding" not in answer.headers
+
+
+async def test_their_type_and_coding_are_named(api, database):
+    await database.put([call(), call(id="2", truncated=True)])
+
+    answer = await api.get(f"{PATH}/1/response")
+
+    assert answer.headers[NAMED["content-type"]] == "text/html; charset=???x: y"
+    assert answer.headers[NAMED["content-encoding"]] == "gzip"
+    assert TRUNCATED not in answer.headers
+    cut = await api.get(f"{PATH}/2/request")
+    assert (cut.headers[TRUNCATED], NAMED["content-encoding"] in cut.headers) == ("true", False)
+
+
+@pytest.mark.parametrize(("bodies", "status"), [(None, 404), (Bodies(), 404), (Bodies(request_body=b""), 200)])
+async def test_what_is_not_kept_is_not_found_and_what_is_empty_is_empty(api, database, bodies, status):
+    await database.put([call(bodies=bodies)])
+
+    answer = await api.get(f"{PATH}/1/request")
+
+    assert answer.status_code == status
+    assert status == 200 or answer.json()["error"]["code"] == "not_kept"
+
+
+async def test_a_call_that_is_not_there_is_not_found(api):
+    answer = await api.get(f"{PATH}/none/request")
+
+    assert (answer.status_code, answer.json()["error"]["message"]) == (404, "there is no completion 'none'")
