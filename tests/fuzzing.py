@@ -4,12 +4,13 @@ An answer is none of 5xx, and has a status, a content type and a shape that the 
 same in every run.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -44,13 +45,13 @@ class Fuzzer:
         method: str,
         *,
         examples: int,
-        known: Mapping[str, Sequence[str]] | None = None,
+        known: Mapping[str, Sequence[Any]] | None = None,
         seen: Callable[[Any], None] = lambda _: None,
     ) -> None:
         """Send ``examples`` requests of each kind to one operation.
 
-        ``known`` are values that mean something for words of path and query, so that not only what is unknown is asked
-        for; ``seen`` gets every answer.
+        ``known`` are values that mean something for words of path, query, headers and body, so that not only what is
+        unknown is asked for; ``seen`` gets every answer.
         """
         operation, sensible = self._schema[path][method], known or {}
         for mode in GenerationMode:
@@ -66,11 +67,16 @@ class Fuzzer:
             )
             @given(case=strategy, choice=st.integers(0, 99))
             def ask(case: Case, choice: int) -> None:
-                for words in (case.path_parameters, case.query) if choice % 2 else ():
-                    for word in set(words) & set(sensible):
+                for words in (case.path_parameters, case.query, case.headers, case.body) if choice % 4 else ():
+                    for word in set(words) & set(sensible) if isinstance(words, MutableMapping) else ():
                         words[word] = sensible[word][choice % len(sensible[word])]
                 response = case.call(headers=self._headers)
                 case.validate_response(response, checks=_CHECKS)
                 seen(response)
 
-            ask()
+            try:
+                ask()
+            except Unsatisfiable:
+                # Where nothing is said of what is sent, nothing can be wrong with it.
+                if mode is GenerationMode.POSITIVE:
+                    raise

@@ -125,7 +125,8 @@ async def _list(overviews: Overviews, request: Request, principal: Principal) ->
 async def _one(sources: Sources, request: Request, principal: Principal) -> Response:
     read_query(request.query_params, ())
     owner, trace_id = principal.organization_id, str(request.path_params["trace_id"])
-    entities = await sources.traces.trace(owner, trace_id) or ()
+    # A key of one project has the log repository of its id, and no other one.
+    entities = await sources.traces.trace(owner, trace_id, repository=principal.project_id) or ()
     calls = await sources.store.find(CompletionQuery(organization_id=owner, trace_id=trace_id, limit=MAX_CALLS))
     if not entities and not calls.completions:
         raise unknown("trace", trace_id)
