@@ -22,7 +22,8 @@ ARROWS = {
     "log": set(),
     "assignment": set(),
     "demo": set(),
-    "settings": set(),
+    "setting_types": set(),
+    "settings": {"setting_types"},
     # Rooms with one concern each.
     "config": {"errors", "settings"},
     "attribution": {"errors", "model"},
@@ -37,6 +38,7 @@ ARROWS = {
     "understand": {"attribution", "decode", "errors", "model"},
     "worker": {"errors", "log", "metrics", "model", "queue", "store", "understand"},
     "shipper": {"errors", "journal", "log", "metrics", "model", "queue"},
+    "retention": {"errors", "log", "metrics", "model", "store"},
     # Faces on the store.
     "api": {"errors", "metrics", "model", "store"},
     "ui": {"errors", "model", "store"},
@@ -55,6 +57,7 @@ NARROW = {
     ("api", "store"): {"base"},
     ("ui", "store"): {"base"},
     ("worker", "store"): {"base"},
+    ("retention", "store"): {"base", "deletion"},
     ("worker", "queue"): {"base"},
 }
 #: Technologies that stand beside each other and do not know each other, by the beginning of their files' names.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_proxy.config import EffectiveSetting, effective, load_settings
+from llm_proxy.config import EffectiveSetting, _pattern, effective, load_settings
 from llm_proxy.errors import ConfigError
 from llm_proxy.settings import OPTIONS, Settings
 
@@ -329,7 +329,7 @@ def test_the_example_file_changes_nothing():
 def test_the_example_file_names_exactly_the_options_that_exist_with_their_defaults():
     named = keys_of(tomllib.loads(uncommented(EXAMPLE.read_text())))
 
-    assert {("upstreams", "*", key[2]) if key[0] == "upstreams" else key for key in named} == set(OPTIONS)
+    assert set(map(_pattern, named)) == set(OPTIONS)
     # Options that are not set by default are shown with an example.
     assert {key: value for key, value in named.items() if key in OPTIONS and OPTIONS[key].default is not None} == {
         key: option.default for key, option in OPTIONS.items() if key[0] != "upstreams" and option.default is not None
@@ -345,6 +345,18 @@ def test_every_option_of_the_example_file_can_be_switched_on(tmp_path):
     settings = load_settings(flags={"config": str(path)}, environ={"OPENAI_API_KEY": "sk-1", "GROQ_API_KEY": "gsk-1"})
 
     assert settings.upstreams["groq"].provider == "groq"
+
+
+def test_what_is_kept_for_an_organisation_is_set_by_its_id_in_a_variable_or_by_any_name_in_a_file(write):
+    path = write("[retention]\nmax_age_days = 30\n[retention.organizations.'Acme Inc.']\nmax_age_days = 7\n")
+    organization_id = "01a2125c-acaa-74fa-b5a7-0ff8e9591021"
+    variable = f"LLM_PROXY_RETENTION__ORGANIZATIONS__{organization_id.replace('-', '_').upper()}__BODIES_MAX_AGE_DAYS"
+
+    settings = load_settings(flags={"config": path}, environ={variable: "1.5"})
+
+    assert settings.retention.max_age_days == 30
+    assert settings.retention.organizations["Acme Inc."].max_age_days == 7
+    assert settings.retention.organizations[organization_id].bodies_max_age_days == 1.5
 
 
 def table_row(key: tuple[str, ...]) -> str:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, JsonValue, SecretStr, TypeAdapter, ValidationErr
 from pydantic.fields import FieldInfo
 
 from llm_proxy.errors import ConfigError
-from llm_proxy.settings import OPTIONS, Section, Settings, masked
+from llm_proxy.settings import NAMED, OPTIONS, Section, Settings, masked
 
 __all__ = ["EffectiveSetting", "Settings", "effective", "load_settings"]
 
@@ -136,8 +136,10 @@ def _key_of_variable(name: str) -> Key:
     if name in _SHORT_NAMES:
         return _SHORT_NAMES[name]
     key = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
-    # A variable cannot have the '-' of an upstream's name, and the name cannot have the '_' of a variable.
-    key = (key[0], key[1].replace("_", "-"), *key[2:]) if len(key) > 1 and key[0] == "upstreams" else key
+    # A variable cannot have the '-' of a name, and the name cannot have the '_' of a variable.
+    at = _place_of_name(key)
+    if at is not None:
+        key = (*key[:at], key[at].replace("_", "-"), *key[at + 1 :])
     return key if variable_name(key) == name else (name,)
 
 
@@ -218,7 +220,13 @@ def _absolute(path: Path, directory: Path) -> Path:
 
 
 def _pattern(key: Key) -> Key:
-    return ("upstreams", "*", *key[2:]) if len(key) > 1 and key[0] == "upstreams" else key
+    at = _place_of_name(key)
+    return key if at is None else (*key[:at], "*", *key[at + 1 :])
+
+
+def _place_of_name(key: Key) -> int | None:
+    """Where in ``key`` a name stands that somebody has given; None if there is none."""
+    return next((len(named) for named in NAMED if len(key) > len(named) and key[: len(named)] == named), None)
 
 
 def _option(key: Key) -> FieldInfo | None:
@@ -304,8 +312,8 @@ def _shown(section: BaseModel, prefix: Key = ()) -> Iterable[tuple[Key, str | in
         if isinstance(value, BaseModel):
             yield from _shown(value, key)
         elif isinstance(value, dict):
-            for upstream, settings in value.items():
-                yield from _shown(settings, (*key, upstream))
+            for given_name, settings in value.items():
+                yield from _shown(settings, (*key, given_name))
         elif isinstance(value, SecretStr):
             yield key, masked(value)
         elif _option(key) is not None:

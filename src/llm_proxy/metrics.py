@@ -37,6 +37,8 @@ COUNTERS = {
     "stored": "Calls of which the record has its end and is in the store",
     "dead": "Calls that the store will never take",
     "revived": "Dead letters that were taken up again by hand",
+    "deleted.records": "Records and bodies of records that were deleted since they were old or too many: records",
+    "deleted.bodies": "Records and bodies of records that were deleted since they were old or too many: bodies",
     "journal_damaged_bytes": "Bytes of the journal that could not be read",
     "restarts.proxy": "Child processes that had to be started again",
     "restarts.store": "Child processes that had to be started again",
@@ -130,7 +132,7 @@ def exposition(numbers: Counter[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-_LABEL_NAMES = {"dropped": "reason", "refused": "reason", "ended": "ending", "restarts": "role"}
+_LABEL_NAMES = {"dropped": "reason", "refused": "reason", "ended": "ending", "restarts": "role", "deleted": "what"}
 
 
 def _create(path: Path, numbers: Counter[str], size: int) -> None:

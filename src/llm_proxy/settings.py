@@ -9,9 +9,7 @@ in no repr and no dump but that of ``to_json``, which is for the pipe to a child
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import (
@@ -26,6 +24,19 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from llm_proxy.setting_types import (
+    AdminKey,
+    BaseUrl,
+    Count,
+    Days,
+    FilePath,
+    Key,
+    RedisUrl,
+    Seconds,
+    StoreUrl,
+    VariableName,
+)
+
 #: Name of the upstream that ``upstream`` configures; one of ``upstreams`` cannot have it.
 DEFAULT_UPSTREAM = "default"
 #: Key of the serialisation context under which secrets are written in clear.
@@ -33,78 +44,12 @@ _REVEAL = "reveal_secrets"
 _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
 #: Letters behind an ellipsis tell two keys apart; fewer than four times as many are not hidden by hiding the rest.
 _SHOWN_CHARACTERS = 4
-#: Of a key that somebody has chosen: too long to be tried out.
-_MIN_KEY_CHARACTERS = 20
 
 _UPSTREAM_NAME = re.compile(r"[a-z0-9-]+")
-_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-#: What may stand in a URL at all (RFC 3986 section 2), so neither spaces nor control characters nor quotes.
-_URL = re.compile(r"[A-Za-z0-9\-._~:/\[\]@!$&'()*+,;=%?#]+")
-_REDIS_SCHEME = re.compile(r"(rediss?(\+(sentinel|cluster))?|unix)://")
 #: The password in a URL, and all before it.
 _URL_PASSWORD = re.compile(r"([a-z+]+://[^/@:]*:).*@")
 #: Neither braces, which are Redis' hash tags, nor what would be a pattern.
 _PREFIX = r"^[A-Za-z0-9._:-]{1,100}$"
-
-
-def _checked_base_url(url: str) -> str:
-    if not _URL.fullmatch(url):
-        raise ValueError("must be a URL, without spaces and with other characters percent-encoded")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must begin with http:// or https:// and a host name")
-    if "@" in parts.netloc:
-        raise ValueError("must not hold a user name or password; name the variable that holds the key in key_env")
-    if "?" in url or "#" in url:
-        raise ValueError("must have no query and no fragment")
-    if parts.port == 0:
-        raise ValueError("must have a port between 1 and 65535")
-    return url.rstrip("/")
-
-
-def _checked_variable_name(name: str) -> str:
-    # The value is not repeated in the message: it may be the key itself.
-    if not _VARIABLE_NAME.fullmatch(name):
-        raise ValueError("must be the name of an environment variable that holds the key, not the key")
-    return name
-
-
-def _checked_key(key: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
-        raise ValueError("the key in the environment must be one line of visible ASCII")
-    return key
-
-
-def _checked_admin_key(key: SecretStr) -> SecretStr:
-    if not re.fullmatch(rf"[!-~]{{{_MIN_KEY_CHARACTERS},}}", key.get_secret_value()):
-        raise ValueError(f"must be one line of visible ASCII, at least {_MIN_KEY_CHARACTERS} characters long")
-    return key
-
-
-def _checked_store_url(url: SecretStr) -> SecretStr:
-    text = url.get_secret_value()
-    if not re.match(r"postgres(ql)?://[!-~]*$", text):
-        raise ValueError("must be a URL that begins with postgresql://, without spaces")
-    if re.search(r"[?&]password=", text):
-        raise ValueError("must hold its password before the @, where it is never shown")
-    return url
-
-
-def _checked_redis_url(url: SecretStr) -> SecretStr:
-    # What is behind the scheme is read where it is used (queue/redis_connection.py); this finds a slip at the start.
-    text = url.get_secret_value()
-    if not _URL.fullmatch(text) or not _REDIS_SCHEME.match(text):
-        raise ValueError(
-            "must be a URL that begins with redis://, rediss:// or unix://, or with redis+sentinel:// or redis+cluster://"
-        )
-    return url
-
-
-def _checked_path(path: Path) -> Path:
-    # A name that is no UTF-8 comes as lone surrogates, which neither JSON nor SQLite can hold.
-    if "\0" in str(path) or any("\ud800" <= character <= "\udfff" for character in str(path)):
-        raise ValueError("must be a path in UTF-8")
-    return path
 
 
 def _checked_upstream_names(upstreams: dict[str, "Upstream"]) -> dict[str, "Upstream"]:
@@ -114,19 +59,6 @@ def _checked_upstream_names(upstreams: dict[str, "Upstream"]) -> dict[str, "Upst
         if name == DEFAULT_UPSTREAM:
             raise ValueError(f"the name {name!r} is taken by the option upstream")
     return upstreams
-
-
-BaseUrl = Annotated[str, AfterValidator(_checked_base_url)]
-VariableName = Annotated[str, AfterValidator(_checked_variable_name)]
-Key = Annotated[SecretStr, AfterValidator(_checked_key)]
-AdminKey = Annotated[SecretStr, AfterValidator(_checked_admin_key)]
-#: With a password in it, so that it is a secret as a whole.
-StoreUrl = Annotated[SecretStr, AfterValidator(_checked_store_url)]
-RedisUrl = Annotated[SecretStr, AfterValidator(_checked_redis_url)]
-#: JSON and TOML have no type for paths, so that a string is one.
-FilePath = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
@@ -302,6 +234,34 @@ class Auth(Section):
     )
 
 
+class OrganizationRetention(Section):
+    """How long the records of one organisation are kept, where that is not as for all others."""
+
+    max_age_days: Days | None = Field(default=None, description="Age at which its records are deleted")
+    bodies_max_age_days: Days | None = Field(
+        default=None, description="Age at which the bodies of its records are deleted"
+    )
+
+
+class Retention(Section):
+    """What is deleted by itself, and when. Without limits, nothing is."""
+
+    max_age_days: Days | None = Field(
+        default=None, description="Age at which records are deleted, with all that belongs to them"
+    )
+    bodies_max_age_days: Days | None = Field(
+        default=None, description="Age at which the bodies of records are deleted; who, when and how much stays"
+    )
+    max_bytes: Count | None = Field(
+        default=None, description="Size of the store beyond which its oldest records are deleted"
+    )
+    bodies_max_bytes: Count | None = Field(
+        default=None, description="Size of the store beyond which the bodies of its oldest records are deleted"
+    )
+    interval_s: Seconds = Field(default=600.0, description="Time between two looks for what is to be deleted")
+    organizations: dict[str, OrganizationRetention] = Field(default_factory=dict)
+
+
 class Tls(Section):
     """TLS towards the upstreams."""
 
@@ -357,6 +317,7 @@ class Settings(Section):
     redis: Redis = Redis()
     streams: Streams = Streams()
     auth: Auth = Auth()
+    retention: Retention = Retention()
     tls: Tls = Tls()
     log: Log = Log()
 
@@ -383,16 +344,24 @@ def masked(secret: SecretStr) -> str:
     return f"…{text[-_SHOWN_CHARACTERS:]}" if len(text) >= 4 * _SHOWN_CHARACTERS else "…"
 
 
+#: Sections of which there may be any number, each under a name.
+NAMED: dict[tuple[str, ...], type[Section]] = {
+    ("upstreams",): Upstream,
+    ("retention", "organizations"): OrganizationRetention,
+}
+
+
 def _options(section: type[BaseModel], prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
     for name, option in section.model_fields.items():
-        kind = option.annotation
-        if name == "upstreams":
-            yield from _options(Upstream, ("upstreams", "*"))
+        key, kind = (*prefix, name), option.annotation
+        if key in NAMED:
+            yield from _options(NAMED[key], (*key, "*"))
         elif isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from _options(kind, (name,))
+            yield from _options(kind, key)
         elif option.description:
-            yield (*prefix, name), option
+            yield key, option
 
 
-#: Every option by its path; ``*`` stands for the name of an upstream. A key is no option: it is not to be written down.
+#: Every option by its path; ``*`` stands for the name of an upstream, or whatever is named. A key is no option: it is
+#: not to be written down.
 OPTIONS: dict[tuple[str, ...], FieldInfo] = dict(_options(Settings))

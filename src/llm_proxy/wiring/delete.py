@@ -18,6 +18,7 @@ from llm_proxy.model.query import CompletionQuery, parse_time
 from llm_proxy.settings import Settings
 from llm_proxy.store.deletion import Receipt
 from llm_proxy.store.sql_accounts import SqlAccounts
+from llm_proxy.store.sql_removal import SqlRemoval
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.wiring.export import records
 from llm_proxy.wiring.stores import open_store, place_of
@@ -54,12 +55,15 @@ def run_delete(
 
     async def act() -> Receipt | None:
         async with _opened(settings) as store:
+            if await store.schema_step() is None:  # who has nothing to delete shall not make a store
+                return Receipt()
+            await store.migrate()
             owner = await _organization(store, organization)
             wanted = _Wanted(replace(query, organization_id=owner), ids, bodies_only)
             count = await _count(store, wanted)
-            if not count or not (yes or _agreed(settings, count, bodies_only=bodies_only)):
-                return None if count else Receipt()
-            return await _delete(store, wanted)
+            # Also if there is no record: something may have been told that is of none.
+            agreed = yes or _agreed(settings, count, bodies_only=bodies_only)
+            return await _delete(store, wanted) if agreed else None
 
     receipt = asyncio.run(act())
     if receipt is None:
@@ -77,7 +81,7 @@ def _print(receipt: Receipt, *, as_json: bool) -> None:
     else:
         sys.stdout.write(
             f"deleted {receipt.rows} records, {receipt.bodies} bodies, {receipt.pieces} pieces of bodies that no other"
-            f" record has; {receipt.bytes:,} bytes, compressed\n"
+            f" record has, {receipt.entities} things that were told of; {receipt.bytes:,} bytes, compressed\n"
         )
 
 
@@ -92,8 +96,6 @@ def _time(before: str | None) -> datetime | None:
 async def _opened(settings: Settings) -> AsyncIterator[SqlStore]:
     store = open_store(settings)
     try:
-        if await store.schema_step() is not None:  # who has nothing to delete shall not make a store
-            await store.migrate()
         yield store
     finally:
         await asyncio.shield(store.close())
@@ -119,10 +121,18 @@ async def _count(store: SqlStore, wanted: _Wanted) -> int:
 
 
 async def _delete(store: SqlStore, wanted: _Wanted) -> Receipt:
-    if wanted.ids:
-        owner = wanted.query.organization_id
-        return await store.delete(list(dict.fromkeys(wanted.ids)), owner, bodies_only=wanted.bodies_only)
-    return await store.delete_matching(wanted.query, bodies_only=wanted.bodies_only)
+    owner, ids = wanted.query.organization_id, list(dict.fromkeys(wanted.ids))
+    if wanted.bodies_only:
+        if ids:
+            return await store.delete(ids, owner, bodies_only=True)
+        return await store.delete_matching(wanted.query, bodies_only=True)
+    removal = SqlRemoval(store)
+    if not ids:
+        return await removal.remove(wanted.query)
+    receipt = Receipt()
+    for one in ids:
+        receipt += await removal.remove_one(one, owner)
+    return receipt
 
 
 def _agreed(settings: Settings, count: int, *, bodies_only: bool) -> bool:

@@ -32,7 +32,7 @@ from llm_proxy.child import Lifeline, main, serve_app
 from llm_proxy.decode import pushed
 from llm_proxy.decode.generation import completion_of
 from llm_proxy.journal.reader import ANNOUNCE_AFTER_S, JournalReader
-from llm_proxy.metrics import read_all
+from llm_proxy.metrics import Ledger, read_all
 from llm_proxy.queue.in_journal import JournalQueue
 from llm_proxy.settings import Settings
 from llm_proxy.store.blobs import DirectoryOfBlobs
@@ -44,6 +44,7 @@ from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.store.sql_traces import SqlTraces
 from llm_proxy.ui import pages
 from llm_proxy.wiring.layout import DataDir, store_socket
+from llm_proxy.wiring.retention import keep_within_limits
 from llm_proxy.wiring.sole_reader import sole_reader
 from llm_proxy.wiring.stores import open_store
 from llm_proxy.wiring.upgrade import check_store, upgrading
@@ -61,15 +62,18 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
             await held.enter_async_context(sole_reader(data))
         store = open_store(settings)
         held.push_async_callback(store.close)
-        worker = _worker(data, store) if assignment.takes_journal else None
+        ledger = data.ledger("store-0") if assignment.takes_journal else None
+        worker = None if ledger is None else _worker(data, store, ledger)
         upgrade = await held.enter_async_context(upgrading(store))
 
         async def work(stopping: asyncio.Event) -> None:
-            if worker is None or not await upgrade.done(stopping):
+            if worker is None or ledger is None or not await upgrade.done(stopping):
                 return
             async with asyncio.TaskGroup() as group:
                 group.create_task(worker.run())
+                retention = group.create_task(keep_within_limits(settings, store, ledger=ledger))
                 await stopping.wait()
+                retention.cancel()
                 worker.stop()
 
         await serve_app(
@@ -85,8 +89,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         shutil.rmtree(assignment.runtime_dir, ignore_errors=True)
 
 
-def _worker(data: DataDir, store: SqlStore) -> Worker:
-    ledger = data.ledger("store-0")
+def _worker(data: DataDir, store: SqlStore, ledger: Ledger) -> Worker:
     reader = JournalReader(data.journal, ledger=ledger, announce_after_s=ANNOUNCE_AFTER_S)
     queue = JournalQueue(reader, ledger=ledger, dead_letters=data.dead_letters)
     return Worker(queue, store, suspect_note=data.suspect)

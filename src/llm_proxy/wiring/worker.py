@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from llm_proxy.api import ops
 from llm_proxy.assignment import Assignment
 from llm_proxy.child import Lifeline, main, serve_app
-from llm_proxy.metrics import read_all
+from llm_proxy.metrics import Ledger, read_all
 from llm_proxy.queue.redis_connection import RedisConnection
 from llm_proxy.queue.redis_depth import depth
 from llm_proxy.queue.redis_streams import RedisStreams
@@ -22,6 +22,7 @@ from llm_proxy.settings import Settings
 from llm_proxy.store.base import Store
 from llm_proxy.wiring import redis
 from llm_proxy.wiring.layout import DataDir
+from llm_proxy.wiring.retention import keep_within_limits
 from llm_proxy.wiring.stores import open_store
 from llm_proxy.wiring.upgrade import check_store, upgrading
 from llm_proxy.worker import Worker
@@ -33,7 +34,8 @@ _DRAIN_S = 2.0
 async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) -> None:
     """Work until the lifeline ends; then finish the batch, and let others have the rest."""
     store, connection = open_store(settings), redis.connection(settings)
-    queue = _queue(settings, assignment, connection)
+    ledger = DataDir(settings.data_dir).ledger(f"{assignment.role}-{assignment.index}")
+    queue = _queue(settings, connection, ledger)
     worker = Worker(queue, store)
     async with upgrading(store) as upgrade:
 
@@ -45,6 +47,8 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
                     group.create_task(queue.upkeep(shows_depth=assignment.index == 0)),
                     group.create_task(redis.advise(connection)),
                 ]
+                if assignment.index == 0:
+                    beside.append(group.create_task(keep_within_limits(settings, store, ledger=ledger)))
                 working = group.create_task(worker.run())
                 await stopping.wait()
                 queue.stop()
@@ -59,11 +63,11 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     await store.close()
 
 
-def _queue(settings: Settings, assignment: Assignment, connection: RedisConnection) -> RedisStreams:
+def _queue(settings: Settings, connection: RedisConnection, ledger: Ledger) -> RedisStreams:
     return RedisStreams(
         connection,
         redis.shards(settings),
-        ledger=DataDir(settings.data_dir).ledger(f"{assignment.role}-{assignment.index}"),
+        ledger=ledger,
         claim_after_s=settings.streams.claim_after_s,
         max_deliveries=settings.streams.max_deliveries,
     )
