@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+import pytest_asyncio
 from starlette.applications import Starlette
 
 from browsing import chromium, standing, watched
@@ -26,21 +27,21 @@ async def client(store):
         yield client
 
 
-@pytest.fixture(scope="session")
-def stand(tmp_path_factory):
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stand(tmp_path_factory):
     """A running product for all tests in a browser."""
-    with standing(tmp_path_factory.mktemp("product")) as stand:
+    async with standing(tmp_path_factory.mktemp("product")) as stand:
         yield stand
 
 
-@pytest.fixture(scope="session")
-def browser():
-    with chromium() as browser:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser():
+    async with chromium() as browser:
         yield browser
 
 
-@pytest.fixture
-def page(browser, stand):
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser, stand):
     """A page that nothing may go wrong on; paths are those of the product."""
-    with watched(browser, base_url=stand.url, viewport={"width": 1280, "height": 900}) as page:
+    async with watched(browser, base_url=stand.url, viewport={"width": 1280, "height": 900}) as page:
         yield page

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from playwright.sync_api import expect
+from playwright.async_api import expect
 
-from browsing import PATIENCE_MS
+from browsing import in_browser
 from llm_proxy.model.completion import Status
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.sqlite import SqliteStore
@@ -142,61 +142,67 @@ def row(page, text):
     return page.locator("#rows tr", has_text=text)
 
 
-def live(page):
-    expect(page.locator("#live-state")).to_have_text("live", timeout=PATIENCE_MS)
+async def live(page):
+    await expect(page.locator("#live-state")).to_have_text("live")
 
 
-def test_a_stream_is_seen_while_it_runs_and_again_when_it_has_ended(page, stand):
+@in_browser
+async def test_a_stream_is_seen_while_it_runs_and_again_when_it_has_ended(page, stand):
     last = asyncio.Event()
     stand.upstream.script(
         SSE_HEAD, chunk(chat_chunk("One ")), last, chunk(chat_chunk("two.", finish="stop")), LAST_CHUNK
     )
     request = {"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": "Count to two"}]}
-    page.goto("/?q=tag:streamed")
-    live(page)
-    expect(page.get_by_text("No call is what this filter says")).to_be_visible()
+    await page.goto("/?q=tag:streamed")
+    await live(page)
+    await expect(page.get_by_text("No call is what this filter says")).to_be_visible()
 
-    stand.start(stand.product.client.post(f"{stand.url}/~tags=streamed/v1/chat/completions", json=request))
-    expect(page.locator("#rows .badge")).to_have_text("running", timeout=PATIENCE_MS)
-    stand.loop.call_soon_threadsafe(last.set)
+    call = asyncio.create_task(
+        stand.product.client.post(f"{stand.url}/~tags=streamed/v1/chat/completions", json=request)
+    )
+    await expect(page.locator("#rows .badge")).to_have_text("running")
+    last.set()
+    await call
 
-    expect(row(page, "Count to two → One two.").locator(".badge")).to_have_text("finished", timeout=PATIENCE_MS)
-    expect(page.get_by_text("No call is what this filter says")).to_be_hidden()
-    expect(page.locator("#rows tr")).to_have_count(1)
+    await expect(row(page, "Count to two → One two.").locator(".badge")).to_have_text("finished")
+    await expect(page.get_by_text("No call is what this filter says")).to_be_hidden()
+    await expect(page.locator("#rows tr")).to_have_count(1)
 
 
-def test_a_list_that_is_held_stands_still_and_then_misses_nothing(page, stand):
-    stand.put(tagged("held", preview="before"))
-    page.goto("/?q=tag:held")
-    live(page)
+@in_browser
+async def test_a_list_that_is_held_stands_still_and_then_misses_nothing(page, stand):
+    await stand.put(tagged("held", preview="before"))
+    await page.goto("/?q=tag:held")
+    await live(page)
 
-    page.keyboard.press("p")
-    expect(page.locator("#live-state")).to_have_text("held")
-    stand.put(tagged("held", preview="while held"))
+    await page.keyboard.press("p")
+    await expect(page.locator("#live-state")).to_have_text("held")
+    await stand.put(tagged("held", preview="while held"))
     # Whoever is not held has it: then a list that would get it has got it.
-    with page.context.new_page() as other:
-        other.goto("/?q=tag:held")
-        live(other)
-        stand.put(tagged("held", preview="and then"))
-        expect(row(other, "and then")).to_be_visible(timeout=PATIENCE_MS)
-    assert row(page, "while held").count() == 0
+    other = await page.context.new_page()
+    await other.goto("/?q=tag:held")
+    await live(other)
+    await stand.put(tagged("held", preview="and then"))
+    await expect(row(other, "and then")).to_be_visible()
+    await expect(row(page, "while held")).to_have_count(0)
 
-    page.get_by_role("button", name="Go on").click()
+    await page.get_by_role("button", name="Go on").click()
 
-    expect(row(page, "while held")).to_be_visible(timeout=PATIENCE_MS)
-    expect(row(page, "and then")).to_be_visible(timeout=PATIENCE_MS)
+    await expect(row(page, "while held")).to_be_visible()
+    await expect(row(page, "and then")).to_be_visible()
 
 
-def test_new_calls_come_to_the_top_and_the_focus_stays_where_it_is(page, stand):
+@in_browser
+async def test_new_calls_come_to_the_top_and_the_focus_stays_where_it_is(page, stand):
     first = tagged("focus", preview="first", started_at=NOON)
-    stand.put(first)
-    page.goto("/?q=tag:focus")
-    live(page)
-    page.keyboard.press("j")
+    await stand.put(first)
+    await page.goto("/?q=tag:focus")
+    await live(page)
+    await page.keyboard.press("j")
 
-    stand.put(tagged("focus", preview="second", started_at=NOON + timedelta(seconds=1)))
-    stand.put(replace(first, preview="first again"))
+    await stand.put(tagged("focus", preview="second", started_at=NOON + timedelta(seconds=1)))
+    await stand.put(replace(first, preview="first again"))
 
-    expect(row(page, "first again")).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.locator("#rows a.open")).to_have_text(["second", "first again"])
-    expect(page.locator("#rows a.open", has_text="first again")).to_be_focused()
+    await expect(row(page, "first again")).to_be_visible()
+    await expect(page.locator("#rows a.open")).to_have_text(["second", "first again"])
+    await expect(page.locator("#rows a.open", has_text="first again")).to_be_focused()

@@ -1,19 +1,30 @@
 """What all pages have in common, from a real store: who gets in, what they may load, and that nothing recorded runs."""
 
+import re
+from dataclasses import replace
+from datetime import timedelta
+from urllib.parse import urlencode
+
 import httpx
 import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import expect
 from starlette.applications import Starlette
 
+from browsing import in_browser, watched
 from keyring import added_key
 from llm_proxy.api.auth import Gate
 from llm_proxy.model.completion import Bodies, Context, Status
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.ui.assets import scripts
+from llm_proxy.ui.calls import call_href, session_href
 from llm_proxy.ui.pages import routes
 from reading import HOSTILE, read
-from records import BODIES, record
+from records import BODIES, NOON, record, tagged
 
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -147,3 +158,285 @@ async def test_a_key_that_is_not_for_reading_opens_no_page(client, store):
 
     assert page.status_code == 403
     assert "it has no scope read" in page.text
+
+
+#: What has run elsewhere: each would call ``alert``, which a page is watched for, or load or send something.
+ATTACKS = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "</textarea></title></style></template><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg onload=alert(1)>",
+    '"><svg/onload=alert(1)>',
+    "' onfocus=alert(1) autofocus x='",
+    '" onmouseover="alert(1)',
+    "javascript:alert(1)",
+    "[x](javascript:alert(1))",
+    "![x](http://127.0.0.1:9/pixel.png)",
+    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
+    "<link rel=stylesheet href=http://127.0.0.1:9/x.css>",
+    "<style>@import 'http://127.0.0.1:9/x.css'</style>",
+    "<meta http-equiv=refresh content='0;url=javascript:alert(1)'>",
+    "<base href=http://127.0.0.1:9/>",
+    "<form action=javascript:alert(1)><button>x",
+    "<div hx-get='/' hx-trigger='load' hx-on:load='alert(1)'>x</div>",
+    "<template hx type=partial hx-target='body'><script>alert(1)</script></template>",
+    "<tr hx-swap-oob='true' id='rows'><td><script>alert(1)</script></td></tr>",
+    "data: x\n\nevent: full\ndata: <script>alert(1)</script>\n\n",
+    "{{ constructor.constructor('alert(1)')() }}",
+    "${alert(1)}",
+    "\u2028alert(1)\u2029",
+    "<math><mtext><table><mglyph><style><!--</style><img title='--&gt;&lt;img src=x onerror=alert(1)&gt;'>",
+    "```html\n<script>alert(1)</script>\n```",
+    "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
+    "\x00<script>alert(1)</script>",
+]
+
+
+def attacked(number, attack):
+    """A call that has ``attack`` in every field that is text."""
+    part = {"type": "text", "text": attack}
+    call = {"id": attack, "type": "function", "function": {"name": attack, "arguments": attack}}
+    request = {
+        "model": attack,
+        attack: attack,
+        "messages": [
+            {"role": attack, "name": attack, "content": attack},
+            {"role": "user", "content": [part, {"type": "image_url", "image_url": {"url": attack}}, {"type": attack}]},
+            {
+                "role": "assistant",
+                "content": None,
+                "reasoning_content": attack,
+                "refusal": attack,
+                "tool_calls": [call],
+            },
+            {"role": "tool", "tool_call_id": attack, "content": attack},
+        ],
+    }
+    return record(
+        id=f"attack {number} {' '.join(attack.split())}",
+        status=Status.FAILED,
+        failure_kind=attack,
+        failure_reason=attack,
+        provider=attack,
+        upstream=attack,
+        method=attack,
+        path=attack,
+        kind=attack,
+        model=attack,
+        response_model=attack,
+        context=Context(
+            tags=("attack", attack),
+            session_id=f"s {attack}",
+            session_name=attack,
+            user_id=attack,
+            trace_id=attack,
+            metadata={attack: attack},
+            notes=(attack,),
+        ),
+        client=attack,
+        key_fingerprint=attack,
+        finish_reasons=(attack,),
+        preview=attack,
+        decode_problem=attack,
+        bodies=Bodies(
+            request_headers=((attack, attack),),
+            response_headers=((attack, attack),),
+            request_body=attack.encode(),
+            response_body=attack.encode(),
+            request=request,
+            response={"choices": [{"message": {"content": attack}, "finish_reason": attack}], attack: attack},
+        ),
+    )
+
+
+@in_browser
+async def test_nothing_hostile_runs_on_any_page_nor_comes_in_live(page, stand):
+    calls = [attacked(number, attack) for number, attack in enumerate(ATTACKS)]
+    await page.goto("/?q=tag:attack")
+    await expect(page.locator("#live-state")).to_have_text("live")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    await stand.put(*calls)
+    await expect(page.locator("#rows tr")).to_have_count(len(ATTACKS))
+    for call in calls:
+        answer = await page.goto(call_href(call.id))
+        assert answer.status == 200, call.id
+        await page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
+        await expect(page.locator(".turn")).to_have_count(4)
+    for path in (session_href(calls[0].context.session_id), f"{call_href(calls[3].id)}?view=raw&all=1"):
+        await page.goto(path)
+    for attack in ATTACKS[::5]:
+        await page.goto(f"/?{urlencode({'q': attack})}")
+
+    assert [url for url in asked if not url.startswith(stand.url) and not url.startswith("data:")] == []
+
+
+def counted(tag, number):
+    """One of many calls."""
+    started = NOON + timedelta(seconds=number)
+    return tagged(tag, id=f"{tag}-{number:03}", preview=f"call {number}", started_at=started)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def seen(stand):
+    """Calls of every kind for pages to show."""
+    tool = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}
+    said = "# A\n\n| a |\n|---|\n| b |\n\n```python\ndef f(): return 'x'  # y\n```\n\n[link](https://a.example) `code`"
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {
+            "role": "user",
+            "content": [{"type": "image_url", "image_url": {"url": PIXEL}}, {"type": "text", "text": "?"}],
+        },
+        {"role": "assistant", "reasoning_content": "Hm.", "refusal": "No.", "tool_calls": [tool]},
+        {"role": "tool", "tool_call_id": "c", "content": "sunny"},
+        {"role": "user", "content": "x" * 30_000},
+        *({"role": "user", "content": "y"} for _ in range(25)),
+    ]
+    answer = {"choices": [{"message": {"content": said}, "finish_reason": "stop"}]}
+    bodies = replace(BODIES, request={"model": "gpt-4o", "messages": messages}, response=answer)
+    context = Context(tags=("seen",), session_id="seen", session_name="what is seen")
+    failure = {"status": Status.FAILED, "http_status": 429, "failure_kind": "quota", "failure_reason": "used up"}
+    await stand.put(
+        record(id="seen-1", bodies=bodies, context=context, started_at=NOON - timedelta(seconds=2)),
+        record(id="seen-2", context=context, started_at=NOON - timedelta(seconds=1), **failure),
+        record(id="seen-3", context=context, started_at=NOON, status=Status.STARTED, ending=None, bodies=None),
+        *(
+            tagged(
+                "many", id=f"many-{number:03}", preview=f"call {number}", started_at=NOON + timedelta(seconds=number)
+            )
+            for number in range(120)
+        ),
+    )
+    return [
+        "/?q=tag:seen",
+        "/?q=tag:none",
+        "/?q=modl:x",
+        "/?q=tag:many",
+        "/calls/seen-1",
+        "/calls/seen-1?view=raw&all=1",
+        "/calls/seen-2",
+        "/sessions/seen",
+        "/calls/none",
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@in_browser
+async def test_everybody_can_use_every_page(browser, stand, seen, theme):
+    async with watched(browser, base_url=stand.url, color_scheme=theme) as page:
+        for path in seen:
+            await page.goto(path)
+            await page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
+            found = await Axe().run(page)
+            assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+        await page.keyboard.press("?")
+        found = await Axe().run(page)
+        assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("width", [400, 2560])
+@in_browser
+async def test_nothing_is_wider_than_the_window(browser, stand, seen, width):
+    async with watched(browser, base_url=stand.url, viewport={"width": width, "height": 900}) as page:
+        for path in seen:
+            await page.goto(path)
+            await page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
+
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+@in_browser
+async def test_everything_can_be_reached_with_the_keys(page, seen):
+    await page.goto("/?q=tag:seen")
+
+    await page.keyboard.press("j")
+    await page.keyboard.press("j")
+    await page.keyboard.press("k")
+    await expect(page.locator("#rows a.open").nth(0)).to_be_focused()
+    await page.keyboard.press("j")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(re.compile("/calls/seen-2$"))
+    await page.keyboard.press("[")
+    await page.wait_for_url(re.compile("/calls/seen-1$"))
+    await page.keyboard.press("]")
+    await page.wait_for_url(re.compile("/calls/seen-2$"))
+    await page.keyboard.press("?")
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await page.keyboard.press("u")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    await page.keyboard.press("u")
+    await page.wait_for_url(re.compile(r":\d+/$"))
+    await page.keyboard.press("/")
+    await page.keyboard.type("tag:many")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(re.compile(r"/\?q=tag%3Amany$"))
+    await page.keyboard.press("/")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("o")
+    await page.wait_for_url(re.compile(r"/\?q=tag%3Amany&after="))
+    await page.keyboard.press("n")
+    await page.wait_for_url(re.compile(r"/\?q=tag%3Amany$"))
+
+
+@in_browser
+async def test_reload_and_the_back_button_keep_filter_place_and_focus(page, seen):
+    await page.goto("/?q=tag:many")
+    await page.get_by_role("link", name="Older calls").click()
+    await expect(page.locator("#rows a.open").nth(0)).to_have_text("call 69")
+    await page.keyboard.press("j")
+    await page.keyboard.press("j")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(re.compile("/calls/many-068$"))
+
+    await page.go_back()
+    await expect(page.locator("#rows a.open").nth(1)).to_be_focused()
+    await page.reload()
+    await expect(page.locator("#rows a.open").nth(1)).to_be_focused()
+
+    assert await page.locator("#filter").input_value() == "tag:many"
+    assert await page.locator("#rows a.open").all_inner_texts() == [f"call {number}" for number in range(69, 19, -1)]
+
+
+@in_browser
+async def test_a_list_that_is_live_for_long_stays_short_and_goes_on_where_it_ends(page, stand):
+    await page.goto("/?q=tag:long")
+    await expect(page.locator("#live-state")).to_have_text("live")
+
+    for start in range(0, 330, 66):
+        await stand.put(*(counted("long", number) for number in range(start, start + 66)))
+        await expect(page.locator("#rows a.open").first).to_have_text(f"call {start + 65}")
+
+    await expect(page.locator("#rows tr")).to_have_count(300)
+    await page.keyboard.press("o")
+    await expect(page.locator("#rows a.open")).to_have_text([f"call {number}" for number in range(29, -1, -1)])
+
+
+@in_browser
+async def test_without_scripts_there_is_everything_but_what_is_live(browser, stand, seen):
+    async with watched(browser, base_url=stand.url, java_script_enabled=False) as page:
+        await page.goto("/")
+        await page.locator("#filter").fill("tag:many")
+        await page.get_by_role("button", name="Filter").click()
+        await page.get_by_role("link", name="Older calls").click()
+        await page.get_by_role("link", name="call 69").click()
+
+        await expect(page.get_by_role("heading", name="call 69")).to_be_visible()
+        await page.goto("/")
+        await expect(page.get_by_role("button", name="Hold")).to_be_hidden()
+
+
+@in_browser
+async def test_a_snippet_is_copied(browser, stand, seen):
+    options = {"base_url": stand.url, "permissions": ["clipboard-read", "clipboard-write"]}
+    async with watched(browser, **options) as page:
+        await page.goto("/calls/seen-2")
+        await page.get_by_text("curl", exact=True).click()
+        await page.get_by_role("button", name="Copy").click()
+        await expect(page.get_by_role("button", name="Copied")).to_be_visible()
+
+        copied = await page.evaluate("navigator.clipboard.readText()")
+        assert copied.startswith(f"curl {stand.url}/v1/chat/completions")
