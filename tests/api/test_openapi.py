@@ -13,7 +13,8 @@ from starlette.testclient import TestClient
 from fuzzing import Fuzzer
 from llm_proxy.api import openapi, own
 from llm_proxy.api.operation import Operation, written_place
-from llm_proxy.model.account import Scope
+from llm_proxy.model.account import Project, Scope
+from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sqlite import SqliteStore
 from records import NOON, record
 from whole_app import ADMIN_KEY, described, whole_app
@@ -34,6 +35,10 @@ KNOWN = {
     "before": ["2020-01-01"],
     "by": ["day", "tag,model", "session,day"],
     "cursor": [written_place(NOON.isoformat(), "2"), written_place("ci"), written_place("2026-11-24")],
+    "scopes": [["read"], ["read", "write"]],
+    "label": ["laptop"],
+    "project_id": ["project"],
+    "name": ["some"],
     "fields": ["bodies", "head", "head,timings,bodies"],
 }
 
@@ -45,6 +50,8 @@ def app(tmp_path_factory):
     store = SqliteStore(there / "store.sqlite3")
     asyncio.run(store.migrate())
     asyncio.run(store.put([record(id=str(number)) for number in range(10)]))
+    project = Project(id="project", organization_id="default", name="some", created_at=NOON)
+    asyncio.run(SqlAccounts(store).add_project(project))
     yield whole_app(store, there)
     asyncio.run(store.close())
 
