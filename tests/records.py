@@ -3,15 +3,40 @@
 from array import array
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import strategies as st
 
-from llm_proxy.model.completion import Bodies, Completion, Context, JsonObject, JsonValue, Status, Usage
+from llm_proxy.model.completion import (
+    Bodies,
+    Completion,
+    Context,
+    Cost,
+    CostPart,
+    CostSource,
+    JsonObject,
+    JsonValue,
+    Status,
+    Usage,
+)
 from llm_proxy.model.exchange import Chunks, Ending, Endpoint, new_id
 from llm_proxy.model.json_text import encode_json
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
+
+#: What a call costs for which an entry was found, and one for which none was.
+COST = Cost(
+    usd=Decimal("0.000065"),
+    source=CostSource.LIST,
+    version="genai-prices 0.2.3",
+    entry="openai/gpt-4o",
+    parts=(
+        CostPart(name="input", quantity=14, rate=Decimal("0.0000025"), usd=Decimal("0.000035")),
+        CostPart(name="output", quantity=3, rate=Decimal("0.00001"), usd=Decimal("0.00003")),
+    ),
+)
+NO_COST = Cost(reason="unknown_model")
 
 REQUEST: JsonObject = {"model": "gpt-4o", "messages": [{"role": "user", "content": "What is the capital of France?"}]}
 RESPONSE: JsonObject = {
@@ -145,6 +170,19 @@ bodies = st.builds(
     chunks=st.builds(Chunks, times_us=_arrays, sizes=_arrays),
     stacktrace=json_values,
 )
+_amounts = st.decimals(0, 10**9, places=12) | st.sampled_from([Decimal("1E-30"), Decimal("2E+5"), Decimal(0)])
+costs = st.builds(
+    Cost,
+    usd=st.none() | _amounts,
+    source=st.none() | st.sampled_from(CostSource),
+    version=_maybe_texts,
+    entry=_maybe_texts,
+    parts=st.lists(
+        st.builds(CostPart, name=texts, quantity=st.integers(0, 2**63) | _amounts, rate=_amounts, usd=_amounts),
+        max_size=3,
+    ).map(tuple),
+    reason=_maybe_texts,
+)
 completions = st.builds(
     Completion,
     id=texts,
@@ -190,8 +228,12 @@ completions = st.builds(
         total_tokens=_counts,
         cached_input_tokens=_counts,
         reasoning_output_tokens=_counts,
+        cache_write_input_tokens=_counts,
+        audio_input_tokens=_counts,
+        audio_output_tokens=_counts,
         raw=_objects,
     ),
+    cost=st.none() | costs,
     finish_reasons=_several,
     preview=_maybe_texts,
     request_bytes=_counts,

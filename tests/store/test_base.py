@@ -15,7 +15,7 @@ from llm_proxy.model.completion import Bodies, Context, Status, Usage
 from llm_proxy.model.exchange import Chunks, new_id
 from llm_proxy.model.query import CompletionQuery, Cursor, Page
 from llm_proxy.store.postgres import PostgresStore
-from records import BODIES, NOON, bare, completions, conversation, record, tagged
+from records import BODIES, COST, NO_COST, NOON, bare, completions, conversation, record, tagged
 
 PATIENCE_S = 30.0
 #: So short that a test need not wait.
@@ -39,6 +39,9 @@ async def _ids(store, **conditions) -> list[str]:
         record(bodies=None),
         record(bodies=Bodies()),
         record(usage=Usage()),
+        record(usage=Usage(cache_write_input_tokens=1, audio_input_tokens=2, audio_output_tokens=0)),
+        record(cost=COST),
+        record(cost=NO_COST),
         record(context=Context(tags=("b", "a", "b"), metadata={"": None})),
         record(preview="", failure_reason="", model=""),
         record(preview="nul \x00, substitute \x1a0000, lone \ud800 and \udfff", path="/\x00"),

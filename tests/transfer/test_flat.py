@@ -1,3 +1,4 @@
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,7 +7,7 @@ import pytest
 
 from llm_proxy.transfer.flat import COLUMNS, flat_row
 from llm_proxy.transfer.parquet import _schema
-from records import NOON, bare, record
+from records import COST, NO_COST, NOON, bare, record
 
 PYTHON_TYPES = {
     "text": str,
@@ -26,14 +27,19 @@ def test_a_row_has_the_columns_in_their_order():
 
 
 def test_each_value_has_the_type_of_its_column():
-    row = flat_row(record(failure_kind="x", failure_reason="x", decode_problem="x"))
+    row = flat_row(record(failure_kind="x", failure_reason="x", decode_problem="x", cost=COST))
 
     of_another = [
         name for name, value in row.items() if value is None or type(value) is not PYTHON_TYPES[COLUMNS[name]]
     ]
 
-    # It is not known how many tokens were spent on reasoning.
-    assert of_another == ["reasoning_output_tokens"]
+    # It is not known how many tokens were spent on these.
+    assert of_another == [
+        "reasoning_output_tokens",
+        "cache_write_input_tokens",
+        "audio_input_tokens",
+        "audio_output_tokens",
+    ]
 
 
 def test_what_is_unknown_is_none_and_never_zero():
@@ -51,6 +57,20 @@ def test_what_is_unknown_is_none_and_never_zero():
         "endpoint": "chat.completions",
         "truncated": False,
     }
+
+
+def test_a_cost_is_told_exactly_and_an_unknown_one_is_none_with_its_reason():
+    known, unknown = flat_row(record(cost=COST)), flat_row(record(cost=NO_COST))
+
+    assert known["cost_usd"] == "0.000065"
+    assert json.loads(str(known["cost"]))["parts"][0] == {
+        "name": "input",
+        "quantity": 14,
+        "rate": "0.0000025",
+        "usd": "0.000035",
+    }
+    assert unknown["cost_usd"] is None
+    assert json.loads(str(unknown["cost"]))["reason"] == "unknown_model"
 
 
 def test_the_documentation_has_each_column_with_its_type():

@@ -22,6 +22,12 @@ def test_whatever_a_record_holds_comes_back_equal(completion):
     assert b"\n" not in line
 
 
+@pytest.mark.parametrize("usd", ["1e999999999", "NaN", "-1", "much"])
+def test_a_line_with_an_impossible_cost_is_no_record(usd):
+    with pytest.raises(ValueError, match=r"cost|Invalid decimal"):
+        decode_record(line_of(record(), cost={"usd": usd}))
+
+
 def test_the_first_member_of_a_line_is_the_version():
     line = encode_record(record())
 

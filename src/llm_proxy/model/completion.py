@@ -189,6 +189,8 @@ class Completion:
     longest_gap_s: float | None = None
     chunk_count: int | None = None
     usage: Usage | None = None
+    #: None if nothing was there to be priced, or nobody has priced it.
+    cost: Cost | None = None
     finish_reasons: tuple[str, ...] = ()
     preview: str | None = None
     request_bytes: int | None = None

@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypedDict
 from msgspec import Meta
 
 from llm_proxy.model.completion import Completion, JsonObject, JsonValue, Status, Usage
+from llm_proxy.model.cost_json import CostFields, cost_json
 from llm_proxy.model.exchange import Ending, Endpoint, RecordedHeaders
 
 
@@ -82,12 +83,16 @@ class UsageFields(TypedDict):
     total_tokens: int | None
     cached_input_tokens: int | None
     reasoning_output_tokens: int | None
+    cache_write_input_tokens: int | None
+    audio_input_tokens: int | None
+    audio_output_tokens: int | None
 
 
 class OutcomeFields(TypedDict):
     """What came of it."""
 
     usage: UsageFields | None
+    cost: CostFields | None
     finish_reasons: list[str]
     preview: str | None
     request_bytes: int | None
@@ -178,6 +183,7 @@ def _timings(completion: Completion) -> TimingFields:
 def _outcome(completion: Completion) -> OutcomeFields:
     return {
         "usage": _usage(completion.usage),
+        "cost": None if completion.cost is None else cost_json(completion.cost),
         "finish_reasons": list(completion.finish_reasons),
         "preview": completion.preview,
         "request_bytes": completion.request_bytes,
@@ -197,6 +203,9 @@ def _usage(usage: Usage | None) -> UsageFields | None:
         "total_tokens": usage.total_tokens,
         "cached_input_tokens": usage.cached_input_tokens,
         "reasoning_output_tokens": usage.reasoning_output_tokens,
+        "cache_write_input_tokens": usage.cache_write_input_tokens,
+        "audio_input_tokens": usage.audio_input_tokens,
+        "audio_output_tokens": usage.audio_output_tokens,
     }
 
 

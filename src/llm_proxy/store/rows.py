@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, cast
 
 from llm_proxy.errors import StoreRejected
-from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion, Context, JsonObject, Status, Usage
+from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion, Context, Cost, JsonObject, Status, Usage
+from llm_proxy.model.cost_json import cost_from_json, cost_json, decimal_text
 from llm_proxy.model.exchange import Ending, Endpoint
 from llm_proxy.model.json_text import decode_json, encode_json
 from llm_proxy.store.bodies import Packer, unpack
@@ -99,6 +100,7 @@ def to_completion(row: Mapping[Any, Any], pieces: Sequence[bytes] | None = None)
         longest_gap_s=row["longest_gap_s"],
         chunk_count=row["chunk_count"],
         usage=_usage(row),
+        cost=_cost(row),
         finish_reasons=_texts(row["finish_reasons"]),
         preview=row["preview"],
         request_bytes=row["request_bytes"],
@@ -168,7 +170,7 @@ def _stored(values: tuple[SqlValue, ...]) -> tuple[SqlValue, ...]:
 
 
 def _columns(completion: Completion) -> tuple[SqlValue, ...]:
-    context, usage = completion.context, completion.usage or Usage()
+    context, usage, cost = completion.context, completion.usage or Usage(), completion.cost
     return (
         completion.id,
         completion.organization_id,
@@ -214,6 +216,11 @@ def _columns(completion: Completion) -> tuple[SqlValue, ...]:
         completion.response_bytes,
         completion.truncated,
         completion.decode_problem,
+        usage.cache_write_input_tokens,
+        usage.audio_input_tokens,
+        usage.audio_output_tokens,
+        None if cost is None or cost.usd is None else decimal_text(cost.usd),
+        None if cost is None else encode_json(cost_json(cost)).decode(),
     )
 
 
@@ -242,8 +249,15 @@ def _usage(row: Mapping[str, Any]) -> Usage | None:
         total_tokens=row["total_tokens"],
         cached_input_tokens=row["cached_input_tokens"],
         reasoning_output_tokens=row["reasoning_output_tokens"],
+        cache_write_input_tokens=row["cache_write_input_tokens"],
+        audio_input_tokens=row["audio_input_tokens"],
+        audio_output_tokens=row["audio_output_tokens"],
         raw=_object(row["usage"]),
     )
+
+
+def _cost(row: Mapping[str, Any]) -> Cost | None:
+    return None if row["cost"] is None else cost_from_json(decode_json(row["cost"].encode()))
 
 
 def _texts(json: str | None) -> tuple[str, ...]:

@@ -94,6 +94,13 @@ completions = Table(
     Column("response_bytes", BigInteger),
     Column("truncated", Boolean, nullable=False),
     Column("decode_problem", Text),
+    Column("cache_write_input_tokens", BigInteger),
+    Column("audio_input_tokens", BigInteger),
+    Column("audio_output_tokens", BigInteger),
+    # A decimal number as text, which is exact in both databases; NULL if the cost is unknown.
+    Column("cost_usd", Text),
+    # All that is known of it, as JSON; NULL if nothing is.
+    Column("cost", Text),
     sqlite_autoincrement=True,
 )
 

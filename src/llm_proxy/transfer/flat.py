@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from llm_proxy.model.completion import Completion, JsonValue, Usage
+from llm_proxy.model.cost_json import cost_json, decimal_text
 from llm_proxy.model.json_text import encode_json
 
 FlatValue: TypeAlias = "str | int | float | bool | datetime | list[str] | None"
@@ -56,12 +57,17 @@ COLUMNS: dict[str, FlatType] = {
     "response_bytes": "int",
     "truncated": "bool",
     "decode_problem": "text",
+    "cache_write_input_tokens": "int",
+    "audio_input_tokens": "int",
+    "audio_output_tokens": "int",
+    "cost_usd": "text",
+    "cost": "json",
 }
 
 
 def flat_row(completion: Completion) -> dict[str, FlatValue]:
     """The row of ``completion``, in the order of ``COLUMNS``; its bodies are not in it."""
-    context, usage = completion.context, completion.usage or Usage()
+    context, usage, cost = completion.context, completion.usage or Usage(), completion.cost
     return {
         "id": completion.id,
         "organization_id": completion.organization_id,
@@ -107,6 +113,11 @@ def flat_row(completion: Completion) -> dict[str, FlatValue]:
         "response_bytes": completion.response_bytes,
         "truncated": completion.truncated,
         "decode_problem": completion.decode_problem,
+        "cache_write_input_tokens": usage.cache_write_input_tokens,
+        "audio_input_tokens": usage.audio_input_tokens,
+        "audio_output_tokens": usage.audio_output_tokens,
+        "cost_usd": None if cost is None or cost.usd is None else decimal_text(cost.usd),
+        "cost": None if cost is None else encode_json(cost_json(cost)).decode(),
     }
 
 

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from llm_proxy.model.completion import Bodies, Completion, Context, JsonObject, JsonValue, Status, Usage
+from llm_proxy.model.cost_json import cost_from_json
 from llm_proxy.model.exchange import Chunks, Ending, Endpoint
 from llm_proxy.model.json_text import decode_json, encode_json
 from llm_proxy.model.record import record_json
@@ -105,6 +106,9 @@ class _Usage(msgspec.Struct):
     total_tokens: int | None = None
     cached_input_tokens: int | None = None
     reasoning_output_tokens: int | None = None
+    cache_write_input_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
     raw: dict[str, Any] = {}
 
 
@@ -144,6 +148,7 @@ class _Line(msgspec.Struct):
     longest_gap_s: float | None = None
     chunk_count: int | None = None
     usage: _Usage | None = None
+    cost: dict[str, Any] | None = None
     finish_reasons: list[str] = []
     preview: str | None = None
     request_bytes: int | None = None
@@ -209,6 +214,7 @@ def _completion(line: _Line) -> Completion:
         longest_gap_s=line.longest_gap_s,
         chunk_count=line.chunk_count,
         usage=_usage(line.usage),
+        cost=None if line.cost is None else cost_from_json(line.cost),
         finish_reasons=tuple(line.finish_reasons),
         preview=line.preview,
         request_bytes=line.request_bytes,
@@ -247,6 +253,9 @@ def _usage(usage: _Usage | None) -> Usage | None:
         total_tokens=usage.total_tokens,
         cached_input_tokens=usage.cached_input_tokens,
         reasoning_output_tokens=usage.reasoning_output_tokens,
+        cache_write_input_tokens=usage.cache_write_input_tokens,
+        audio_input_tokens=usage.audio_input_tokens,
+        audio_output_tokens=usage.audio_output_tokens,
         raw=usage.raw,
     )
 

@@ -5,7 +5,7 @@ import sqlite3
 
 import msgspec
 import pytest
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import NullPool, create_engine, inspect
 
 from llm_proxy.model.completion import Bodies
 from llm_proxy.model.query import CompletionQuery
@@ -30,7 +30,9 @@ def path(tmp_path):
         upgrade(connection, to="0001")
         connection.commit()
         old = record(id="old", bodies=None)
-        connection.execute(completions.insert().values(_columns(old)))
+        there = {column["name"] for column in inspect(connection).get_columns("completions")}
+        values = {name: value for name, value in _columns(old).items() if name in there}
+        connection.execute(completions.insert().values(values))
         blob = Packer().compress(msgspec.msgpack.encode([b'{"a":"Paris"}', None, b"", None, b"[]", b"[]", b"", b""]))
         connection.exec_driver_sql("INSERT INTO completion_bodies (completion_id, content) VALUES ('old', ?)", (blob,))
     return path
