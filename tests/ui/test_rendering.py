@@ -96,7 +96,19 @@ def test_json_is_coloured_and_other_text_is_not():
 
 
 def test_what_is_too_long_to_render_is_shown_as_it_is():
-    assert markdown("*a*" * MARKDOWN_CHARACTERS).startswith("<pre>*a*")
+    assert "<pre>*a*" in markdown("*a*" * MARKDOWN_CHARACTERS)
+
+
+@pytest.mark.parametrize("line", ["x" * 99 + "\n", "x" * 50_000 + "\n", "\n", "x"])
+def test_a_long_text_is_whole_in_pieces_that_end_with_lines(line):
+    text = line * (200_000 // len(line))
+
+    pieces = re.findall(r"<pre>([^<]*)</pre>", plain(text))
+
+    assert max(map(len, pieces)) <= 20_000
+    assert "".join(pieces).count("x") == text.count("x")
+    if len(line) == 100:
+        assert "\n".join(pieces) == text
 
 
 def test_what_steers_is_made_visible():

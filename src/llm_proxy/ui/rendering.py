@@ -4,7 +4,7 @@ Two walls, each enough by itself: the Markdown parser takes no HTML, and what it
 elements. No image and no link is followed by itself. Long text is shown as it is: to render it takes its time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import nh3
@@ -21,6 +21,8 @@ from llm_proxy.ui.present import visible
 
 #: Characters of Markdown that are rendered; that takes about a millisecond for each 2 000.
 MARKDOWN_CHARACTERS = 50_000
+#: Characters of a text in one element: what a browser lays out at once.
+_PIECE_CHARACTERS = 20_000
 #: Characters of code that are coloured.
 _COLOURED_CHARACTERS = 20_000
 #: Lexers that are quick and that models write in; no other is loaded on their word.
@@ -65,8 +67,22 @@ def markdown(text: str) -> Markup:
 
 
 def plain(text: str) -> Markup:
-    """``text`` as it is."""
-    return Markup("<pre>{}</pre>").format(visible(text, lines=True))
+    """``text`` as it is; if it is long, in pieces that a browser lays out only where somebody looks."""
+    if len(text) <= _PIECE_CHARACTERS:
+        return Markup("<pre>{}</pre>").format(visible(text, lines=True))
+    pieces = (Markup("<pre>{}</pre>").format(visible(piece, lines=True)) for piece in _pieces(text))
+    return Markup('<div class="pieces">{}</div>').format(Markup("").join(pieces))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """``text`` in pieces that end with a line, where there is one that ends in time."""
+    start = 0
+    while start < len(text):
+        end = start + _PIECE_CHARACTERS
+        line_end = text.rfind("\n", start, end) if end < len(text) else -1
+        # The line feed itself is what stands between two pieces.
+        yield text[start : end if line_end < 0 else line_end]
+        start = end if line_end < 0 else line_end + 1
 
 
 def code(text: str, language: str) -> Markup:
