@@ -11,7 +11,7 @@ import pytest
 
 from llm_proxy import __version__
 from redis_service import RedisServer
-from running import PATIENCE_S, bare_environment, run, serve
+from running import PATIENCE_S, bare_environment, run, serve, until
 
 #: Of all processes together, idle, in bytes.
 MAX_IDLE_BYTES = 150 * 2**20
@@ -339,6 +339,10 @@ async def test_without_redis_the_journal_is_taken_into_postgresql(upstream, tmp_
     assert not (product.data_dir / "store.sqlite3").exists()
 
 
+def warnings_of(product):
+    return sorted((line["role"], line["event"]) for line in product.logged() if line["level"] != "info")
+
+
 async def test_redis_and_postgresql_may_come_when_they_like(upstream, tmp_path, postgres):
     redis = RedisServer(tmp_path / "redis")
     redis.kill()
@@ -348,6 +352,7 @@ async def test_redis_and_postgresql_may_come_when_they_like(upstream, tmp_path, 
         async with serve(tmp_path, upstream.url, env=env) as product:
             answer = await product.chat()
             page = await product.client.get(f"{product.url}/api/v1/completions")
+            await until(lambda: len(warnings_of(product)) == 3, "a word of each of them")
             redis.start()
             postgres._execute("CREATE DATABASE {}", name)
             (record,) = await listed(product, 1)
@@ -359,8 +364,7 @@ async def test_redis_and_postgresql_may_come_when_they_like(upstream, tmp_path, 
     assert (answer.status_code, page.status_code) == (200, 503)
     assert record["id"] == answer.headers["x-llm-proxy-id"]
     assert status == 0
-    warned = [(line["role"], line["event"]) for line in product.logged() if line["level"] != "info"]
-    assert sorted(warned) == [
+    assert warnings_of(product) == [
         ("shipper-0", "the queue is not available; calls wait in the journal"),
         ("store-0", "the store cannot be opened"),
         ("worker-0", "the store cannot be opened"),
