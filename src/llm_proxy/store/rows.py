@@ -170,7 +170,7 @@ def _stored(values: tuple[SqlValue, ...]) -> tuple[SqlValue, ...]:
 
 
 def _columns(completion: Completion) -> tuple[SqlValue, ...]:
-    context, usage, cost = completion.context, completion.usage or Usage(), completion.cost
+    context, usage = completion.context, completion.usage or Usage()
     return (
         completion.id,
         completion.organization_id,
@@ -216,6 +216,13 @@ def _columns(completion: Completion) -> tuple[SqlValue, ...]:
         completion.response_bytes,
         completion.truncated,
         completion.decode_problem,
+        *_charged(usage, completion.cost),
+    )
+
+
+def _charged(usage: Usage, cost: Cost | None) -> tuple[SqlValue, ...]:
+    """The columns that came with prices."""
+    return (
         usage.cache_write_input_tokens,
         usage.audio_input_tokens,
         usage.audio_output_tokens,

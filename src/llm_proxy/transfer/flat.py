@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from llm_proxy.model.completion import Completion, JsonValue, Usage
+from llm_proxy.model.completion import Completion, Cost, JsonValue, Usage
 from llm_proxy.model.cost_json import cost_json, decimal_text
 from llm_proxy.model.json_text import encode_json
 
@@ -67,7 +67,7 @@ COLUMNS: dict[str, FlatType] = {
 
 def flat_row(completion: Completion) -> dict[str, FlatValue]:
     """The row of ``completion``, in the order of ``COLUMNS``; its bodies are not in it."""
-    context, usage, cost = completion.context, completion.usage or Usage(), completion.cost
+    context, usage = completion.context, completion.usage or Usage()
     return {
         "id": completion.id,
         "organization_id": completion.organization_id,
@@ -113,6 +113,13 @@ def flat_row(completion: Completion) -> dict[str, FlatValue]:
         "response_bytes": completion.response_bytes,
         "truncated": completion.truncated,
         "decode_problem": completion.decode_problem,
+        **_charged(usage, completion.cost),
+    }
+
+
+def _charged(usage: Usage, cost: Cost | None) -> dict[str, FlatValue]:
+    """The columns that came with prices."""
+    return {
         "cache_write_input_tokens": usage.cache_write_input_tokens,
         "audio_input_tokens": usage.audio_input_tokens,
         "audio_output_tokens": usage.audio_output_tokens,
