@@ -25,7 +25,17 @@ def test_what_an_answer_says_of_its_cost_is_read_in_dollars(usage, dollars):
 
 @pytest.mark.parametrize(
     "usage",
-    [{}, {"cost": None}, {"cost": True}, {"cost": -1}, {"cost": "free"}, {"cost": "NaN"}, {"cost": []}, {"cost": {}}],
+    [
+        {},
+        {"cost": None},
+        {"cost": True},
+        {"cost": -1},
+        {"cost": "free"},
+        {"cost": "NaN"},
+        {"cost": "1e999999"},
+        {"cost": []},
+        {"cost": {}},
+    ],
 )
 def test_what_is_no_amount_is_unknown(usage):
     assert reported_usd(usage, ()) is None

@@ -8,7 +8,9 @@ from msgspec import Meta
 
 from llm_proxy.model.completion import Cost, CostPart, CostSource, JsonValue
 
-#: Digits before and behind the point of an amount that is taken from elsewhere; one beyond is written in gigabytes.
+#: Digits before and behind the point of an amount that a file or an answer tells: 1e999999999 is gigabytes, written.
+MAX_DIGITS_TOLD = 50
+#: The same for what was computed of such amounts and whatever was counted.
 MAX_DIGITS = 400
 
 

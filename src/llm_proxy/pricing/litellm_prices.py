@@ -16,6 +16,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from llm_proxy.errors import ConfigError
+from llm_proxy.model.cost_json import MAX_DIGITS_TOLD, is_writable
 from llm_proxy.pricing.meter import Purchase, tier_of
 from llm_proxy.pricing.rates import FALLBACKS, FALLBACKS_IN_A_TIER, FALLBACKS_OF_GOOGLE, Measured, Part, RateCard
 
@@ -125,7 +126,7 @@ def _price(value: Any, where: str) -> Decimal:
         price = Decimal(value) if isinstance(value, str | Decimal) else Decimal("NaN")
     except InvalidOperation:
         price = Decimal("NaN")
-    if not price.is_finite() or price < 0:
+    if not is_writable(price, digits=MAX_DIGITS_TOLD):
         raise ConfigError(f"{where}: must be a number of dollars, 0 or more")
     return price
 

@@ -11,6 +11,7 @@ LiteLLM: the header ``x-litellm-response-cost``, in which 0 stands for unknown
 from decimal import Decimal, InvalidOperation
 
 from llm_proxy.model.completion import JsonObject, JsonValue
+from llm_proxy.model.cost_json import MAX_DIGITS_TOLD, is_writable
 from llm_proxy.model.exchange import RecordedHeaders
 
 _TICKS_OF_A_DOLLAR = Decimal(10) ** 10
@@ -46,4 +47,4 @@ def _amount(value: JsonValue) -> Decimal | None:
         amount = Decimal(str(value))
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() and amount >= 0 else None
+    return amount if is_writable(amount, digits=MAX_DIGITS_TOLD) else None
