@@ -18,6 +18,7 @@ from llm_proxy.queue.in_journal import JournalQueue
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.understand import understand
 from llm_proxy.worker import BATCH_RECORDS, Worker
+from records import NO_COST
 
 GENEROUS_S = 30
 
@@ -111,6 +112,15 @@ async def test_told_to_stop_it_takes_in_all_that_is_there_first(make_queue, writ
     assert (ledger.get("stored"), ledger.get("waiting")) == (len(ids), 0)
     assert balances(ledger)
     assert list((tmp_path / "journal").iterdir()) == []
+
+
+async def test_each_record_is_stored_with_what_it_cost(make_queue, writer, store):
+    cheap, free = record(writer, 2)
+
+    await drain(Worker(make_queue(), store, price=lambda completion: NO_COST if completion.id == cheap else None))
+
+    assert store.records[cheap].cost == NO_COST
+    assert store.records[free].cost is None
 
 
 async def test_a_call_is_shown_while_it_runs_and_replaced_when_it_has_ended(make_queue, writer, store, ledger):

@@ -262,6 +262,16 @@ class Retention(Section):
     organizations: dict[str, OrganizationRetention] = Field(default_factory=dict)
 
 
+class Pricing(Section):
+    """What calls cost."""
+
+    file: FilePath | None = Field(
+        default=None,
+        description="Prices of one's own, as JSON in the shape of LiteLLM's `model_prices_and_context_window.json`; "
+        "they go before what an answer tells, and before list prices",
+    )
+
+
 class Tls(Section):
     """TLS towards the upstreams."""
 
@@ -318,6 +328,7 @@ class Settings(Section):
     streams: Streams = Streams()
     auth: Auth = Auth()
     retention: Retention = Retention()
+    pricing: Pricing = Pricing()
     tls: Tls = Tls()
     log: Log = Log()
 

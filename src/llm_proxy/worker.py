@@ -1,4 +1,4 @@
-"""Loop 2: queue → understand → store → acknowledge.
+"""Loop 2: queue → understand → price → store → acknowledge.
 
 Invariants: acknowledged only after the store has accepted; a record that the store will never take is buried, and
 stops nothing; a store that is away is asked again, for as long as it takes. An exchange of which this process died
@@ -10,12 +10,14 @@ import contextlib
 import mmap
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 from llm_proxy.errors import JournalUnwritable, StoreRejected, StoreUnavailable
 from llm_proxy.log import get_logger
-from llm_proxy.model.completion import Completion
+from llm_proxy.model.completion import Completion, Cost
 from llm_proxy.queue.base import Delivery, Queue
 from llm_proxy.store.base import Store
 from llm_proxy.understand import understand
@@ -33,16 +35,22 @@ _ID_CHARACTERS = 36
 _NOBODY = bytes(_ID_CHARACTERS)
 _NOTE_BYTES = 2 * _ID_CHARACTERS + 1
 
+#: What a record cost; None if it has nothing to be priced.
+Pricer: TypeAlias = Callable[[Completion], Cost | None]
+
 _log = get_logger(__name__)
 
 
 class Worker:
     """Runs until told to stop, and then until the queue has nothing more."""
 
-    def __init__(self, queue: Queue, store: Store, *, suspect_note: Path | None = None) -> None:
-        """``suspect_note`` is the file that tells the next process of what this one died."""
+    def __init__(
+        self, queue: Queue, store: Store, *, price: Pricer | None = None, suspect_note: Path | None = None
+    ) -> None:
+        """Without ``price``, no cost is known. ``suspect_note`` tells the next process of what this one died."""
         self._queue = queue
         self._store = store
+        self._price = price
         self._suspect = _Suspect(suspect_note)
         self._stop = asyncio.Event()
 
@@ -77,8 +85,13 @@ class Worker:
         completions = []
         for delivery in deliveries:
             with self._suspect.while_decoding(delivery.exchange.id) as harmful:
-                completions.append(understand(delivery.exchange, harmful=harmful))
+                completion = understand(delivery.exchange, harmful=harmful)
+                completions.append(completion if harmful else self._priced(completion))
         return completions
+
+    def _priced(self, completion: Completion) -> Completion:
+        cost = None if self._price is None else self._price(completion)
+        return completion if cost is None else replace(completion, cost=cost)
 
     async def _put_one_by_one(self, deliveries: Sequence[Delivery], completions: Sequence[Completion]) -> None:
         for delivery, completion in zip(deliveries, completions, strict=True):

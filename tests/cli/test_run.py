@@ -22,3 +22,18 @@ def test_where_to_listen_is_said_by_flags(command, tmp_path):
 
     assert isinstance(done.exception, ConfigError)
     assert str(done.exception).startswith("cannot listen on 192.0.2.1:81: ")
+
+
+@pytest.mark.parametrize("command", ["serve", "store"])
+def test_prices_that_are_none_are_told_in_a_line_before_anything_is_made(command, tmp_path):
+    prices, config, data_dir = tmp_path / "prices.json", tmp_path / "llm-proxy.toml", tmp_path / "data"
+    prices.write_text('{"gpt-x": {"input_cost_per_token": "much"}}')
+    config.write_text("[pricing]\nfile = 'prices.json'\n")
+
+    done = CliRunner().invoke(cli, [command, "--config", str(config), "--data-dir", str(data_dir)])
+
+    assert isinstance(done.exception, ConfigError)
+    assert str(done.exception) == (
+        f"pricing.file: {prices}: gpt-x: input_cost_per_token: must be a number of dollars, 0 or more"
+    )
+    assert not data_dir.exists()

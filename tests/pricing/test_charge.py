@@ -4,9 +4,9 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 
-from llm_proxy.model.completion import CostSource, Usage
+from llm_proxy.model.completion import CostSource, Status, Usage
 from llm_proxy.model.exchange import Endpoint
-from llm_proxy.pricing.charge import cost_of, purchase_of
+from llm_proxy.pricing.charge import cost_of, is_charged, purchase_of
 from llm_proxy.pricing.litellm_prices import parse_overrides
 from records import BODIES, bare, completions, record
 
@@ -21,6 +21,24 @@ def test_a_record_costs_what_its_usage_does():
     cost = cost_of(record(usage=Usage(input_tokens=1000, output_tokens=500, total_tokens=1500)))
 
     assert (cost.usd, cost.entry, cost.source) == (Decimal("0.0075"), "openai/gpt-4o", CostSource.LIST)
+
+
+@pytest.mark.parametrize(
+    ("completion", "charged"),
+    [
+        (record(), True),
+        (record(usage=Usage(), bodies=None), True),
+        (record(usage=None), False),
+        (record(usage=None, endpoint=Endpoint.SPEECH), True),
+        (record(usage=None, endpoint=Endpoint.IMAGES, status=Status.FAILED), False),
+        (with_bodies(usage=None, response_headers=(("x-litellm-response-cost", "0.01"),)), True),
+        (with_bodies(usage=None, response_headers=(("x-litellm-response-cost", "0.0"),)), False),
+        (record(usage=None, endpoint=Endpoint.SPEECH, bodies=None), False),
+        (bare(), False),
+    ],
+)
+def test_what_has_nothing_to_be_priced_is_not_charged(completion, charged):
+    assert is_charged(completion) is charged
 
 
 def test_a_record_in_flight_has_no_cost_yet():

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from llm_proxy.model.completion import Completion, Cost, JsonObject, JsonValue
+from llm_proxy.model.completion import Completion, Cost, JsonObject, JsonValue, Status
 from llm_proxy.model.exchange import Endpoint
 from llm_proxy.pricing.litellm_prices import NO_OVERRIDES, Overrides
 from llm_proxy.pricing.meter import Purchase
@@ -12,12 +12,24 @@ from llm_proxy.pricing.reported import reported_usd
 #: Where Bedrock tells the tier of an InvokeModel, which it does nowhere else.
 _TIER_HEADER = "x-amzn-bedrock-service-tier"
 
+#: What is charged by another measure where no tokens are counted.
+_WITHOUT_TOKENS = frozenset({Endpoint.SPEECH, Endpoint.IMAGES, Endpoint.TRANSCRIPTION})
+
 
 def cost_of(completion: Completion, *, overrides: Overrides = NO_OVERRIDES) -> Cost:
     """What a call cost. A record without its bodies may lack what its price depends on besides usage: read it whole."""
     headers = completion.bodies.response_headers if completion.bodies else ()
     usage = completion.usage.raw if completion.usage else {}
     return price(purchase_of(completion), reported_usd=reported_usd(usage, headers), overrides=overrides)
+
+
+def is_charged(completion: Completion) -> bool:
+    """Whether there is anything that a price could be of; cheap, for all that is not charged."""
+    if completion.usage is not None:
+        return True
+    if completion.bodies is None or completion.status is not Status.FINISHED:
+        return False
+    return completion.endpoint in _WITHOUT_TOKENS or reported_usd({}, completion.bodies.response_headers) is not None
 
 
 def purchase_of(completion: Completion) -> Purchase:

@@ -11,7 +11,7 @@ import sys
 from array import array
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -23,6 +23,7 @@ from llm_proxy.settings import Settings
 from llm_proxy.understand import understand
 from llm_proxy.wiring import redis
 from llm_proxy.wiring.layout import DataDir
+from llm_proxy.wiring.pricing import make_pricer
 from llm_proxy.wiring.stores import open_store
 
 #: Characters of a reason that a line of the list shows.
@@ -137,10 +138,11 @@ async def _retry(settings: Settings, found: _Found) -> str | None:
             return "was not there any more"
         _count(data, "worker-by-hand", "revived")
         return None
-    store = open_store(settings)
+    price, store = make_pricer(settings), open_store(settings)
     try:
         await store.migrate()
-        await store.put([understand(await found.letters.read(found.letter))])
+        completion = understand(await found.letters.read(found.letter))
+        await store.put([replace(completion, cost=price(completion))])
     except (EnvelopeUnreadable, StoreRejected) as exc:
         return f"stays a dead letter: {exc}"
     finally:

@@ -40,12 +40,17 @@ _CLAIMS: dict[Command, tuple[str, ...]] = {
 
 
 def run(settings: Settings, command: Command = "serve") -> int:
-    """Run until stopped; the exit status. Raises ConfigError if the directory or the port cannot be had."""
+    """Run until stopped; the exit status. Raises ConfigError if what it needs cannot be had."""
     configure(form=settings.log.format, level=settings.log.level, role="supervisor")
     if settings.redis.url is None and command in ("proxy", "worker"):
         raise ConfigError(
             f"redis.url: `llm-proxy {command}` needs Redis: set LLM_PROXY_REDIS_URL, or run `llm-proxy serve`"
         )
+    if settings.pricing.file is not None:
+        # Here, since nothing else that the supervisor does needs a price.
+        from llm_proxy.wiring.pricing import read_prices  # noqa: PLC0415
+
+        read_prices(settings)
     data = DataDir(settings.data_dir)
     data.prepare()
     with contextlib.ExitStack() as held:

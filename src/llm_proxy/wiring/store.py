@@ -44,6 +44,7 @@ from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.store.sql_traces import SqlTraces
 from llm_proxy.ui import pages
 from llm_proxy.wiring.layout import DataDir, store_socket
+from llm_proxy.wiring.pricing import make_pricer
 from llm_proxy.wiring.retention import keep_within_limits
 from llm_proxy.wiring.sole_reader import sole_reader
 from llm_proxy.wiring.stores import open_store
@@ -63,7 +64,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         store = open_store(settings)
         held.push_async_callback(store.close)
         ledger = data.ledger("store-0") if assignment.takes_journal else None
-        worker = None if ledger is None else _worker(data, store, ledger)
+        worker = None if ledger is None else _worker(settings, store, ledger)
         upgrade = await held.enter_async_context(upgrading(store))
 
         async def work(stopping: asyncio.Event) -> None:
@@ -89,10 +90,11 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         shutil.rmtree(assignment.runtime_dir, ignore_errors=True)
 
 
-def _worker(data: DataDir, store: SqlStore, ledger: Ledger) -> Worker:
+def _worker(settings: Settings, store: SqlStore, ledger: Ledger) -> Worker:
+    data = DataDir(settings.data_dir)
     reader = JournalReader(data.journal, ledger=ledger, announce_after_s=ANNOUNCE_AFTER_S)
     queue = JournalQueue(reader, ledger=ledger, dead_letters=data.dead_letters)
-    return Worker(queue, store, suspect_note=data.suspect)
+    return Worker(queue, store, price=make_pricer(settings), suspect_note=data.suspect)
 
 
 def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:

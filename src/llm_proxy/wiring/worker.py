@@ -22,6 +22,7 @@ from llm_proxy.settings import Settings
 from llm_proxy.store.base import Store
 from llm_proxy.wiring import redis
 from llm_proxy.wiring.layout import DataDir
+from llm_proxy.wiring.pricing import make_pricer
 from llm_proxy.wiring.retention import keep_within_limits
 from llm_proxy.wiring.stores import open_store
 from llm_proxy.wiring.upgrade import check_store, upgrading
@@ -36,7 +37,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     store, connection = open_store(settings), redis.connection(settings)
     ledger = DataDir(settings.data_dir).ledger(f"{assignment.role}-{assignment.index}")
     queue = _queue(settings, connection, ledger)
-    worker = Worker(queue, store)
+    worker = Worker(queue, store, price=make_pricer(settings))
     async with upgrading(store) as upgrade:
 
         async def work(stopping: asyncio.Event) -> None:

@@ -1,0 +1,30 @@
+"""What the workers price with: list prices, and the operator's own file. Imports no table of list prices by itself."""
+
+from llm_proxy.errors import ConfigError
+from llm_proxy.model.completion import Completion, Cost
+from llm_proxy.pricing.charge import cost_of, is_charged
+from llm_proxy.pricing.litellm_prices import NO_OVERRIDES, Overrides, parse_overrides
+from llm_proxy.settings import Settings
+from llm_proxy.worker import Pricer
+
+
+def read_prices(settings: Settings) -> Overrides:
+    """The prices in the operator's file; none if there is no such file. Raises ConfigError, in one line."""
+    path = settings.pricing.file
+    if path is None:
+        return NO_OVERRIDES
+    try:
+        raw = path.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"pricing.file: {path} cannot be read: {exc.strerror}") from exc
+    return parse_overrides(raw, f"pricing.file: {path}")
+
+
+def make_pricer(settings: Settings) -> Pricer:
+    """What prices a record by the prices that there are now. Raises ConfigError if the operator's file is of no use."""
+    overrides = read_prices(settings)
+
+    def price(completion: Completion) -> Cost | None:
+        return cost_of(completion, overrides=overrides) if is_charged(completion) else None
+
+    return price
