@@ -54,7 +54,7 @@ async def tail(store, *, lists=None, floor="", **conditions):
     query = CompletionQuery(limit=50, **conditions)
     answer = LiveList(store, query, Filter(), floor=floor, lists=seen.lists)
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(answer({}, seen.receive, seen.sent.put))
+        task = group.create_task(answer({"method": "GET"}, seen.receive, seen.sent.put))
         yield seen
         seen.gone.set()
         await task
@@ -131,6 +131,12 @@ async def test_a_store_that_is_away_ends_the_stream(tmp_path):
     with lists.held() as is_free:
         assert is_free
     await store.close()
+
+
+async def test_the_head_alone_is_answered_at_once(client):
+    answer = await client.head("/live")
+
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream")
 
 
 @pytest.mark.parametrize("written", ["modl:x", "hello"])

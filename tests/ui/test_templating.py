@@ -1,6 +1,12 @@
 """What all pages share."""
 
+import re
+from pathlib import Path
+
 from llm_proxy.ui.templating import fragment, page, problem
+from test_documentation import rows_of
+
+PAGES = Path(__file__).parents[2] / "docs" / "pages.md"
 
 
 def test_everything_is_escaped():
@@ -19,3 +25,12 @@ def test_a_problem_is_a_page_with_its_status():
 
     assert (response.status_code, response.media_type) == (404, "text/html")
     assert page("problem.html", title="", reason="").status_code == 200
+
+
+def test_every_key_is_documented_as_the_help_has_it_and_the_other_way_round():
+    help_ = fragment("problem.html", title="", reason="").decode().partition("<dialog")[2]
+    rows = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", help_)
+
+    shown = [[", ".join(re.findall(r"<kbd>(.*?)</kbd>", keys)), meaning] for keys, meaning in rows]
+
+    assert shown == list(rows_of(PAGES, "| Key | What it does |"))

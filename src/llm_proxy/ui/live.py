@@ -86,7 +86,9 @@ class LiveList:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         # A store that is away ends the stream; the client comes back for it.
         with self._lists.held() as is_free, contextlib.suppress(StoreUnavailable):
-            if is_free:
+            if scope["method"] == "HEAD":
+                pass  # whoever asks only for the head does not wait for rows
+            elif is_free:
                 await self._until_gone(receive, send)
             else:
                 await send({"type": "http.response.body", "body": _FULL, "more_body": True})
