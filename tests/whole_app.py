@@ -12,7 +12,6 @@ from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring import store as wiring
 from llm_proxy.wiring.layout import DataDir
 
-
 #: Of who runs the proxy.
 ADMIN_KEY = "0123456789abcdef0123456789abcdef"
 
