@@ -68,3 +68,21 @@ async def test_a_call_is_on_record_with_what_it_cost(upstream, tmp_path, setting
 
     assert told["cost"]["source"] == "override"
     assert Decimal(told["cost"]["usd"]) == sum(Decimal(part["usd"]) for part in told["cost"]["parts"])
+
+
+async def test_what_a_program_tells_of_its_calls_is_priced_like_what_the_proxy_sees(upstream, tmp_path):
+    told = {
+        "organization_id": "default",
+        "status": "finished",
+        "orig_module": "openai.resources.chat.completions",
+        "request": {"model": "gpt-4o", "messages": []},
+        "response": {"choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 500, "total_tokens": 1500}},
+    }
+    async with serve(tmp_path, upstream.url) as product:
+        made = await product.client.post(f"{product.url}/api/v1/completions", json={**told, "id": "1"})
+        # A piece that says nothing of what was consumed changes nothing of what it cost.
+        await product.client.post(f"{product.url}/api/completions/1", json={"tags": ["late"]})
+        (completion,) = await product.completions()
+
+    assert made.status_code == 201
+    assert (completion.context.tags, completion.cost.usd) == (("late",), Decimal("0.0075"))

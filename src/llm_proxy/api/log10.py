@@ -6,8 +6,8 @@ An id that is not known yet is as good as a new one: log10-io updates before, or
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
@@ -22,7 +22,7 @@ from llm_proxy.api.log10_rows import MAX_ID_CHARACTERS, checked_id, row_of
 from llm_proxy.api.members import text, whole, wrong
 from llm_proxy.api.resource import Fault, Method, Table, answered, read_object
 from llm_proxy.model.account import Principal, Scope
-from llm_proxy.model.completion import Completion, JsonObject, JsonValue
+from llm_proxy.model.completion import Completion, Cost, JsonObject, JsonValue
 from llm_proxy.model.exchange import new_id
 from llm_proxy.model.pushed import PushedRow
 from llm_proxy.store.base import FeedbackStore, Store
@@ -50,11 +50,20 @@ class Log10:
     feedback: FeedbackStore
     gate: Gate
     fold: Fold
+    #: What a record cost; without it, no cost is known.
+    price: Callable[[Completion], Cost | None] | None = None
 
     async def told(self, principal: Principal, completion_id: str, row: PushedRow) -> Completion:
         """Merge ``row`` into the record of this id, which is made if there is none."""
         organization_id, now = principal.organization_id, datetime.now(UTC)
-        change = partial(_changed, self.fold, row, completion_id, organization_id, now)
+
+        def change(found: Completion | None) -> Completion:
+            changed = self.fold(found, row, completion_id=completion_id, organization_id=organization_id, now=now)
+            # What is known to be consumed as before was priced when it was new.
+            if self.price is None or (found is not None and found.usage == changed.usage):
+                return changed
+            return replace(changed, cost=self.price(changed))
+
         return await self.store.amend(completion_id, organization_id, change)
 
     async def sender(self, principal: Principal, given: JsonObject, *, needed: bool = False) -> Principal:
@@ -99,12 +108,6 @@ def query_of(request: Request, *numbers: str) -> JsonObject:
                 raise Fault(f"{name} must be a whole number", param=name)
             words[name] = int(value)
     return words
-
-
-def _changed(
-    fold: Fold, row: PushedRow, completion_id: str, organization_id: str, now: datetime, found: Completion | None
-) -> Completion:
-    return fold(found, row, completion_id=completion_id, organization_id=organization_id, now=now)
 
 
 async def _create(log10: Log10, request: Request, principal: Principal) -> Response:

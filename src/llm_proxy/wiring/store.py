@@ -105,7 +105,7 @@ def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:
         admin_key=None if admin_key is None else admin_key.get_secret_value(),
         is_open=settings.auth.open,
     )
-    log = log10.Log10(store, SqlFeedback(store), gate, pushed.fold)
+    log = log10.Log10(store, SqlFeedback(store), gate, pushed.fold, make_pricer(settings))
     traces, data = SqlTraces(store, completion_of), DataDir(settings.data_dir)
     files = maxim_uploads.Files(traces, DirectoryOfBlobs(data.uploads), maxim_uploads.Signer(data.fingerprint_secret()))
     sources = own.Sources(
