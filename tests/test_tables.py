@@ -98,6 +98,7 @@ def test_a_record_is_shown_with_its_facts_headers_and_bodies():
         "BELONGS TO",
         "TIMING",
         "TOKENS",
+        "COST",
         "RECORDED",
         "REQUEST",
         "RESPONSE",

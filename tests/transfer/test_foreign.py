@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
@@ -168,3 +169,16 @@ def test_members_of_the_wrong_type_are_unknown():
     assert foreign.finish_reasons_of({"choices": [{"finish_reason": "stop"}, {"finish_reason": 3}, 7]}) == ("stop",)
     assert foreign.stream_of([]) is None
     assert foreign.stream_of({"stream": "yes"}) is False
+
+
+@pytest.mark.parametrize("usd", [None, True, 0, "0.0", "", "free", -1, float("nan"), "1e9999999", [], {}])
+def test_what_is_no_amount_of_money_is_unknown(usd):
+    assert foreign.cost_of(usd) is None
+
+
+@pytest.mark.parametrize(("usd", "amount"), [(1, "1"), (7.25e-05, "0.0000725"), (" 0.5 ", "0.5")])
+def test_an_amount_of_money_is_exact(usd, amount):
+    cost = foreign.cost_of(usd)
+
+    assert cost is not None
+    assert cost.usd == Decimal(amount)

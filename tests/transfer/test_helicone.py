@@ -1,9 +1,10 @@
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
-from llm_proxy.model.completion import Status, Usage
+from llm_proxy.model.completion import Cost, CostSource, Status, Usage
 from llm_proxy.model.exchange import Ending, Endpoint
 from llm_proxy.transfer.base import BadRow
 from llm_proxy.transfer.helicone import read_helicone
@@ -43,6 +44,10 @@ def test_tokens_are_those_that_the_provider_told():
     usage = read("helicone.jsonl")[0].usage
 
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens, usage.cached_input_tokens) == (21, 2, 23, 16)
+
+
+def test_what_helicone_computed_is_the_cost():
+    assert read("helicone.jsonl")[0].cost == Cost(usd=Decimal("0.0000725"), source=CostSource.REPORTED)
 
 
 def test_properties_are_session_and_metadata():

@@ -1,9 +1,10 @@
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
-from llm_proxy.model.completion import Status
+from llm_proxy.model.completion import Cost, CostSource, Status
 from llm_proxy.model.exchange import Ending, Endpoint
 from llm_proxy.transfer.base import BadRow
 from llm_proxy.transfer.litellm import read_litellm
@@ -43,6 +44,14 @@ def test_tokens_are_those_that_the_provider_told(name):
 
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (30, 3, 33)
     assert (usage.cached_input_tokens, usage.reasoning_output_tokens) == (10, 1)
+
+
+@pytest.mark.parametrize("name", ["litellm.jsonl", "litellm.csv"])
+def test_what_litellm_charged_is_the_cost_and_its_zero_is_unknown(name):
+    charged, failed = (call.cost for call in read(name)[:2])
+
+    assert charged == Cost(usd=Decimal("0.000123"), source=CostSource.REPORTED)
+    assert failed is None
 
 
 def test_whose_call_it_was_stays_with_it():

@@ -4,14 +4,15 @@ import sys
 import unicodedata
 from dataclasses import replace
 from datetime import UTC, timedelta, timezone
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 
 from llm_proxy.model.completion import Context, Status
 from llm_proxy.ui import present
-from llm_proxy.ui.present import DASH, body, count, duration, failure, row, sections, size, time, visible
-from records import BODIES, NOON, bare, completions, record, texts
+from llm_proxy.ui.present import DASH, body, count, dollars, duration, failure, row, sections, size, time, visible
+from records import BODIES, COST, NO_COST, NOON, bare, completions, record, texts
 
 
 @pytest.mark.parametrize(
@@ -141,6 +142,28 @@ def test_sections_say_all_that_is_known():
     assert said["Tokens", "… cached"] == "0"
     assert said["Tokens", "… reasoning"] == DASH
     assert said["Recorded", "Request"] == "88 B"
+
+
+def test_a_cost_is_shown_with_its_parts_and_whose_prices_they_are():
+    facts = {section.title: dict(section.facts) for section in sections(record(cost=COST))}["Cost"]
+
+    assert facts["Total"] == "$0.000065"
+    assert facts["… input"] == "14 at $0.0000025 = $0.000035"
+    assert facts["By prices of"] == "genai-prices 0.2.3: openai/gpt-4o"
+
+
+@pytest.mark.parametrize(("cost", "reason"), [(NO_COST, "unknown_model"), (None, DASH)])
+def test_a_cost_that_is_not_known_is_a_dash_and_says_why(cost, reason):
+    facts = {section.title: dict(section.facts) for section in sections(record(cost=cost))}["Cost"]
+
+    assert (facts["Total"], facts["Unknown for"]) == (DASH, reason)
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"), [("0", "$0"), ("100", "$100"), ("1E+2", "$100"), ("1.50", "$1.5"), ("1E-7", "$0.0000001")]
+)
+def test_dollars_are_exact_and_without_idle_zeros(amount, shown):
+    assert dollars(Decimal(amount)) == shown
 
 
 def test_a_body_is_its_json_indented():

@@ -54,7 +54,7 @@ class CostSource(StrEnum):
 
     #: The operator's own table.
     OVERRIDE = "override"
-    #: The answer itself said what it cost.
+    #: The answer itself said what it cost, or the program that a record was imported from.
     REPORTED = "reported"
     #: The list prices of the package of that name.
     LIST = "genai-prices"

@@ -8,10 +8,12 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
 from uuid import UUID
 
-from llm_proxy.model.completion import PREVIEW_CHARACTERS, Context, JsonObject, JsonValue, Usage
+from llm_proxy.model.completion import PREVIEW_CHARACTERS, Context, Cost, CostSource, JsonObject, JsonValue, Usage
+from llm_proxy.model.cost_json import MAX_DIGITS_TOLD, is_writable
 from llm_proxy.model.exchange import Endpoint
 
 #: Where each endpoint is, of programs that do not tell; and as what the records show its calls.
@@ -145,6 +147,19 @@ def usage_of(raw: JsonObject) -> Usage | None:
         reasoning_output_tokens=count(of_output.get("reasoning_tokens")),
         raw=raw,
     )
+
+
+def cost_of(usd: JsonValue) -> Cost | None:
+    """What the other program says that a call cost, as a number or text; 0 stands for unknown."""
+    if isinstance(usd, bool) or not isinstance(usd, int | float | str):
+        return None
+    try:
+        amount = Decimal(str(usd).strip())
+    except InvalidOperation:
+        return None
+    if not amount or not is_writable(amount, digits=MAX_DIGITS_TOLD):
+        return None
+    return Cost(usd=amount, source=CostSource.REPORTED)
 
 
 def preview_of(request: JsonValue, response: JsonValue) -> str | None:

@@ -89,6 +89,7 @@ def _completion(row: JsonObject, origin: foreign.Origin) -> Completion:
         duration_s=foreign.seconds(row.get("delay_ms") or row.get("latency")),
         ttft_s=foreign.seconds(row.get("time_to_first_token")),
         usage=_usage(row, response),
+        cost=foreign.cost_of(row.get("costUSD")),
         finish_reasons=foreign.finish_reasons_of(response),
         preview=foreign.preview_of(request, response),
         bodies=Bodies(request=request, response=response),

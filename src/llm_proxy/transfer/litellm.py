@@ -88,6 +88,7 @@ def _completion(row: JsonObject, origin: foreign.Origin) -> Completion:
         duration_s=duration_s,
         ttft_s=ttft_s,
         usage=_usage(row, metadata, response),
+        cost=foreign.cost_of(row.get("spend")),
         finish_reasons=foreign.finish_reasons_of(response),
         preview=foreign.preview_of(request, response),
         truncated=any(_CUT in encode_json(body) for body in (request, response)),

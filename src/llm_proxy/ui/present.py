@@ -7,8 +7,10 @@ character, so it can neither steer a terminal nor turn the reading direction of 
 import json
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from decimal import Decimal
 
-from llm_proxy.model.completion import Completion, Context, JsonValue, Status, Usage
+from llm_proxy.model.completion import Completion, Context, Cost, JsonValue, Status, Usage
+from llm_proxy.model.cost_json import decimal_text
 from llm_proxy.model.exchange import RecordedHeaders
 
 DASH = "\u2013"
@@ -100,6 +102,7 @@ def sections(completion: Completion, *, zone: tzinfo | None = None) -> tuple[Sec
         Section(title="Belongs to", facts=_context(completion.context)),
         Section(title="Timing", facts=_timing(completion)),
         Section(title="Tokens", facts=_tokens(completion)),
+        Section(title="Cost", facts=_cost(completion.cost or Cost())),
         Section(title="Recorded", facts=_recorded(completion)),
     )
 
@@ -162,6 +165,14 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def dollars(amount: Decimal | None) -> str:
+    """``$0.000065``, exactly."""
+    if amount is None:
+        return DASH
+    digits = decimal_text(amount)
+    return f"${digits.rstrip('0').rstrip('.') if '.' in digits else digits}"
+
+
 def time(at: datetime, *, zone: tzinfo | None = None) -> str:
     """``24 Nov 12:00:00`` in ``zone``, or else in the time zone of this machine."""
     return f"{at.astimezone(zone):%d %b %H:%M:%S}"
@@ -213,10 +224,27 @@ def _tokens(completion: Completion) -> tuple[tuple[str, str], ...]:
     return (
         ("Input", count(usage.input_tokens)),
         ("… cached", count(usage.cached_input_tokens)),
+        ("… to cache", count(usage.cache_write_input_tokens)),
+        ("… audio", count(usage.audio_input_tokens)),
         ("Output", count(usage.output_tokens)),
         ("… reasoning", count(usage.reasoning_output_tokens)),
+        ("… spoken", count(usage.audio_output_tokens)),
         ("Total", count(usage.total_tokens)),
         ("Finished by", text(", ".join(completion.finish_reasons))),
+    )
+
+
+def _cost(cost: Cost) -> tuple[tuple[str, str], ...]:
+    parts = [
+        (f"… {visible(part.name)}", f"{part.quantity:,} at {dollars(part.rate)} = {dollars(part.usd)}")
+        for part in cost.parts
+    ]
+    prices = ": ".join(filter(None, (cost.version or cost.source, cost.entry)))
+    return (
+        ("Total", dollars(cost.usd)),
+        *parts,
+        ("By prices of", text(prices)),
+        ("Unknown for", text(cost.reason)),
     )
 
 
