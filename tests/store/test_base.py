@@ -210,7 +210,8 @@ async def test_lists_come_without_bodies_unless_they_are_asked_for(store):
     [{}, {"tags": ("even",)}, {"tags": ("even", "all")}, {"model": "m"}, {"session_id": "s"}, {"search": "france"}],
 )
 @pytest.mark.parametrize("limit", [1, 2, 3, 6, 7])
-async def test_pages_one_after_the_other_are_the_whole_list(store, conditions, limit):
+@pytest.mark.parametrize("oldest_first", [False, True])
+async def test_pages_one_after_the_other_are_the_whole_list(store, conditions, limit, oldest_first):
     batch = [
         record(
             id=f"{number:02}",
@@ -227,9 +228,12 @@ async def test_pages_one_after_the_other_are_the_whole_list(store, conditions, l
     pages: list[Page] = []
     while not pages or pages[-1].next is not None:
         after = pages[-1].next if pages else None
-        pages.append(await store.find(CompletionQuery(**conditions, limit=limit, after=after)))
+        query = CompletionQuery(**conditions, limit=limit, after=after, oldest_first=oldest_first)
+        pages.append(await store.find(query))
 
-    assert [completion.id for page in pages for completion in page.completions] == whole
+    assert [completion.id for page in pages for completion in page.completions] == (
+        whole[::-1] if oldest_first else whole
+    )
     assert len(whole) == (6 if "tags" in conditions else 12)
     assert {len(page.completions) for page in pages[:-1]} <= {limit}
     assert pages[-1].completions

@@ -52,10 +52,12 @@ def combinations():
     return sorted(sorted(choice) for choice in chosen)
 
 
+@pytest.mark.parametrize("oldest_first", [False, True])
 @pytest.mark.parametrize("with_bodies", [False, True])
-def test_no_list_is_sorted_or_read_from_end_to_end(connection, with_bodies):
+def test_no_list_is_sorted_or_read_from_end_to_end(connection, with_bodies, oldest_first):
     for names in combinations():
-        query = CompletionQuery(**{name: CONDITIONS[name] for name in names}, with_bodies=with_bodies)
+        conditions = {name: CONDITIONS[name] for name in names}
+        query = CompletionQuery(**conditions, with_bodies=with_bodies, oldest_first=oldest_first)
 
         steps = plan(connection, sql.page(query))
 

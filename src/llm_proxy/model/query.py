@@ -26,6 +26,8 @@ class CompletionQuery:
     """Every condition that is set must hold; newest first."""
 
     organization_id: str = DEFAULT_ORGANIZATION
+    #: The order turned round, for a list; ``after`` then leads to newer ones.
+    oldest_first: bool = False
     #: The record must have all of these.
     tags: tuple[str, ...] = ()
     session_id: str | None = None

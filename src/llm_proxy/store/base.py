@@ -34,7 +34,7 @@ class Store(Protocol):
         """The record with its bodies; None if the organisation has none of this id."""
 
     async def find(self, query: CompletionQuery) -> Page:
-        """The records that match, newest first (``started_at``, then ``id``).
+        """The records that match, newest first (``started_at``, then ``id``) unless the query turns that round.
 
         A search with a limit takes a limited time: a page may then have fewer records than the limit, or none, and
         still have a next one.

@@ -198,8 +198,8 @@ def page(query: CompletionQuery, *, merges: bool = True) -> Statement:
 
 def _cut(rows: _Rows, query: CompletionQuery) -> _Rows:
     """In the order of a page, and no more than that."""
-    order = rows.selected_columns
-    rows = rows.order_by(order.started_at_us.desc(), order.id.desc())
+    order = rows.selected_columns.started_at_us, rows.selected_columns.id
+    rows = rows.order_by(*(order if query.oldest_first else (column.desc() for column in order)))
     return rows if query.limit is None or query.search is not None else rows.limit(query.limit + 1)
 
 
@@ -283,7 +283,8 @@ def _listed(query: CompletionQuery) -> Select[Any]:
         rows = rows.where(lead.c.tag == storable(query.tags[0]))
     if query.after is not None:
         place = to_micros(query.after.started_at), row_id(query.after.id, query.organization_id)
-        rows = rows.where(tuple_(*order) < tuple_(*place))
+        reached, here = tuple_(*place), tuple_(*order)
+        rows = rows.where(here > reached if query.oldest_first else here < reached)
     rows = rows.where(lead.c.organization_id == storable(query.organization_id))
     rows = rows.where(*_times(query, lead), *_attributes(query), *_tagged(tags))
     return _with_bodies(rows) if _needs_bodies(query) else rows
