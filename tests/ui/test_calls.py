@@ -29,6 +29,10 @@ def older(page):
     return next((attrs["href"] for tag, attrs in page.elements if tag == "a" and attrs.get("id") == "older"), None)
 
 
+def newer(page):
+    return next((attrs["href"] for tag, attrs in page.elements if tag == "a" and "data-newer" in attrs), None)
+
+
 async def test_the_first_page_lists_the_latest_calls_and_links_to_each(client, store):
     await store.put(many(60))
 
@@ -47,6 +51,22 @@ async def test_older_links_lead_through_all_calls_and_each_is_seen_once(client, 
         path = older(page) if "Older calls" in page.text and len(listed(page)) == LATEST else None
 
     assert seen == [f"call-{number:03}" for number in reversed(range(130))]
+
+
+async def test_newer_links_lead_back_over_the_same_pages_and_end_at_the_live_one(client, store):
+    await store.put([*many(10, model="a"), *many(170, model="b")])
+    pages = [await read(client, "/?q=model:b")]
+    for _ in range(3):
+        pages.append(await read(client, older(pages[-1])))
+
+    back = [pages[3]]
+    for _ in range(2):
+        back.append(await read(client, newer(back[-1])))
+
+    assert [listed(page) for page in back] == [listed(page) for page in pages[:0:-1]]
+    response = await client.get(newer(back[-1]))
+    assert (response.status_code, response.headers["location"]) == (303, "/?q=model%3Ab")
+    assert newer(pages[0]) is None
 
 
 async def test_an_older_page_leads_back_to_the_newest_with_the_same_filter(client, store):
@@ -183,7 +203,7 @@ def test_the_places_of_calls_sort_as_the_calls_do():
 def test_a_link_says_the_whole_filter():
     found = Filter((("tag", 'a "b" &c=d#e+f'), ("text", "ü\u202e")))
 
-    given = parse_qs(urlsplit(href(found, "00-x")).query)
+    given = parse_qs(urlsplit(href(found, after="00-x")).query)
 
     assert given == {"q": [str(found)], "after": ["00-x"]}
 

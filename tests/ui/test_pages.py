@@ -378,6 +378,10 @@ async def test_everything_can_be_reached_with_the_keys(page, seen):
     await page.keyboard.press("Escape")
     await page.keyboard.press("o")
     await page.wait_for_url(re.compile(r"/\?q=tag%3Amany&after="))
+    await page.keyboard.press("o")
+    await page.wait_for_url(re.compile(r"after=.*-many-020$"))
+    await page.keyboard.press("i")
+    await page.wait_for_url(re.compile(r"/\?q=tag%3Amany&before="))
     await page.keyboard.press("n")
     await page.wait_for_url(re.compile(r"/\?q=tag%3Amany$"))
 
@@ -387,6 +391,7 @@ async def test_reload_and_the_back_button_keep_filter_place_and_focus(page, seen
     await page.goto("/?q=tag:many")
     await page.get_by_role("link", name="Older calls").click()
     await expect(page.locator("#rows a.open").nth(0)).to_have_text("call 69")
+    await page.wait_for_load_state()
     await page.keyboard.press("j")
     await page.keyboard.press("j")
     await page.keyboard.press("Enter")

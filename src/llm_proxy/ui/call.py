@@ -6,7 +6,7 @@ Of long conversations and texts the page has a part, and a link to the whole; a 
 import asyncio
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from markupsafe import Markup
@@ -36,8 +36,6 @@ PART_CHARACTERS, ALL_CHARACTERS = 20_000, 20_000_000
 #: Characters of Markdown rendered on one page; what is behind stands as it was written.
 _RENDERED_CHARACTERS = 300_000
 _IMAGE_CHARACTERS = 3_000_000
-#: Newer calls of a session among which the next one is looked for.
-_NEWER = 200
 _EXTENSIONS = {"gzip": ".gz", "br": ".br", "zstd": ".zst", "deflate": ".deflate"}
 
 
@@ -180,12 +178,10 @@ async def _neighbours(store: Store, completion: Completion) -> tuple[str | None,
     if session is None:
         return None, None
     here = Cursor(started_at=completion.started_at, id=completion.id)
-    earlier = CompletionQuery(organization_id=organization, session_id=session, after=here, limit=1)
-    later = CompletionQuery(organization_id=organization, session_id=session, since=completion.started_at, limit=_NEWER)
-    before, newer = (await store.find(earlier)).completions, await store.find(later)
-    behind = [other.id for other in newer.completions if (other.started_at, other.id) > (here.started_at, here.id)]
-    # With more than that, the next one is not among them: then the page of the session has to do.
-    return (before[0].id if before else None), (behind[-1] if behind and newer.next is None else None)
+    before = CompletionQuery(organization_id=organization, session_id=session, after=here, limit=1)
+    found = [(await store.find(query)).completions for query in (before, replace(before, oldest_first=True))]
+    earlier, later = (completions[0].id if completions else None for completions in found)
+    return earlier, later
 
 
 def _file(completion: Completion, wanted: str) -> Response:

@@ -4,7 +4,7 @@ An id that is pasted into the filter bar is no filter: it opens what it is the i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlencode
 
@@ -47,13 +47,20 @@ async def calls(store: Store, request: Request, principal: Principal) -> Respons
     now = datetime.now(UTC)
     try:
         found = parse(written, now=now)
-        after = _cursor(request.query_params.get("after"))
+        after, before = (_cursor(request.query_params.get(name)) for name in ("after", "before"))
     except ValueError as exc:
         if opened := await _opened(store, written, principal):
             return RedirectResponse(opened, status_code=303)
         return _listed(request, Filter(), written=written, fault=str(exc))
-    query = found.query(principal.organization_id, now=now, after=after, limit=LATEST)
-    return _listed(request, found, written=str(found), result=await store.find(query), after=after)
+    query = found.query(principal.organization_id, now=now, after=after or before, limit=LATEST)
+    if before is None:
+        return _listed(request, found, written=str(found), result=await store.find(query), after=after)
+    newer = await store.find(replace(query, oldest_first=True))
+    if newer.next is None or not newer.completions:  # there is no page between this one and the newest, which is live
+        return RedirectResponse(href(found), status_code=303)
+    last = newer.completions[0]
+    turned = Page(completions=newer.completions[::-1], next=Cursor(started_at=last.started_at, id=last.id))
+    return _listed(request, found, written=str(found), result=turned, after=before)
 
 
 def lines(completions: Sequence[Completion], found: Filter) -> list[Line]:
@@ -61,10 +68,10 @@ def lines(completions: Sequence[Completion], found: Filter) -> list[Line]:
     return [_line(completion, found) for completion in completions]
 
 
-def href(found: Filter, after: str | None = None) -> str:
-    """The list to which ``found`` is applied, from a place on."""
+def href(found: Filter, **place: str) -> str:
+    """The list to which ``found`` is applied, ``after`` or ``before`` a place."""
     words = str(found)
-    given = {**({"q": words} if words else {}), **({"after": after} if after else {})}
+    given = {**({"q": words} if words else {}), **place}
     return f"/?{urlencode(given, errors='replace')}" if given else "/"
 
 
@@ -135,8 +142,9 @@ def _listed(
         fault=fault and present.visible(fault),
         filtered=bool(found.words),
         words=WORDS,
-        older=older and href(found, older),
-        older_base=href(found, "-"),
+        older=older and href(found, after=older),
+        older_base=href(found, after="-"),
+        newer=href(found, before=listed[0].place) if after and listed else None,
         searched_to=present.time(result.next.started_at) if result.next and not full else None,
         newest=href(found) if after else None,
         live=f"/live?{urlencode({'q': str(found), **floor}, errors='replace')}" if live else None,
