@@ -1,1 +1,1 @@
-"""Pages for people: rendered on the server, no scripts, nothing loaded from elsewhere."""
+"""Pages for people: rendered on the server, whole without scripts, nothing loaded from elsewhere."""
