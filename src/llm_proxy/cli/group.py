@@ -39,6 +39,7 @@ for _command in (
     records.export,
     records.import_,
     records.delete,
+    records.reprice,
     pipeline.status,
     pipeline.deadletters,
     pipeline.migrate,

@@ -100,3 +100,14 @@ def delete(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
     from llm_proxy.wiring.delete import run_delete  # noqa: PLC0415
 
     sys.exit(run_delete(settings_of(config=config, data_dir=data_dir), **wanted))
+
+
+@click.command()
+@having(FLAGS)
+@having(CONDITIONS)
+@click.option("--limit", type=click.IntRange(min=0), default=0, show_default=True, help="0 is all.")
+def reprice(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
+    """Compute the cost of recorded calls again, by the prices of now; a known cost never becomes an unknown one."""
+    from llm_proxy.wiring.reprice import run_reprice  # noqa: PLC0415
+
+    sys.exit(run_reprice(settings_of(config=config, data_dir=data_dir), **wanted))
