@@ -1,13 +1,14 @@
 """What calls took, by what they have in common, on SQLite and PostgreSQL."""
 
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 
-from llm_proxy.model.completion import Context, Status, Usage
+from llm_proxy.model.completion import Context, Cost, Status, Usage
 from llm_proxy.model.query import CompletionQuery, SpendBy, SpendQuery, Tally
 from llm_proxy.store.sql_overviews import SqlOverviews
-from records import NOON, bare, record
+from records import NO_COST, NOON, bare, record
 
 CALLS = CompletionQuery()
 
@@ -107,3 +108,16 @@ async def test_a_row_tells_how_many_failed_and_leaves_unknown_what_is(spend, sto
             calls_without_cost=2,
         ),
     ]
+
+
+async def test_costs_are_summed_up_exactly_and_unknown_ones_are_counted(spend, store):
+    tiny, large = (Cost(usd=Decimal(usd)) for usd in ("0.000000000000000000000000000001", "123456789012"))
+    await store.put([record(cost=tiny), record(cost=large), record(cost=NO_COST), record(), bare(model="x")])
+
+    of_none, known = sorted(
+        (row.tally for row in await spend(SpendQuery(calls=CALLS, by=(SpendBy.MODEL,)))), key=lambda tally: tally.calls
+    )
+
+    assert known.cost_usd == Decimal("123456789012.000000000000000000000000000001")
+    assert (known.calls, known.calls_without_cost) == (4, 2)
+    assert (of_none.cost_usd, of_none.calls_without_cost) == (None, 1)

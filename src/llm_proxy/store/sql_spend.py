@@ -5,6 +5,7 @@ It reads every call that matches, by the index of their times: whoever asks shou
 
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, RowMapping, Select, case, func, literal, select, tuple_
@@ -13,6 +14,7 @@ from llm_proxy.model.completion import Status
 from llm_proxy.model.query import SpendBy, SpendQuery, SpendRow, Tally
 from llm_proxy.store.rows import restored, storable
 from llm_proxy.store.sql import completion_tags, completions, matching
+from llm_proxy.store.sql_amounts import sum_of_amounts
 
 _TOKENS = ("input_tokens", "output_tokens", "total_tokens", "cached_input_tokens", "reasoning_output_tokens")
 _DAY_US = 86_400_000_000
@@ -42,6 +44,8 @@ def totals(calls: FromClause) -> Iterator[ColumnElement[Any]]:
     yield func.sum(case((calls.c.status == Status.FAILED.value, 1), else_=0)).label("failed")
     for name in _TOKENS:
         yield func.sum(calls.c[name]).label(name)
+    yield sum_of_amounts(calls.c.cost_usd).label("cost_usd")
+    yield func.count(calls.c.cost_usd).label("with_cost")
 
 
 def tally_of(row: RowMapping) -> Tally:
@@ -57,14 +61,15 @@ def tally_of(row: RowMapping) -> Tally:
         total_tokens=total,
         cached_input_tokens=cached,
         reasoning_output_tokens=reasoning,
-        calls_without_cost=row["calls"],
+        cost_usd=None if row["cost_usd"] is None else Decimal(row["cost_usd"]),
+        calls_without_cost=row["calls"] - row["with_cost"],
     )
 
 
 def _calls(query: SpendQuery) -> FromClause:
     # What they are told by is a column of an inner statement, since an outer one can compare and group by columns.
     keys = [_key(by).label(f"of_{by}") for by in query.by]
-    calls = select(*keys, completions.c.status, *(completions.c[name] for name in _TOKENS))
+    calls = select(*keys, completions.c.status, completions.c.cost_usd, *(completions.c[name] for name in _TOKENS))
     if SpendBy.TAG in query.by:
         tagged = completion_tags.c.completion_id == completions.c.id
         calls = calls.outerjoin_from(completions, completion_tags, tagged)

@@ -14,6 +14,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from llm_proxy.errors import StoreUnavailable
+from llm_proxy.store.sql_amounts import add_to
 
 #: How long a connection waits for a lock that another process holds, in seconds.
 _BUSY_TIMEOUT_S = 10.0
@@ -47,7 +48,9 @@ def open_writer(path: Path) -> sqlite3.Connection:
 
 def open_reader(path: Path) -> sqlite3.Connection:
     """A connection that only reads."""
-    return _open(path, "ro")
+    connection = _open(path, "ro")
+    add_to(connection)
+    return connection
 
 
 def schema_step(connection: sqlite3.Connection) -> str | None:
