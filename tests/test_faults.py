@@ -78,8 +78,10 @@ class Team:
         await self.proxy.kill("proxy")
 
     async def kill_redis(self):
+        """And kill the shipper, which has calls that it cannot ship."""
         await asyncio.to_thread(self.redis.kill)
         await asyncio.sleep(self.chance.uniform(0.2, 1))
+        await self.kill_shipper()
         await asyncio.to_thread(self.redis.start)
 
     async def freeze_redis(self):
@@ -100,8 +102,12 @@ class Team:
         await asyncio.to_thread(self.postgres.start)
 
     async def stop_postgres(self):
+        """And kill all workers, which have calls that they cannot store."""
         await asyncio.to_thread(self.postgres.stop)
-        await asyncio.sleep(3)
+        await asyncio.sleep(2)
+        for product in self.workers:
+            await product.kill("worker")
+        await asyncio.sleep(1)
         await asyncio.to_thread(self.postgres.start)
 
     async def go_through(self, faults):
@@ -214,8 +220,14 @@ async def test_whatever_fails_each_call_is_stored_once_and_none_waits_for_it(ups
     upstream.choose, calls, marks = answer, [], []
 
     async with team(tmp_path, upstream.url, services, chance) as all_of_it:
-        behind = [all_of_it.kill_shipper, all_of_it.kill_worker, all_of_it.kill_redis, all_of_it.kill_postgres] * 3
-        behind += [all_of_it.freeze_redis, all_of_it.pause_redis, all_of_it.fill_redis, all_of_it.stop_postgres]
+        behind = [all_of_it.kill_worker, all_of_it.kill_redis, all_of_it.kill_postgres] * 3
+        behind += [
+            all_of_it.kill_shipper,
+            all_of_it.freeze_redis,
+            all_of_it.pause_redis,
+            all_of_it.fill_redis,
+            all_of_it.stop_postgres,
+        ]
         async with Load(all_of_it.proxy.base_url, chance, calls) as load:
             marks.append(time.monotonic())
             await asyncio.sleep(5)
