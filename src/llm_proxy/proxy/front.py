@@ -83,11 +83,11 @@ class StorePages:
             pass
         except TimeoutError:  # let go; the page asks again where there is somebody
             wire.break_off()
-        except UpstreamError as exc:
+        except UpstreamError:
             if wire.response_started:
                 wire.break_off()
             else:
-                reason = f"the store is starting or down ({exc}); calls are relayed and recorded meanwhile"
+                reason = "the store is starting or down; calls are relayed and recorded meanwhile"
                 await _say_error(scope, send, 503, reason, kind="unavailable", code="store_unavailable")
 
     def let_go(self) -> None:
