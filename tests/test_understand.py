@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from decode.exchanges import exchange_of, sample
 from llm_proxy.model.completion import Completion, Status
 from llm_proxy.model.exchange import Chunks, Ending, Endpoint, Exchange
+from llm_proxy.proxy.answers import error_body
 from llm_proxy.understand import understand
 
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
@@ -75,6 +76,23 @@ def test_what_the_provider_says_of_an_error_is_the_kind_and_the_reason():
     )
 
     assert (completion.failure_kind, completion.failure_reason) == ("rate_limit_exceeded", "Rate limit reached")
+
+
+def test_what_the_proxy_answered_by_itself_is_not_taken_for_the_providers_error():
+    body = error_body(status=502, code="upstream_unreachable", message="no connection", call_id="x")
+
+    completion = understand(
+        exchange_of(
+            Endpoint.CHAT,
+            body,
+            request=CHAT,
+            http_status=502,
+            ending=Ending.UPSTREAM_UNREACHABLE,
+            reason="no connection",
+        )
+    )
+
+    assert (completion.failure_kind, completion.failure_reason) == ("upstream_unreachable", "no connection")
 
 
 def test_what_cannot_be_decoded_is_kept_as_it_came_with_the_reason():

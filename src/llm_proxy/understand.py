@@ -62,9 +62,10 @@ def _outcome(exchange: Exchange, decoded: Decoded) -> tuple[Status, str | None, 
     error = decoded.error
     if exchange.ending is Ending.COMPLETE and error is None:
         return Status.FINISHED, None, None
-    kind = (error.kind if error else None) or _failure_kind(exchange.ending)
-    reason = exchange.reason or (error.message if error else None)
     answered = exchange.ending in (Ending.COMPLETE, Ending.UPSTREAM_ERROR)
+    # An error of another ending is in an answer of our own, or not what ended the call.
+    kind = (error.kind if error and answered else None) or _failure_kind(exchange.ending)
+    reason = exchange.reason or (error.message if error else None)
     if reason is None and answered and exchange.http_status is not None:
         reason = f"the upstream answered with status {exchange.http_status}"
     return Status.FAILED, kind, reason
