@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from llm_proxy.ui.templating import fragment, page, problem
+from llm_proxy.ui.templating import ROOMS, fragment, page, problem
 from test_documentation import rows_of
 
 PAGES = Path(__file__).parents[2] / "docs" / "pages.md"
@@ -34,3 +34,7 @@ def test_every_key_is_documented_as_the_help_has_it_and_the_other_way_round():
     shown = [[", ".join(re.findall(r"<kbd>(.*?)</kbd>", keys)), meaning] for keys, meaning in rows]
 
     assert shown == list(rows_of(PAGES, "| Key | What it does |"))
+
+
+def test_no_two_pages_have_the_same_key():
+    assert len({room.key for room in ROOMS}) == len(ROOMS)

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 STATIC = Path(__file__).parent / "static"
@@ -41,9 +42,12 @@ def scripts() -> tuple[Script, ...]:
     """The scripts of every page, in their order."""
     by_name = {path.rpartition("/")[2]: (path, stated) for path, stated in vendored().items()}
     others = [by_name[name] for name in _SCRIPTS]
-    own = integrity((STATIC / _OWN_SCRIPT).read_bytes())
-    return (
-        *(Script(url=f"/static/vendor/{path}", integrity=stated) for path, stated in others),
-        # The hash in the URL lets nobody have yesterday's script for today's page.
-        Script(url=f"/static/{_OWN_SCRIPT}?{own[7:15]}", integrity=own),
-    )
+    return *(Script(url=f"/static/vendor/{path}", integrity=stated) for path, stated in others), script(_OWN_SCRIPT)
+
+
+@cache
+def script(name: str) -> Script:
+    """A script of our own, which some pages have and others do not, by the name of its file."""
+    own = integrity((STATIC / name).read_bytes())
+    # The hash in the URL lets nobody have yesterday's script for today's page.
+    return Script(url=f"/static/{name}?{own[7:15]}", integrity=own)

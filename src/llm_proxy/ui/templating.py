@@ -1,6 +1,7 @@
 """Templates of the pages, and what all of them know. Everything that is put into one is escaped."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -8,11 +9,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from llm_proxy.ui import present
-from llm_proxy.ui.assets import scripts
+from llm_proxy.ui.assets import script, scripts
 
 #: A name or an address with or without a port; anything else is not repeated on a page.
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _DEFAULT_HOST = "127.0.0.1:8080"
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the bar at the top leads to, and the key that does so behind ``g``."""
+
+    name: str
+    href: str
+    key: str
+
+
+#: A page says which of these it belongs to by ``{% set here = "Calls" %}``.
+ROOMS = (Room("Calls", "/", "c"),)
 
 _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -22,7 +36,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.globals |= {"dash": present.DASH, "scripts": scripts()}
+_templates.globals |= {"dash": present.DASH, "scripts": scripts(), "script": script, "rooms": ROOMS}
 
 
 def page(template: str, *, status: int = 200, **values: object) -> Response:

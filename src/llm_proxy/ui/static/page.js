@@ -45,11 +45,16 @@
     Escape: () => document.activeElement.blur(),
   };
 
+  // A first key, after which a second one says to which page.
+  let going = false;
+
   document.addEventListener("keydown", (event) => {
     const typing = event.target.matches?.("input, textarea, select");
     if (event.ctrlKey || event.metaKey || event.altKey || find("#keys").open) return;
     if (typing && event.key !== "Escape") return;
-    const act = KEYS[event.key];
+    const to = going && find(`[data-go="${CSS.escape(event.key)}"]`);
+    going = event.key === "g" && !going;
+    const act = to ? () => to.click() : KEYS[event.key];
     if (act) {
       event.preventDefault();
       act();
