@@ -16,14 +16,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
+import redis as redis_client
+from redis.exceptions import OutOfMemoryError
 
+from llm_proxy import worker
 from llm_proxy.metrics import read_all
 from llm_proxy.model.completion import Status
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.postgres import PostgresStore
 from queue_ends import Ends
 from redis_service import RedisServer
-from running import PATIENCE_S, Product, run
+from running import PATIENCE_S, Product, run, serve, until
 from services import PostgresServer, private_postgres
 from storm import NAME, Load, answer, check_call
 
@@ -32,6 +35,16 @@ from storm import NAME, Load, answer, check_call
 _SLOWER_S = 2.0
 _KILLED_PROXIES = 3
 _PREFIX = "faults"
+_CLAIM_AFTER_S = 1
+#: What Redis may take, and what it is filled up with, in bytes: first in large pieces, then up to the brim.
+_MAXMEMORY = "32mb"
+_BALLAST_BYTES = (2**20, 2**14, 2**8)
+#: So long after the store has gone, all pauses of a worker are as long as they get, in seconds.
+_LONGEST_PAUSE_AFTER_S = 2 * worker.BACKOFF_S[1]
+#: Size at which the journal of the host without Redis is full: about a second of calls.
+_JOURNAL_BYTES = 192 * 2**10
+#: So many calls shall not find room in it.
+_DROPPED = 30
 
 
 @pytest.fixture
@@ -44,7 +57,13 @@ def chance():
 @pytest.fixture
 def services(tmp_path):
     # Written before it is acknowledged, so that what Redis has said it has is there after kill -9.
-    redis = RedisServer(tmp_path / "redis", appendonly="yes", appendfsync="always")
+    redis = RedisServer(
+        tmp_path / "redis",
+        appendonly="yes",
+        appendfsync="always",
+        maxmemory=_MAXMEMORY,
+        maxmemory_policy="noeviction",
+    )
     try:
         with private_postgres() as postgres:
             yield redis, postgres
@@ -93,21 +112,23 @@ class Team:
         await asyncio.to_thread(self.redis.cli, "CLIENT", "PAUSE", "1500", "ALL")
 
     async def fill_redis(self):
-        await asyncio.to_thread(self.redis.cli, "CONFIG", "SET", "maxmemory", "1")
-        await asyncio.sleep(1.5)
-        await asyncio.to_thread(self.redis.cli, "CONFIG", "SET", "maxmemory", "0")
+        """Fill it up to its ``maxmemory`` until it refuses calls; then make room again."""
+        await asyncio.to_thread(fill, self.redis)
+        await asyncio.sleep(1)
+        await asyncio.to_thread(self.redis.cli, "DEL", "ballast")
 
     async def kill_postgres(self):
         await asyncio.to_thread(self.postgres.crash)
         await asyncio.to_thread(self.postgres.start)
 
-    async def stop_postgres(self):
-        """And kill all workers, which have calls that they cannot store."""
+    async def lose_postgres(self, meanwhile):
+        """Stop it until a worker waits for it as long as one ever does; another is killed with calls in its hands."""
         await asyncio.to_thread(self.postgres.stop)
-        await asyncio.sleep(2)
-        for product in self.workers:
-            await product.kill("worker")
-        await asyncio.sleep(1)
+        back_at_s = time.monotonic() + _LONGEST_PAUSE_AFTER_S
+        await until(lambda: holders(self.redis) >= len(self.workers), "each worker has calls")
+        await self.workers[0].kill("worker")
+        await self.go_through(meanwhile)
+        await asyncio.sleep(back_at_s - time.monotonic())
         await asyncio.to_thread(self.postgres.start)
 
     async def go_through(self, faults):
@@ -119,6 +140,29 @@ class Team:
             await asyncio.sleep(self.chance.uniform(0.1, 0.6))
 
 
+def fill(redis):
+    """Add to the key ``ballast`` all that Redis has room for, until it has refused a call of the shipper, too."""
+    with redis_client.Redis.from_url(redis.url) as client:
+        refused = refusals(client)
+        while refusals(client) == refused:
+            for size in _BALLAST_BYTES:  # again and again: what is stored makes room
+                with contextlib.suppress(OutOfMemoryError):
+                    while True:
+                        client.rpush("ballast", bytes(size))
+
+
+def holders(redis):
+    """How many workers that live have calls in their hands."""
+    with redis_client.Redis.from_url(redis.url) as client:
+        consumers = client.xinfo_consumers(f"{{{_PREFIX}:0}}:calls", "workers")
+    return sum(consumer["pending"] > 0 and consumer["idle"] < _CLAIM_AFTER_S * 1000 for consumer in consumers)
+
+
+def refusals(client):
+    """How many XADD there was no room for: nobody but the shipper sends any."""
+    return client.info("commandstats").get("cmdstat_xadd", {"rejected_calls": 0})["rejected_calls"]
+
+
 @contextlib.asynccontextmanager
 async def team(tmp_path, upstream_url, services, chance):
     redis, postgres = services
@@ -126,7 +170,7 @@ async def team(tmp_path, upstream_url, services, chance):
         "LLM_PROXY_REDIS_URL": redis.url,
         "LLM_PROXY_REDIS__TIMEOUT_S": "1",
         "LLM_PROXY_STREAMS__PREFIX": _PREFIX,
-        "LLM_PROXY_STREAMS__CLAIM_AFTER_S": "1",
+        "LLM_PROXY_STREAMS__CLAIM_AFTER_S": str(_CLAIM_AFTER_S),
         # A worker that dies of a kill from outside does not make what it had a dead letter.
         "LLM_PROXY_STREAMS__MAX_DELIVERIES": "100",
         "LLM_PROXY_STORE_URL": postgres.url(),
@@ -189,18 +233,21 @@ async def recorded(postgres):
     return page.completions
 
 
-def check_records(completions, upstream, calls):
-    """Each call that the upstream received is there once, as the client saw it."""
+def by_name(completions, upstream):
+    """The records by the names of their calls, of which none is there twice."""
     names = [NAME.search(completion.bodies.request_body)[1].decode() for completion in completions]
-    by_name = dict(zip(names, completions, strict=True))
     received = Counter(NAME.search(request.body)[1].decode() for request in upstream.received)
     assert {name: count for name, count in received.items() if count > 1} == {}, "sent upstream twice"
     assert {name: count for name, count in Counter(names).items() if count > 1} == {}, "recorded twice"
-    assert received.keys() - by_name.keys() == set(), "not recorded"
-    assert [name for name, record in by_name.items() if record.status is Status.STARTED] == []
+    return dict(zip(names, completions, strict=True))
+
+
+def check_records(records, calls):
+    """Each record is of a call that is over, as the client saw it."""
+    assert [name for name, record in records.items() if record.status is Status.STARTED] == []
     for seen in calls:
-        if seen.id is not None:
-            check_call(seen, by_name[seen.name])
+        if seen.id is not None and seen.name in records:
+            check_call(seen, records[seen.name])
 
 
 def check_account(team, depth, completions, *, killed_proxies):
@@ -220,19 +267,15 @@ async def test_whatever_fails_each_call_is_stored_once_and_none_waits_for_it(ups
     upstream.choose, calls, marks = answer, [], []
 
     async with team(tmp_path, upstream.url, services, chance) as all_of_it:
-        behind = [all_of_it.kill_worker, all_of_it.kill_redis, all_of_it.kill_postgres] * 3
-        behind += [
-            all_of_it.kill_shipper,
-            all_of_it.freeze_redis,
-            all_of_it.pause_redis,
-            all_of_it.fill_redis,
-            all_of_it.stop_postgres,
-        ]
+        behind = [all_of_it.kill_worker, all_of_it.kill_postgres] * 3 + [all_of_it.kill_redis, all_of_it.fill_redis]
+        without_a_store = [all_of_it.kill_redis] * 2
+        without_a_store += [all_of_it.kill_shipper, all_of_it.freeze_redis, all_of_it.pause_redis, all_of_it.kill_store]
         async with Load(all_of_it.proxy.base_url, chance, calls) as load:
             marks.append(time.monotonic())
             await asyncio.sleep(5)
             marks.append(time.monotonic())
-            await all_of_it.go_through([*behind, all_of_it.kill_store])
+            await all_of_it.go_through(behind)
+            await all_of_it.lose_postgres(without_a_store)
             marks.append(time.monotonic())
             for _ in range(_KILLED_PROXIES):
                 await all_of_it.go_through([all_of_it.kill_proxy, all_of_it.kill_worker])
@@ -248,7 +291,43 @@ async def test_whatever_fails_each_call_is_stored_once_and_none_waits_for_it(ups
     took = {name: latencies(calls, *marks[at : at + 2]) for at, name in enumerate(phases)}
     told(took)
     print(f"{len(calls)} calls; {' '.join(all_of_it.happened)}")  # noqa: T201
-    check_records(completions, upstream, calls)
+    records = by_name(completions, upstream)
+    received = {NAME.search(request.body)[1].decode() for request in upstream.received}
+    assert received - records.keys() == set(), "not recorded"
+    check_records(records, calls)
     assert listed.status_code == 200
     assert statuses == [0, 0, 0, 0]
     assert took["faults behind the journal"]["p99"] < took["calm"]["p99"] + _SLOWER_S
+
+
+async def test_a_journal_that_is_full_while_the_store_is_away_costs_records_which_are_counted_and_nothing_else(
+    upstream, tmp_path, chance
+):
+    upstream.choose, calls = answer, []
+    env = {"LLM_PROXY_JOURNAL__SEGMENT_BYTES": "65536", "LLM_PROXY_JOURNAL__MAX_BYTES": str(_JOURNAL_BYTES)}
+
+    with private_postgres() as postgres:
+        env["LLM_PROXY_STORE_URL"] = postgres.url()
+        async with serve(tmp_path, upstream.url, env=env) as product:
+            counters = product.data_dir / "counters"
+            async with Load(product.base_url, chance, calls) as load:
+                await load.random_moment()
+                await asyncio.to_thread(postgres.stop)
+                await until(lambda: read_all(counters)["dropped.journal_full"] >= _DROPPED, "the journal is full")
+                await product.kill("store")
+                await load.random_moment()
+                await asyncio.to_thread(postgres.start)
+                accepted = read_all(counters)["accepted"]
+                await until(lambda: read_all(counters)["accepted"] > accepted, "there is room again")
+                first_after = len(calls)
+                await load.random_moment()
+            await product.stop()
+        completions, numbers = await recorded(postgres), read_all(counters)
+
+    records = by_name(completions, upstream)
+    check_records(records, calls)
+    not_recorded = [seen.name for seen in calls if seen.name not in records]
+    assert len(not_recorded) == numbers["dropped.journal_full"] >= _DROPPED
+    assert numbers["accepted"] == numbers["stored"] == len(completions)
+    assert [seen.name for seen in calls[first_after:] if seen.name not in records] == []
+    assert [seen.name for seen in calls if seen.name.endswith(("plain", "streamed", "slow")) and not seen.whole] == []

@@ -27,7 +27,7 @@ BATCH_RECORDS = 200
 #: How long to wait for work before looking whether to stop, in seconds.
 WAIT_S = 0.5
 #: First and longest wait for a store that is away, in seconds.
-BACKOFF_S = (0.1, 10.0)
+BACKOFF_S = (0.1, 5.0)
 #: So many processes may die of one exchange: a kill from outside can hit the same one by chance, hardly three times.
 MAX_DEATHS = 3
 

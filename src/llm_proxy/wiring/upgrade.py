@@ -15,7 +15,7 @@ from llm_proxy.store.base import Store
 from llm_proxy.store.migrations import HEAD
 
 #: First and longest wait for a store that is away, in seconds.
-BACKOFF_S = (0.1, 10.0)
+BACKOFF_S = (0.1, 5.0)
 #: How long nobody is served for its sake, in seconds: who asks a store that is there shall find its tables made.
 _HEAD_START_S = 2.0
 #: How long a store may take to say at which step it is, in seconds.
