@@ -101,6 +101,10 @@ async def test_a_record_that_is_not_there_is_not_found(client):
         ({"until": "2026-11-24T12:00:01Z"}, ["1"]),
         ({"since": "1w", "until": "2020-01-01"}, []),
         ({"search": "PARIS"}, ["1"]),
+        ({"latency": "<1h", "tokens": [">1", "<1k"], "provider": "openai"}, ["2", "1"]),
+        ({"cost": ">0"}, []),
+        ({"where": "-model:m tag:a"}, ["1"]),
+        ({"tag": "a", "where": "tag:b"}, ["1"]),
         ({"limit": "1"}, ["2"]),
     ],
 )

@@ -63,7 +63,8 @@ def test_without_a_command_the_help_is_shown(llm_proxy):
         ("config", "--host --port --data-dir --upstream --workers --config --json"),
         (
             "logs",
-            "--tag --session --user --model --status --since --search --limit --json -f --follow --data-dir --config",
+            "--tag --session --user --model --status --since --search --where --limit --json -f --follow --data-dir"
+            " --config",
         ),
         ("demo", "--through --upstream-port --data-dir --keep"),
     ],

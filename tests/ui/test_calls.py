@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from llm_proxy.model.completion import Context, Status
+from llm_proxy.model.filters import Filter
 from llm_proxy.ui.calls import LATEST, href, lines, place
-from llm_proxy.ui.filters import Filter
 from llm_proxy.ui.present import DASH
 from reading import read
 from records import NOON, bare, record, tagged

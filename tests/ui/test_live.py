@@ -11,10 +11,10 @@ from playwright.async_api import expect
 
 from browsing import in_browser
 from llm_proxy.model.completion import Status
+from llm_proxy.model.filters import Filter
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.ui.calls import place
-from llm_proxy.ui.filters import Filter
 from llm_proxy.ui.live import LiveList, LiveLists
 from records import NOON, bare, record, tagged
 from upstreams import LAST_CHUNK, SSE_HEAD, chat_chunk, chunk

@@ -133,6 +133,7 @@ CONDITIONS = [
     (("--since", "2h"), ["now"]),
     (("--since", "2026-11-24T12:00:01Z"), ["one", "now"]),
     (("--search", "WEATHER in Oslo"), ["two"]),
+    (("--where", "-session:none text:oslo"), ["two"]),
     (("--tag", "a", "--status", "finished"), ["one"]),
 ]
 

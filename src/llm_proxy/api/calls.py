@@ -1,11 +1,16 @@
 """What may be asked of calls, in the words of a query, by every operation that is about some of them."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from llm_proxy.api.operation import DEFAULT_LIMIT, SINCE, TEXT, UNTIL, Parameter
+from llm_proxy.api.resource import Fault
 from llm_proxy.model.completion import Status
-from llm_proxy.model.query import CompletionQuery
+from llm_proxy.model.filter_words import WORDS, condition_of
+from llm_proxy.model.filters import parse
+from llm_proxy.model.query import CompletionQuery, Condition
 from llm_proxy.model.record import FieldGroup, Record
 
 
@@ -19,6 +24,24 @@ def _status(text: str) -> Status:
     return Status(text)
 
 
+def _word(name: str) -> Parameter:
+    known = WORDS[name]
+    return Parameter(
+        name=name,
+        about=f"A call that {known.meaning}, as `{known.example.partition(':')[2]}`.",
+        parse=partial(condition_of, name),
+        schema=TEXT,
+        many=known.repeated,
+    )
+
+
+def _where(text: str) -> CompletionQuery:
+    now = datetime.now(UTC)
+    return parse(text, now=now).query(now=now, after=None, limit=None)
+
+
+#: Words that are parameters with a meaning to the lists of the store, or called otherwise.
+_PARAMETERS = ("tag", "session", "user", "trace", "model", "status", "since", "until", "text")
 #: What is asked for of calls, by every operation that is about some of them.
 CALLS = (
     Parameter(name="tag", about="Calls that have this tag; several times: all of them.", schema=TEXT, many=True),
@@ -28,23 +51,43 @@ CALLS = (
     Parameter(name="status", about="Calls in this state.", parse=_status, schema={"type": "string", "enum": [*Status]}),
     SINCE,
     UNTIL,
+    *(_word(name) for name in WORDS if name not in _PARAMETERS),
+    Parameter(
+        name="where",
+        about="Calls that a filter as on the pages lets through, as `-model:gpt-4o`.",
+        parse=_where,
+        schema=TEXT,
+    ),
 )
 
 
 def query_of(asked: Mapping[str, Any], organization_id: str) -> CompletionQuery:
     """The calls that a query with the parameters of ``CALLS``, and perhaps others, asks for."""
+    where: CompletionQuery = asked.get("where") or CompletionQuery()
+    given = [one for name in WORDS if name not in _PARAMETERS for one in _several(asked.get(name))]
     return CompletionQuery(
         organization_id=organization_id,
-        tags=asked["tag"],
-        session_id=asked["session"],
-        user_id=asked["user"],
-        trace_id=asked.get("trace"),
-        model=asked["model"],
-        status=asked["status"],
-        since=asked["since"],
-        until=asked["until"],
-        search=asked.get("search"),
+        tags=(*asked["tag"], *where.tags),
+        session_id=_either("session", asked, where.session_id),
+        user_id=_either("user", asked, where.user_id),
+        trace_id=_either("trace", asked, where.trace_id),
+        model=_either("model", asked, where.model),
+        status=_either("status", asked, where.status),
+        since=_either("since", asked, where.since),
+        until=_either("until", asked, where.until),
+        conditions=(*given, *where.conditions),
+        search=_either("search", asked, where.search),
         after=asked.get("cursor"),
         limit=asked.get("limit") or DEFAULT_LIMIT,
         with_bodies=FieldGroup.BODIES in (asked.get("fields") or ()),
     )
+
+
+def _either(name: str, asked: Mapping[str, Any], where: Any) -> Any:
+    if where is not None and asked.get(name) is not None:
+        raise Fault(f"where: {name} is a parameter as well; choose one", param="where")
+    return asked.get(name) if where is None else where
+
+
+def _several(given: Condition | tuple[Condition, ...] | None) -> tuple[Condition, ...]:
+    return given if isinstance(given, tuple) else () if given is None else (given,)

@@ -31,6 +31,7 @@ CONDITIONS: Options = (
     click.option("--status", type=click.Choice(["started", "finished", "failed"]), help="Only calls in this state."),
     click.option("--since", help="Only calls since then: 15m, 2h, 7d, or an ISO 8601 time."),
     click.option("--search", help="Only calls whose request or response contains this text."),
+    click.option("--where", help="Only calls that this filter of the pages lets through: 'cost:>0.01 -model:gpt-4o'."),
 )
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 

@@ -21,6 +21,62 @@ class Cursor:
     id: str
 
 
+class Attribute(StrEnum):
+    """What a call may be asked for by, besides what lists are kept by; a text, but for the last ones."""
+
+    #: Asked for, or answered by.
+    MODEL = "model"
+    TAG = "tag"
+    STATUS = "status"
+    USER = "user"
+    SESSION = "session"
+    TRACE = "trace"
+    PROVIDER = "provider"
+    UPSTREAM = "upstream"
+    #: A fingerprint, or its last characters.
+    KEY = "key"
+    ENDPOINT = "endpoint"
+    ENDING = "ending"
+    #: The kind of a failure.
+    ERROR = "error"
+    # Those that are numbers.
+    HTTP = "http"
+    #: In seconds, as the next one.
+    LATENCY = "latency"
+    TTFT = "ttft"
+    #: Both kinds together.
+    TOKENS = "tokens"
+    INPUT = "input"
+    OUTPUT = "output"
+    #: In USD.
+    COST = "cost"
+
+
+#: Those that have an order.
+NUMBERS = frozenset(list(Attribute)[list(Attribute).index(Attribute.HTTP) :])
+
+
+class Comparison(StrEnum):
+    """How what a call has stands to what is asked for; what is unknown only ``IS_NOT``."""
+
+    IS = "="
+    IS_NOT = "!="
+    ABOVE = ">"
+    AT_LEAST = ">="
+    BELOW = "<"
+    AT_MOST = "<="
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One thing that must hold."""
+
+    of: Attribute
+    comparison: Comparison
+    #: A number for what is one, and else a text.
+    value: str | float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionQuery:
     """Every condition that is set must hold; newest first."""
@@ -39,6 +95,8 @@ class CompletionQuery:
     #: Started at or after / before this time; aware.
     since: datetime | None = None
     until: datetime | None = None
+    #: What must hold besides; each is looked up in the records that the members above leave.
+    conditions: tuple[Condition, ...] = ()
     #: Case-insensitive text that must occur in the decoded request or response.
     search: str | None = None
     after: Cursor | None = None

@@ -40,6 +40,7 @@ from sqlalchemy import (
 
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.rows import row_id, storable, to_micros
+from llm_proxy.store.sql_conditions import conditions
 
 metadata = MetaData()
 
@@ -322,6 +323,7 @@ def _attributes(query: CompletionQuery) -> Iterator[ColumnElement[bool]]:
         yield completions.c.trace_id == storable(query.trace_id)
     if query.status is not None:
         yield completions.c.status == query.status.value
+    yield from conditions(query.conditions, completions, completion_tags)
 
 
 def _tagged(tags: tuple[str, ...]) -> Iterator[ColumnElement[bool]]:

@@ -13,10 +13,11 @@ from starlette.responses import RedirectResponse, Response
 
 from llm_proxy.model.account import Principal
 from llm_proxy.model.completion import Completion, Status
+from llm_proxy.model.filter_words import WORDS
+from llm_proxy.model.filters import Filter, parse
 from llm_proxy.model.query import Cursor, Page
 from llm_proxy.store.base import Store
 from llm_proxy.ui import present
-from llm_proxy.ui.filters import WORDS, Filter, parse
 from llm_proxy.ui.templating import base_url, page
 
 #: Calls on a page.

@@ -17,10 +17,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from llm_proxy.errors import StoreUnavailable
 from llm_proxy.model.account import Principal
 from llm_proxy.model.completion import Completion
+from llm_proxy.model.conditions import holds
+from llm_proxy.model.filters import Filter, parse
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.base import Store
 from llm_proxy.ui.calls import LATEST, lines, place
-from llm_proxy.ui.filters import Filter, parse
 from llm_proxy.ui.templating import fragment, problem
 
 #: Lists that are live at once.
@@ -95,8 +96,8 @@ class LiveList:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _until_gone(self, receive: Receive, send: Send) -> None:
-        # Whatever their status: a call that ends leaves the list of those that run.
-        changes = self._store.changes(replace(self._query, status=None), poll_s=_POLL_S)
+        # Whatever changes with its end: a call that ends leaves the list of those that run.
+        changes = self._store.changes(replace(self._query, status=None, conditions=()), poll_s=_POLL_S)
         tasks = [asyncio.ensure_future(work) for work in (_gone(receive), self._watch(changes), self._tell(send))]
         try:
             await asyncio.wait(tasks, timeout=_LIFE_S, return_when=asyncio.FIRST_COMPLETED)
@@ -140,7 +141,8 @@ class LiveList:
             await asyncio.sleep(_POLL_S)
 
     def _is_listed(self, completion: Completion) -> bool:
-        return self._query.status in (None, completion.status)
+        met = (holds(condition, completion) for condition in self._query.conditions)
+        return self._query.status in (None, completion.status) and all(met)
 
 
 def _event(html: bytes) -> bytes:

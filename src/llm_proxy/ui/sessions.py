@@ -5,11 +5,11 @@ from starlette.responses import Response
 
 from llm_proxy.model.account import Principal
 from llm_proxy.model.completion import Completion, Status, Usage
+from llm_proxy.model.filters import Filter
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.base import Store
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import href, lines
-from llm_proxy.ui.filters import Filter
 from llm_proxy.ui.templating import page, problem
 
 #: Calls on the page; of a longer session, the newest.

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from llm_proxy.errors import ConfigError
-from llm_proxy.model.completion import Completion, Status
+from llm_proxy.model.completion import Completion
+from llm_proxy.model.filters import Filter, parse
 from llm_proxy.model.json_text import encode_json
 from llm_proxy.model.query import CompletionQuery, parse_time
 from llm_proxy.model.record import record_json
@@ -121,25 +122,27 @@ def query_of(
     status: str | None,
     since: str | None,
     search: str | None,
+    where: str | None = None,
     limit: int,
     with_bodies: bool,
 ) -> CompletionQuery:
     """What the flags of a command ask for; a limit of 0 is none. Raises ConfigError."""
+    now = datetime.now(UTC)
+    flags = {"session": session, "user": user, "model": model, "status": status, "since": since, "text": search}
+    given = [("tag", tag) for tag in tags] + [(word, value) for word, value in flags.items() if value is not None]
     try:
-        start = None if since is None else parse_time(since, now=datetime.now(UTC))
+        if since is not None:
+            parse_time(since, now=now)
     except ValueError as exc:
         raise ConfigError(f"--since: {exc}") from exc
-    return CompletionQuery(
-        tags=tags,
-        session_id=session,
-        user_id=user,
-        model=model,
-        status=None if status is None else Status(status),
-        since=start,
-        search=search,
-        limit=limit or None,
-        with_bodies=with_bodies,
-    )
+    try:
+        found = parse(where or "", now=now)
+    except ValueError as exc:
+        raise ConfigError(f"--where: {exc}") from exc
+    if twice := next((word for word, _ in given if word != "tag" and found.value(word) is not None), None):
+        raise ConfigError(f"--where: {twice}: is given by a flag as well; choose one")
+    query = Filter((*given, *found.words)).query(now=now, after=None, limit=limit or None)
+    return replace(query, with_bodies=with_bodies)
 
 
 def _run(settings: Settings, show: Callable[[SqlStore], Coroutine[Any, Any, int]]) -> int:

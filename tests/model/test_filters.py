@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_proxy.model.completion import Status
-from llm_proxy.ui.filters import MAX_CHARACTERS, WORDS, Filter, parse
+from llm_proxy.model.filter_words import WORDS
+from llm_proxy.model.filters import MAX_CHARACTERS, Filter, parse
+from llm_proxy.model.query import Attribute, Comparison, Condition
 from records import NOON
 from test_documentation import rows_of
 
@@ -30,6 +32,25 @@ def test_every_word_becomes_a_condition_of_the_query():
     assert (asked.user_id, asked.session_id, asked.trace_id) == ("u-1", "s:1", "abc")
     assert (asked.since, asked.until) == (NOON - timedelta(hours=2), NOON - timedelta(hours=1))
     assert asked.search == "two words"
+
+
+def test_what_no_list_is_kept_by_becomes_conditions_and_a_minus_turns_them_round():
+    asked = query("-model:gpt-4o -tag:x provider:openai latency:>=800ms latency:<1m tokens:>1k cost:<=$0.5 -http:>=500")
+
+    assert asked.conditions == tuple(
+        Condition(of=Attribute(of), comparison=Comparison(comparison), value=value)
+        for of, comparison, value in (
+            ("model", "!=", "gpt-4o"),
+            ("tag", "!=", "x"),
+            ("provider", "=", "openai"),
+            ("latency", ">=", 0.8),
+            ("latency", "<", 60),
+            ("tokens", ">", 1000),
+            ("cost", "<=", 0.5),
+            ("http", "<", 500),
+        )
+    )
+    assert (asked.model, asked.tags) == (None, ())
 
 
 def test_no_words_are_no_conditions():
@@ -54,8 +75,15 @@ def test_a_tag_that_is_given_twice_is_one_condition():
         ("modl:gpt-4o", "modl: is unknown; did you mean model:?"),
         ("search:x", "search: is unknown; did you mean text:?"),
         ("zzz:1", "zzz: is unknown; there are model:, tag:, status:"),
-        ("-tag:nightly", "-tag: a filter says what calls are, not what they are not; there is only tag:"),
-        ("latency:>2s", "latency: cannot be filtered by: the store has no index by latency"),
+        ("-text:x", "-text: cannot be turned round; there is only text:"),
+        ("-modl:x", "-modl: is unknown; did you mean -model:?"),
+        ("latency:2s", "latency: '2s' says neither more nor less; write latency:>2s or latency:<2s"),
+        ("latency:>2x", "latency: '>2x' is not understood; write latency:>2s"),
+        ("latency>2s", "'latency>2s' lacks a colon; write latency:>2s"),
+        ("cost:>1e400", "cost: '>1e400' is not understood"),
+        ("tokens:>99999999999999999999", "is not understood"),
+        ("endpoint:chat", "endpoint: there is no 'chat'; there are audio.speech"),
+        ("-cost:", "-cost: has no value; write -cost:>0.01"),
         ("status:fialed", "status: there is no 'fialed'; did you mean status:failed?"),
         ("status:x", "status: there is no 'x'; there are running"),
         ("since:yesterday", "since: 'yesterday' is no time; write 15m, 2h, 7d"),
