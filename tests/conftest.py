@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -28,10 +27,10 @@ from llm_proxy.proxy.credentials import Fingerprints
 from llm_proxy.proxy.endpoint import CallLimits, Proxy
 from llm_proxy.proxy.front import front
 from llm_proxy.proxy.headers import HeaderPolicy, HeaderRules
-from llm_proxy.proxy.routing import Upstream, Upstreams
-from llm_proxy.proxy.transport.base import Origin, Transport
+from llm_proxy.proxy.transport.base import Transport
 from llm_proxy.proxy.transport.http1 import Http1Transport
 from llm_proxy.proxy.transport.over_httpx import HttpxTransport
+from llm_proxy.proxy.upstreams import Credential, Upstream, Upstreams, upstream_at
 from llm_proxy.proxy.wire import WireLimits, WireProtocol
 from upstreams import Upstream as ScriptedUpstream
 
@@ -188,7 +187,7 @@ class ProxyOptions:
     max_body_bytes: int | None = None
     max_captured_body_bytes: int = 100 * 2**20
     unrecorded: Literal["continue", "refuse"] = "continue"
-    authorization: bytes | None = None
+    credential: tuple[bytes, bytes] | None = None
     tls: ssl.SSLContext | None = None
     named: dict[str, str] = field(default_factory=dict)
     #: The ASGI application behind every path that is no call.
@@ -306,17 +305,10 @@ def _upstreams(base_url: str, wanted: ProxyOptions) -> Upstreams:
 
 
 def _upstream(name: str, base_url: str, wanted: ProxyOptions) -> Upstream:
-    url = urlsplit(base_url)
-    assert url.hostname is not None
-    assert url.port is not None
-    return Upstream(
-        name=name,
-        provider=None,
-        origin=Origin(url.scheme, url.hostname, url.port),
-        host=url.netloc.encode(),
-        base_path=url.path.encode(),
-        authorization=wanted.authorization,
-    )
+    upstream = upstream_at(name, base_url, provider=None, key=None)
+    if wanted.credential is None:
+        return upstream
+    return replace(upstream, credential=Credential(compatible=wanted.credential, native=wanted.credential))
 
 
 async def _no_pages(scope: Any, receive: Any, send: Any) -> None:

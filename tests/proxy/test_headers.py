@@ -25,47 +25,51 @@ def policy():
     return HeaderPolicy(RULES, Fingerprints(b"secret"))
 
 
-def request(policy, *headers, authorization=None):
-    return policy.request(list(headers), host=b"api.example", authorization=authorization)
+def request(policy, *headers):
+    return policy.request(list(headers))
+
+
+def forwarded(policy, *headers, credential=None):
+    return policy.request(list(headers)).forward(b"api.example", credential)
 
 
 def test_what_nobody_has_a_rule_for_goes_on_in_order_case_and_number(policy):
     headers = [(b"X-A", b"1"), (b"x-b", b"2"), (b"X-A", b"3"), (b"Content-Length", b"7")]
 
-    assert request(policy, *headers).forward == headers
+    assert forwarded(policy, *headers) == headers
 
 
 def test_host_names_the_upstream_in_its_old_place(policy):
-    head = request(policy, (b"A", b"1"), (b"hOsT", b"127.0.0.1:8080"), (b"B", b"2"))
+    headers = forwarded(policy, (b"A", b"1"), (b"hOsT", b"127.0.0.1:8080"), (b"B", b"2"))
 
-    assert head.forward == [(b"A", b"1"), (b"hOsT", b"api.example"), (b"B", b"2")]
+    assert headers == [(b"A", b"1"), (b"hOsT", b"api.example"), (b"B", b"2")]
 
 
 @pytest.mark.parametrize("name", sorted(HOP_BY_HOP))
 def test_hop_by_hop_headers_end_here_both_ways_in_any_case(policy, name):
-    assert request(policy, (name.title(), b"x")).forward == []
+    assert forwarded(policy, (name.title(), b"x")) == []
     assert policy.response([(name.upper(), b"x")])[0] == []
 
 
 def test_what_connection_lists_ends_here_too(policy):
     headers = [(b"X-A", b"1"), (b"x-b", b"2"), (b"Connection", b"close, X-B ,x-A")]
 
-    assert request(policy, *headers).forward == []
+    assert forwarded(policy, *headers) == []
     assert policy.response([*headers, (b"X-C", b"3")])[0] == [(b"X-C", b"3")]
 
 
 def test_connection_cannot_take_host_framing_or_key_away(policy):
     headers = [(b"Host", b"h"), (b"Content-Length", b"2"), (b"Authorization", b"Bearer k")]
 
-    head = request(policy, (b"Connection", b"host, content-length, authorization"), *headers)
+    left = forwarded(policy, (b"Connection", b"host, content-length, authorization"), *headers)
 
-    assert [name for name, _ in head.forward] == [b"Host", b"Content-Length", b"Authorization"]
+    assert [name for name, _ in left] == [b"Host", b"Content-Length", b"Authorization"]
 
 
 def test_gateway_headers_are_not_for_the_upstream(policy):
     head = request(policy, (b"X-LLM-Tags", b"a"), (b"Helicone-Auth", b"Bearer x"), (b"X", b"y"))
 
-    assert head.forward == [(b"X", b"y")]
+    assert head.passed == [(b"X", b"y")]
     assert head.recorded == [(b"X-LLM-Tags", b"a"), (b"Helicone-Auth", None), (b"X", None)]
 
 
@@ -73,7 +77,7 @@ def test_gateway_headers_are_not_for_the_upstream(policy):
 def test_a_key_goes_on_and_is_recorded_as_a_fingerprint(policy, name):
     head = request(policy, (name, b"Bearer sk-0123456789abcdef"))
 
-    assert head.forward == [(name, b"Bearer sk-0123456789abcdef")]
+    assert head.passed == [(name, b"Bearer sk-0123456789abcdef")]
     assert head.recorded == [(name, None)]
     assert head.key_fingerprint is not None
     assert head.key_fingerprint.endswith("…cdef")
@@ -82,10 +86,20 @@ def test_a_key_goes_on_and_is_recorded_as_a_fingerprint(policy, name):
 def test_a_configured_key_takes_the_place_of_every_key_of_the_client(policy):
     theirs = [(b"Authorization", b"Bearer theirs"), (b"X-Api-Key", b"theirs")]
 
-    head = request(policy, *theirs, (b"X", b"y"), authorization=b"Bearer ours")
+    head = request(policy, *theirs, (b"X", b"y"))
 
-    assert head.forward == [(b"X", b"y"), (b"Authorization", b"Bearer ours")]
+    assert head.forward(b"h", (b"X-Api-Key", b"ours")) == [(b"X", b"y"), (b"X-Api-Key", b"ours")]
     assert head.key_fingerprint == Fingerprints(b"secret").of(b"Bearer theirs")
+
+
+def test_what_goes_to_one_upstream_changes_nothing_of_what_goes_to_the_next(policy):
+    theirs = [(b"Host", b"h"), (b"Authorization", b"Bearer theirs"), (b"X-Mine", b"1"), (b"X", b"y")]
+    head = request(policy, *theirs, (b"Connection", b"x-mine"))
+
+    first, second = head.forward(b"one", (b"Api-Key", b"ours")), head.forward(b"two", None)
+
+    assert first == [(b"Host", b"one"), (b"X", b"y"), (b"Api-Key", b"ours")]
+    assert second == [(b"Host", b"two"), (b"Authorization", b"Bearer theirs"), (b"X", b"y")]
 
 
 def test_a_key_is_never_recorded_even_if_a_rule_says_so():
@@ -210,7 +224,7 @@ async def test_gateway_headers_do_not_go_upstream(upstream, proxy):
 
 
 async def test_a_configured_key_takes_the_place_of_the_clients(start_proxy, upstream, transport_name):
-    proxy = await start_proxy(upstream.url, transport=transport_name, authorization=b"Bearer sk-ours")
+    proxy = await start_proxy(upstream.url, transport=transport_name, credential=(b"Authorization", b"Bearer sk-ours"))
 
     await proxy.client.post("/v1/chat/completions", json=CHAT, headers={"Authorization": "Bearer sk-theirs-1234567890"})
 

@@ -3,38 +3,9 @@
 import pytest
 
 from conftest import CHAT
-from llm_proxy.errors import Refused
 from llm_proxy.model.exchange import Ending, Endpoint
-from llm_proxy.proxy.routing import Upstream, Upstreams, Wishes, endpoint_of, upstream_target, wishes
-from llm_proxy.proxy.transport.base import Origin
-
-
-def upstream(name, base_path=b"/v1"):
-    origin = Origin("https", "api.example", 443)
-    return Upstream(name=name, provider=None, origin=origin, host=b"api.example", base_path=base_path)
-
-
-def test_nobody_named_is_the_default():
-    default = upstream("default")
-
-    assert Upstreams(default, {"other": upstream("other")}).choose(None) is default
-
-
-def test_an_upstream_is_found_by_name_the_default_too():
-    default, other = upstream("default"), upstream("other")
-    upstreams = Upstreams(default, {"other": other})
-
-    assert upstreams.choose("other") is other
-    assert upstreams.choose("default") is default
-
-
-def test_an_unknown_name_is_refused_with_those_that_exist():
-    upstreams = Upstreams(upstream("default"), {"other": upstream("other")})
-
-    with pytest.raises(Refused, match=r"'nobody'.*default, other") as refused:
-        upstreams.choose("nobody")
-
-    assert (refused.value.status, refused.value.code) == (400, "unknown_provider")
+from llm_proxy.proxy.routing import Target, Wishes, endpoint_of, target_at, wishes
+from llm_proxy.proxy.upstreams import upstream_at
 
 
 @pytest.mark.parametrize(
@@ -84,7 +55,11 @@ def test_an_endpoint_is_method_and_path(method, path, endpoint):
     ],
 )
 def test_a_target_is_the_base_path_and_the_rest_as_it_came(base_path, path, query, target):
-    assert upstream_target(upstream("u", base_path), path, query) == target
+    upstream = upstream_at("u", f"https://api.example{base_path.decode()}", provider=None, key="k")
+
+    assert target_at(upstream, b"GET", path, query) == Target(
+        upstream, target, Endpoint.OTHER, (b"Authorization", b"Bearer k")
+    )
 
 
 @pytest.fixture

@@ -25,8 +25,9 @@ from llm_proxy.proxy.credentials import blank_secrets
 from llm_proxy.proxy.cycle import WireCycle
 from llm_proxy.proxy.headers import HeaderPolicy, RequestHead
 from llm_proxy.proxy.relay import relay
-from llm_proxy.proxy.routing import API_ROOT, Upstream, Upstreams, endpoint_of, upstream_target, wishes
+from llm_proxy.proxy.routing import API_ROOT, Target, target_at, wishes
 from llm_proxy.proxy.transport.base import Transport, UpstreamRequest, UpstreamResponse
+from llm_proxy.proxy.upstreams import Upstreams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +105,12 @@ class Proxy:
 
     async def _forward(self, call: "_Call", receive: Any) -> None:
         said = wishes(call.wire.raw_headers, call.path_context)
-        upstream, refusal = self._choose(said.provider)
-        head = self._policy.request(call.wire.raw_headers, host=upstream.host, authorization=upstream.authorization)
+        target, refusal = self._choose(call, said.provider)
+        head = self._policy.request(call.wire.raw_headers)
         if said.log == "off":
             self._ledger.add("dropped.log_off")
         else:
-            self._open(call, head, upstream, bodies=said.log == "full")
+            self._open(call, head, target, bodies=said.log == "full")
         if head.wants_websocket:
             raise Refused("WebSocket connections are not relayed yet", status=501, code="websocket_not_supported")
         if refusal is not None:
@@ -121,44 +122,46 @@ class Proxy:
             call.capture.commit()
             if not call.capture.recording and self._limits.unrecorded == "refuse" and said.log != "off":
                 raise Refused("the call cannot be recorded, and is therefore refused", status=503, code="unrecorded")
-            call.response = await self._transport.send(
-                UpstreamRequest(
-                    origin=upstream.origin,
-                    method=call.method,
-                    target=upstream_target(upstream, call.path, call.scope["query_string"]),
-                    headers=head.forward,
-                    body=body,
-                    chunked=head.chunked,
-                    on_informational=lambda status, headers: call.wire.inform(
-                        status, self._policy.response(headers)[0]
-                    ),
-                )
-            )
+            call.response = await self._transport.send(self._request(call, head, target, body))
             own = [(ID_HEADER, call.id.encode())]
             await relay(call.response, self._policy, call.capture, call.wire, own=own)
 
-    def _choose(self, name: str | None) -> tuple[Upstream, Refused | None]:
-        """The upstream, or the default and why it is not what was asked for: a refused call is on record, too."""
+    def _choose(self, call: "_Call", name: str | None) -> tuple[Target, Refused | None]:
+        """The target, or the default one and why it is not what was asked for: a refused call is on record, too."""
+        refusal = None
         try:
-            return self._upstreams.choose(name), None
+            upstream = self._upstreams.choose(name)
         except Refused as exc:
-            return self._upstreams.choose(None), exc
+            upstream, refusal = self._upstreams.default, exc
+        return target_at(upstream, call.method, call.path, call.scope["query_string"]), refusal
 
-    def _open(self, call: "_Call", head: RequestHead, upstream: Upstream, *, bodies: bool) -> None:
-        endpoint = endpoint_of(call.method, call.path)
+    def _request(
+        self, call: "_Call", head: RequestHead, target: Target, body: bytes | AsyncIterator[bytes]
+    ) -> UpstreamRequest:
+        return UpstreamRequest(
+            origin=target.upstream.origin,
+            method=call.method,
+            target=target.target,
+            headers=head.forward(target.upstream.host, target.credential),
+            body=body,
+            chunked=head.chunked,
+            on_informational=lambda status, headers: call.wire.inform(status, self._policy.response(headers)[0]),
+        )
+
+    def _open(self, call: "_Call", head: RequestHead, target: Target, *, bodies: bool) -> None:
         query = blank_secrets(call.scope["query_string"])
         path = call.scope["raw_path"]
         opening = Opening(
             method=call.scope["method"],
             target=b"%b?%b" % (path, query) if query else path,
-            endpoint=endpoint,
+            endpoint=target.endpoint,
             headers=head.recorded,
             path_context=call.path_context,
-            upstream=upstream.name,
-            provider=upstream.provider,
+            upstream=target.upstream.name,
+            provider=target.upstream.provider,
             client=call.scope["client"][0] if call.scope["client"] else None,
             key_fingerprint=head.key_fingerprint,
-            bodies=bodies and endpoint is not Endpoint.OTHER,
+            bodies=bodies and target.endpoint is not Endpoint.OTHER,
         )
         call.capture.open(opening, wall_ns=call.wall_ns)
 

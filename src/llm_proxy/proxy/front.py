@@ -96,8 +96,7 @@ class StorePages:
             limit.reschedule(asyncio.get_running_loop().time())
 
     async def _forward(self, scope: Any, receive: Any, wire: WireCycle) -> None:
-        host = next((value for name, value in wire.raw_headers if name.lower() == b"host"), b"localhost")
-        head = self._policy.request(wire.raw_headers, host=host, authorization=None)
+        head = self._policy.request(wire.raw_headers)
         query: bytes = scope["query_string"]
         response: UpstreamResponse | None = None
         with Client(receive, wire, max_body_bytes=None) as client:
@@ -108,7 +107,7 @@ class StorePages:
                 origin=self._origin,
                 method=scope["method"].encode(),
                 target=b"%b?%b" % (scope["raw_path"], query) if query else scope["raw_path"],
-                headers=head.forward,
+                headers=head.passed,
                 body=client.rest(first, lambda piece: None) if client.has_more() else first,
                 chunked=head.chunked,
             )

@@ -2,7 +2,8 @@
 
 Every header of a message gets one verdict by its name; verdicts are remembered, names repeat with every call.
 The only changes to what is forwarded: hop-by-hop headers end here, Host names the upstream, a configured key takes the
-place of the client's, and gateway headers (ours and other products') are not for the upstream.
+place of the client's, and gateway headers (ours and other products') are not for the upstream. One pass serves every
+upstream that is tried.
 """
 
 from collections.abc import Iterable
@@ -77,13 +78,28 @@ class HeaderRules:
 class RequestHead:
     """What one pass over the headers of a request gives."""
 
-    forward: RawHeaders
+    #: What may go on, with the client's own Host and keys.
+    passed: RawHeaders
     recorded: Recorded
+    #: Where in ``passed`` they stand.
+    hosts: list[int] = field(default_factory=list)
+    credentials: list[int] = field(default_factory=list)
     key_fingerprint: str | None = None
     content_length: int | None = None
     #: The body comes in a transfer encoding; the parser has seen to it that it is ``chunked`` and nothing else.
     chunked: bool = False
     wants_websocket: bool = False
+
+    def forward(self, host: bytes, credential: tuple[bytes, bytes] | None) -> RawHeaders:
+        """The headers for one upstream; ``credential`` comes last and takes the place of all keys of the client."""
+        headers = self.passed.copy()
+        for at in self.hosts:
+            headers[at] = (headers[at][0], host)
+        if credential is not None:
+            for at in reversed(self.credentials):
+                del headers[at]
+            headers.append(credential)
+        return headers
 
 
 @dataclass(slots=True)
@@ -95,30 +111,36 @@ class HeaderPolicy:
     _request: dict[bytes, tuple[_Fate, bool]] = field(default_factory=dict)
     _response: dict[bytes, tuple[bool, bool]] = field(default_factory=dict)
 
-    def request(self, headers: RawHeaders, *, host: bytes, authorization: bytes | None) -> RequestHead:
-        """What goes to the upstream, what is recorded. ``authorization`` takes the place of the client's credential."""
+    def request(self, headers: RawHeaders) -> RequestHead:
+        """What may go to an upstream, and what is recorded."""
+        head, listed = self._read(headers)
+        if listed:
+            rest, _ = self._read([header for header in headers if header[0].lower() not in listed])
+            head.passed, head.hosts, head.credentials = rest.passed, rest.hosts, rest.credentials
+        return head
+
+    def _read(self, headers: RawHeaders) -> tuple[RequestHead, frozenset[bytes]]:
+        """One pass, and the names that Connection lists."""
         head = RequestHead([], [])
+        passed = head.passed
         listed: frozenset[bytes] = frozenset()
         for name, value in headers:
             fate, kept = self._request.get(name) or self._judge_request(name)
             head.recorded.append((name, value if kept else None))
             if fate is _Fate.FORWARD:
-                head.forward.append((name, value))
+                passed.append((name, value))
             elif fate is _Fate.HOST:
-                head.forward.append((name, host))
+                head.hosts.append(len(passed))
+                passed.append((name, value))
             elif fate is _Fate.CONNECTION:
                 listed |= _listed(value)
             elif fate is _Fate.CREDENTIAL:
                 head.key_fingerprint = head.key_fingerprint or self.fingerprints.of(value)
-                if authorization is None:
-                    head.forward.append((name, value))
+                head.credentials.append(len(passed))
+                passed.append((name, value))
             else:
                 _note_framing(head, fate, name, value)
-        if authorization is not None:
-            head.forward.append((b"Authorization", authorization))
-        if listed:
-            head.forward = [header for header in head.forward if header[0].lower() not in listed]
-        return head
+        return head, listed
 
     def response(self, headers: RawHeaders) -> tuple[RawHeaders, Recorded]:
         """What goes to the client, and what is recorded."""
@@ -160,7 +182,7 @@ class HeaderPolicy:
 def _note_framing(head: RequestHead, fate: _Fate, name: bytes, value: bytes) -> None:
     if fate is _Fate.LENGTH:
         head.content_length = int(value)  # the parser has taken it for a number
-        head.forward.append((name, value))
+        head.passed.append((name, value))
     elif fate is _Fate.CODING:
         head.chunked = True
     elif fate is _Fate.UPGRADE:

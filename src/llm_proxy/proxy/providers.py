@@ -53,7 +53,7 @@ class Rule:
     endpoint: Endpoint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # each is there once, and hashed with every call
 class Provider:
     """One row."""
 

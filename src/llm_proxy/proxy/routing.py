@@ -1,11 +1,12 @@
 """Where a call goes: which upstream, which path there, and which API it speaks."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from llm_proxy.attribution.path import path_options
-from llm_proxy.errors import Refused
 from llm_proxy.model.exchange import Endpoint
-from llm_proxy.proxy.transport.base import Origin, RawHeaders
+from llm_proxy.proxy.transport.base import RawHeaders
+from llm_proxy.proxy.upstreams import Upstream
 
 #: What clients put behind the host; an upstream's base URL stands for it.
 API_ROOT = b"/v1"
@@ -22,37 +23,18 @@ _ENDPOINTS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upstream:
-    """One provider's API, ready to be called."""
+class Target(NamedTuple):
+    """One place that a call can be sent to, with all that is particular to it."""
 
-    name: str
-    provider: str | None
-    origin: Origin
-    #: As the Host header names it.
-    host: bytes
-    #: Path of the base URL, without a slash at its end; takes the place of API_ROOT.
-    base_path: bytes
-    #: Value of the Authorization header if the key is ours; None to pass the client's own on.
-    authorization: bytes | None = None
-
-
-class Upstreams:
-    """All that are configured, one of them the default."""
-
-    def __init__(self, default: Upstream, named: dict[str, Upstream]) -> None:
-        self._default = default
-        self._named = {default.name: default, **named}
-
-    def choose(self, name: str | None) -> Upstream:
-        """The one that is called ``name``, or the default for None. Raises Refused for an unknown name."""
-        if name is None:
-            return self._default
-        upstream = self._named.get(name)
-        if upstream is None:
-            known = ", ".join(sorted(self._named))
-            raise Refused(f"no upstream is called {name!r}; configured: {known}", status=400, code="unknown_provider")
-        return upstream
+    upstream: Upstream
+    #: Path and query there, as they go on the wire.
+    target: bytes
+    #: Which API it is.
+    endpoint: Endpoint
+    #: The header that takes the place of the client's keys; None to pass those on.
+    credential: tuple[bytes, bytes] | None = None
+    #: To be written into the body; None to leave it as it is.
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +68,12 @@ def endpoint_of(method: bytes, path: bytes) -> Endpoint:
     return _ENDPOINTS.get((method, path), Endpoint.OTHER)
 
 
-def upstream_target(upstream: Upstream, path: bytes, query: bytes) -> bytes:
-    """The request target at the upstream for ``path`` below API_ROOT; nothing in it is decoded or normalised."""
+def target_at(upstream: Upstream, method: bytes, path: bytes, query: bytes) -> Target:
+    """``path`` below API_ROOT at ``upstream``; nothing in it is decoded or normalised."""
     target = upstream.base_path + path
-    return b"%b?%b" % (target, query) if query else target
+    return Target(
+        upstream=upstream,
+        target=b"%b?%b" % (target, query) if query else target,
+        endpoint=endpoint_of(method, path),
+        credential=upstream.credential.compatible if upstream.credential else None,
+    )

@@ -4,7 +4,6 @@ import asyncio
 import functools
 import socket
 import ssl
-from urllib.parse import urlsplit
 
 import certifi
 
@@ -17,15 +16,12 @@ from llm_proxy.proxy.credentials import Fingerprints
 from llm_proxy.proxy.endpoint import CallLimits, Proxy
 from llm_proxy.proxy.front import NoPages, StorePages, front
 from llm_proxy.proxy.headers import HeaderPolicy, HeaderRules
-from llm_proxy.proxy.routing import Upstream, Upstreams
 from llm_proxy.proxy.transport.base import Origin, Transport
 from llm_proxy.proxy.transport.http1 import Http1Transport
+from llm_proxy.proxy.upstreams import Upstreams, upstream_at
 from llm_proxy.proxy.wire import WireLimits, WireProtocol
 from llm_proxy.settings import DEFAULT_UPSTREAM, Settings
 from llm_proxy.wiring.layout import DataDir, store_socket
-
-#: Providers whose own API hosts tell who they are.
-_PROVIDERS = {"api.openai.com": "openai"}
 
 
 async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) -> None:
@@ -111,20 +107,15 @@ def _tls(settings: Settings) -> ssl.SSLContext:
 
 
 def _upstreams(settings: Settings) -> Upstreams:
-    named: dict[str, Upstream] = {}
-    for name, configured in settings.all_upstreams().items():
-        url = urlsplit(configured.base_url)
-        assert url.hostname is not None  # Settings has seen to it
-        port = url.port or (443 if url.scheme == "https" else 80)
-        key = configured.key
-        named[name] = Upstream(
-            name=name,
-            provider=configured.provider or _PROVIDERS.get(url.hostname),
-            origin=Origin(url.scheme, url.hostname, port),
-            host=url.netloc.encode("idna" if not url.netloc.isascii() else "ascii"),
-            base_path=url.path.rstrip("/").encode(),
-            authorization=f"Bearer {key.get_secret_value()}".encode() if key else None,
+    named = {
+        name: upstream_at(
+            name,
+            configured.base_url,
+            provider=configured.provider,
+            key=configured.key.get_secret_value() if configured.key else None,
         )
+        for name, configured in settings.all_upstreams().items()
+    }
     return Upstreams(named[DEFAULT_UPSTREAM], named)
 
 
