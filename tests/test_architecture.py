@@ -41,7 +41,7 @@ ARROWS = {
     "retention": {"errors", "log", "metrics", "model", "store"},
     # Faces on the store.
     "api": {"errors", "metrics", "model", "store"},
-    "ui": {"errors", "model", "store"},
+    "ui": {"api", "errors", "model", "store"},
     "tables": {"model", "ui"},
     # Processes.
     "child": {"assignment", "log", "settings"},
@@ -56,6 +56,7 @@ NARROW = {
     ("proxy", "attribution"): {"path"},
     ("api", "store"): {"base"},
     ("ui", "store"): {"base"},
+    ("ui", "api"): {"login", "login_link"},
     ("worker", "store"): {"base"},
     ("retention", "store"): {"base", "deletion"},
     ("worker", "queue"): {"base"},

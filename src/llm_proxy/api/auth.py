@@ -6,6 +6,9 @@ does not open says so in the same words whatever the reason: unknown, expired an
 
 While no key was ever made, the default organisation is open to whoever reaches the port by the name of this machine.
 A browser sends the name it was given: a foreign page can neither read nor write here by having its own name lead here.
+
+What a browser sends by itself (the cookie of who is logged in, and a password) is not enough for a change: it must also
+say that a page of this very site asks for it.
 """
 
 import base64
@@ -20,6 +23,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
+from llm_proxy.api.login import Logins, is_of_this_site
 from llm_proxy.errors import Refused, StoreUnavailable
 from llm_proxy.model.account import KnownKey, Principal, Scope, secret_hash
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION
@@ -54,8 +58,13 @@ class Gate:
         admin_key: str | None = None,
         is_open: bool = False,
         remembered_s: float = REMEMBERED_S,
+        logins: Logins | None = None,
     ) -> None:
-        """``admin_key`` opens everything; with ``is_open`` the default organisation is open under every name."""
+        """``admin_key`` opens everything; with ``is_open`` the default organisation is open under every name.
+
+        Without ``logins``, no cookie opens anything.
+        """
+        self._logins = logins
         self._accounts = accounts
         self._admin_hash = None if admin_key is None else secret_hash(admin_key)
         self._is_open = is_open
@@ -65,19 +74,29 @@ class Gate:
         self._closed = admin_key is not None
         self._looked = float("-inf")
 
-    async def admit(self, headers: Headers, scope: Scope, *, organizations: Iterable[str] = ()) -> Principal:
-        """Who sends these headers, if they may do what ``scope`` is for.
+    async def admit(
+        self, headers: Headers, scope: Scope, *, organizations: Iterable[str] = (), only_looks: bool = False
+    ) -> Principal:
+        """Who sends these headers, if they may do what ``scope`` is for; ``only_looks``: without changing anything.
 
         ``organizations`` are those that the request names beside its headers. Raises Refused: 401 without a valid
         key, 403 if it is not for this scope or not for an organisation that is named.
         """
+        changes = not only_looks and scope is not Scope.READ
         if not await self._is_closed():
             self._check_origin(headers)
+            if changes:
+                _check_change(headers, of_itself=False)
             return Principal(organization_id=DEFAULT_ORGANIZATION, scopes=_ALL, everywhere=True)
         secret = _credential(headers)
-        if secret is None:
-            raise Refused(_NO_KEY, status=401, code="missing_key")
-        principal = await self._holder(secret_hash(secret))
+        if secret is not None:
+            principal = await self.holder(secret)
+            if changes and headers.get("authorization", "").lower().startswith("basic "):
+                _check_change(headers, of_itself=False)
+        else:
+            principal = await self._logged_in(headers)
+            if changes:
+                _check_change(headers, of_itself=True)
         if scope not in principal.scopes:
             message = f"the key is not for this: it has no scope {scope}"
             raise Refused(message, status=403, code="insufficient_scope")
@@ -85,6 +104,10 @@ class Gate:
         for word in [*named, *organizations]:
             principal = await self.within(principal, word)
         return principal
+
+    async def holder(self, secret: str) -> Principal:
+        """Who has this key. Raises Refused: 401 if it opens nothing."""
+        return await self._holder(secret_hash(secret))
 
     async def within(self, principal: Principal, organization: str) -> Principal:
         """``principal`` as one of the organisation of this id or name. Raises Refused if it is not."""
@@ -115,6 +138,12 @@ class Gate:
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != host:
             raise Refused("no other site's page may ask here without a key", status=403, code="foreign_origin")
+
+    async def _logged_in(self, headers: Headers) -> Principal:
+        login = None if self._logins is None else self._logins.read(headers)
+        if login is None:
+            raise Refused(_NO_KEY, status=401, code="missing_key")
+        return await self._holder(bytes.fromhex(login.key)) if login.key else login.principal
 
     async def _holder(self, key_hash: bytes) -> Principal:
         if self._admin_hash is not None and hmac.compare_digest(key_hash, self._admin_hash):
@@ -147,6 +176,13 @@ class Gate:
         # A store that takes no writes for a moment still shows what it has.
         with suppress(StoreUnavailable):
             await self._accounts.note_use(key_id, now)
+
+
+def _check_change(headers: Headers, *, of_itself: bool) -> None:
+    """Refuse a change that another site's page may have asked for; ``of_itself``: what opens is a cookie."""
+    of_this_site = is_of_this_site(headers)
+    if of_this_site is False or (of_itself and of_this_site is None):
+        raise Refused("only a page of this very site may change something here", status=403, code="foreign_origin")
 
 
 def _credential(headers: Headers) -> str | None:

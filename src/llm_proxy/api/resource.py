@@ -135,7 +135,9 @@ class _Resource:
             if method is None:
                 self._refuse_method(request.method)
             named = request.query_params.getlist(_ORGANIZATION)
-            principal = await self._gate.admit(request.headers, method.scope, organizations=named)
+            principal = await self._gate.admit(
+                request.headers, method.scope, organizations=named, only_looks=request.method in ("GET", "HEAD")
+            )
             response = await method.answer(request, principal)
         except Refused as exc:
             response = _refusal(exc, method.shape if method else self._shape)

@@ -1,11 +1,12 @@
-"""The pages: the calls, one call, and those of a session, of the organisation of the key that the browser is asked for.
+"""The pages: the calls, one call, and those of a session, and what other rooms there are, each as a table of its own.
 
 Nothing that a record holds can run: templates escape everything, what is rendered is cleaned, and the policy of every
 answer forbids foreign content, frames, and all scripts and styles but our own files.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import Protocol
 
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
@@ -14,16 +15,19 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from llm_proxy.api.login import COOKIE
 from llm_proxy.errors import Refused, StoreUnavailable
 from llm_proxy.model.account import Principal
 from llm_proxy.model.account import Scope as KeyScope
 from llm_proxy.store.base import Store
+from llm_proxy.ui.access import Access, asked
 from llm_proxy.ui.assets import STATIC, VENDOR
 from llm_proxy.ui.call import call
 from llm_proxy.ui.calls import calls
 from llm_proxy.ui.live import LiveLists, live
+from llm_proxy.ui.room import Act, Table, looks
 from llm_proxy.ui.sessions import session
-from llm_proxy.ui.templating import problem
+from llm_proxy.ui.templating import Visitor, problem, visitor
 
 _HEADERS = {
     b"content-security-policy": (
@@ -31,17 +35,27 @@ _HEADERS = {
         b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     b"x-content-type-options": b"nosniff",
-    b"referrer-policy": b"no-referrer",
+    # With no-referrer, browsers would not say either that it is a page of ours that sends a form.
+    b"referrer-policy": b"same-origin",
     b"cross-origin-opener-policy": b"same-origin",
     b"cross-origin-resource-policy": b"same-origin",
 }
 
-Admit = Callable[[Headers, KeyScope], Awaitable[Principal]]
+
+class Admit(Protocol):
+    """Lets in who may do what a scope is for, and raises Refused for others."""
+
+    async def __call__(self, headers: Headers, scope: KeyScope, *, only_looks: bool) -> Principal: ...
+
+
 _Page = Callable[[Store, Request, Principal], Awaitable[ASGIApp]]
 
 
-def routes(store: Store, admit: Admit) -> list[Route | Mount]:
-    """The routes, showing what is in ``store`` to whom ``admit`` lets in, which raises Refused for others."""
+def routes(store: Store, admit: Admit, *tables: Table, access: Access | None = None) -> list[Route | Mount]:
+    """The routes, showing what is in ``store`` to whom ``admit`` lets in, which raises Refused for others.
+
+    ``tables`` are those of further rooms. Without ``access`` nobody can log in.
+    """
     # Prompts are not for caches. What is static may be kept, but is asked for again and then answered with 304; what
     # has its version in its path need not be.
     guarded, static, fixed = (
@@ -54,21 +68,30 @@ def routes(store: Store, admit: Admit) -> list[Route | Mount]:
         "/calls/{completion_id:path}": call,
         "/sessions/{session_id:path}": session,
     }
+    calls_table = {path: looks(partial(page, store)) for path, page in shown.items()}
+    acts = {path: methods for table in (calls_table, *tables) for path, methods in table.items()}
     return [
-        *(Route(path, partial(_answer, page, store, admit), middleware=guarded) for path, page in shown.items()),
+        *(
+            Route(path, partial(_answer, methods, admit), methods=list(methods), middleware=guarded)
+            for path, methods in acts.items()
+        ),
+        *([] if access is None else access.routes(guarded)),
         Mount("/static/vendor", app=StaticFiles(directory=VENDOR), middleware=fixed),
         Mount("/static", app=StaticFiles(directory=STATIC), middleware=static),
     ]
 
 
-async def _answer(page: _Page, store: Store, admit: Admit, request: Request) -> ASGIApp:
+async def _answer(methods: Mapping[str, Act], admit: Admit, request: Request) -> ASGIApp:
+    act = methods["GET" if request.method == "HEAD" else request.method]
+    visitor.set(None)
     try:
-        return await page(store, request, await admit(request.headers, KeyScope.READ))
+        principal = await admit(request.headers, act.scope, only_looks=request.method != "POST")
+        visitor.set(Visitor(principal, logged_in=COOKIE in request.cookies))
+        return await act.answer(request, principal)
     except Refused as exc:
-        response = problem(exc.status, "Not open to you", str(exc))
-        if exc.status == 401:  # the browser asks for user name and password; the key is the password
-            response.headers["www-authenticate"] = 'Basic realm="llm-proxy: any user, a key as the password"'
-        return response
+        if exc.status == 401:
+            return asked(request)
+        return problem(exc.status, "Not open to you" if exc.status == 403 else "Not done", str(exc))
     except StoreUnavailable as exc:
         return problem(503, "The store is not available", str(exc))
 

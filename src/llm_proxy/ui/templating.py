@@ -1,6 +1,7 @@
 """Templates of the pages, and what all of them know. Everything that is put into one is escaped."""
 
 import re
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 
+from llm_proxy.model.account import Principal, Scope
 from llm_proxy.ui import present
 from llm_proxy.ui.assets import script, scripts
 
@@ -23,10 +25,31 @@ class Room:
     name: str
     href: str
     key: str
+    #: Who lacks this does not see it there.
+    scope: Scope = Scope.READ
 
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who looks at a page."""
+
+    principal: Principal
+    #: Whether there is something to log out of.
+    logged_in: bool
+
+
+#: Of the request that is being answered; None as long as nobody was let in.
+visitor: ContextVar[Visitor | None] = ContextVar("visitor", default=None)
 
 #: A page says which of these it belongs to by ``{% set here = "Calls" %}``.
 ROOMS = (Room("Calls", "/", "c"),)
+
+
+def _rooms() -> list[Room]:
+    """Those that the visitor may go to."""
+    seen_by = visitor.get()
+    return [] if seen_by is None else [room for room in ROOMS if room.scope in seen_by.principal.scopes]
+
 
 _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -36,7 +59,13 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.globals |= {"dash": present.DASH, "scripts": scripts(), "script": script, "rooms": ROOMS}
+_templates.globals |= {
+    "dash": present.DASH,
+    "scripts": scripts(),
+    "script": script,
+    "rooms": _rooms,
+    "visitor": visitor.get,
+}
 
 
 def page(template: str, *, status: int = 200, **values: object) -> Response:

@@ -46,6 +46,11 @@ class DataDir:
         return self.root / "uploads"
 
     @property
+    def login_link(self) -> Path:
+        """What is known of the link that logs in once."""
+        return self.root / "login.link"
+
+    @property
     def suspect(self) -> Path:
         """Of which exchange the last worker died, if it died of one."""
         return self.root / "worker.suspect"

@@ -18,11 +18,13 @@ from ipaddress import ip_address
 from typing import Literal, TypeAlias
 
 from llm_proxy import __version__
+from llm_proxy.api.login_link import issue
 from llm_proxy.assignment import Assignment
 from llm_proxy.errors import ConfigError, StoreUnavailable
 from llm_proxy.log import configure, get_logger
 from llm_proxy.settings import Settings, masked
 from llm_proxy.supervisor import Supervisor
+from llm_proxy.wiring.guarded import is_guarded
 from llm_proxy.wiring.layout import DataDir
 
 Command: TypeAlias = Literal["serve", "proxy", "worker", "store"]
@@ -170,6 +172,9 @@ def _greet(settings: Settings, command: Command, listener: socket.socket) -> Non
         lines.append(f"  by way of      {masked(settings.redis.url)}")
     if command in ("serve", "store"):
         lines.append(f"  look at them   {url}/  or  {_logs(settings)}")
+        if is_guarded(settings):
+            with contextlib.suppress(OSError):  # a full disk; a key opens the pages, too
+                lines.append(f"  log in         {url}/login?once={issue(DataDir(settings.data_dir).login_link)}")
     else:
         lines.append(f"  health         {url}/readyz  and  {url}/metrics")
     if settings.store.url is not None and command != "proxy":

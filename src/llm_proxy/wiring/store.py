@@ -27,6 +27,7 @@ from llm_proxy.api import (
     resource,
 )
 from llm_proxy.api.auth import Gate
+from llm_proxy.api.login import Logins
 from llm_proxy.assignment import Assignment
 from llm_proxy.child import Lifeline, main, serve_app
 from llm_proxy.decode import pushed
@@ -43,6 +44,7 @@ from llm_proxy.store.sql_removal import SqlRemoval
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.store.sql_traces import SqlTraces
 from llm_proxy.ui import pages
+from llm_proxy.ui.access import Access
 from llm_proxy.wiring.layout import DataDir, store_socket
 from llm_proxy.wiring.pricing import make_pricer
 from llm_proxy.wiring.retention import keep_within_limits
@@ -100,13 +102,11 @@ def _worker(settings: Settings, store: SqlStore, ledger: Ledger) -> Worker:
 def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:
     accounts = SqlAccounts(store)
     admin_key = settings.auth.admin_key
-    gate = Gate(
-        accounts,
-        admin_key=None if admin_key is None else admin_key.get_secret_value(),
-        is_open=settings.auth.open,
-    )
-    log = log10.Log10(store, SqlFeedback(store), gate, pushed.fold, make_pricer(settings))
+    opens_all = None if admin_key is None else admin_key.get_secret_value()
     traces, data = SqlTraces(store, completion_of), DataDir(settings.data_dir)
+    logins = Logins(data.fingerprint_secret(), admin_key=opens_all)
+    gate = Gate(accounts, admin_key=opens_all, is_open=settings.auth.open, logins=logins)
+    log = log10.Log10(store, SqlFeedback(store), gate, pushed.fold, make_pricer(settings))
     files = maxim_uploads.Files(traces, DirectoryOfBlobs(data.uploads), maxim_uploads.Signer(data.fingerprint_secret()))
     sources = own.Sources(
         store=store, accounts=accounts, overviews=SqlOverviews(store), removal=SqlRemoval(store), traces=traces
@@ -120,7 +120,8 @@ def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:
     )
     documents = openapi.routes(*tables)
     served = [*documents, *resource.routes(gate, *tables), *maxim_uploads.routes(files), resource.nothing_else()]
-    return [*served, *pages.routes(store, gate.admit)]
+    access = Access(logins, gate.holder, link=data.login_link)
+    return [*served, *pages.routes(store, gate.admit, access=access)]
 
 
 def _ops(data: DataDir, store: SqlStore) -> list[Route]:

@@ -1,0 +1,134 @@
+"""Logging in and out: with a key, or with the link that was printed at the start; a cookie keeps it.
+
+Whoever is not let in sees the form in the place of the page, which comes once the form is filled in.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from llm_proxy.api.login import COOKIE, LIFE_S, Login, Logins, is_of_this_site
+from llm_proxy.api.login_link import redeem
+from llm_proxy.errors import Refused
+from llm_proxy.model.account import Principal, Scope, secret_hash
+from llm_proxy.model.completion import DEFAULT_ORGANIZATION
+from llm_proxy.ui.room import first, read_form
+from llm_proxy.ui.templating import page
+
+Holder = Callable[[str], Awaitable[Principal]]
+_NOT_FOR_LOOKING = "This key is not for looking at records: it has no scope read."
+_FOREIGN = "The form was not sent by a page of this site."
+_USED_UP = "This link was used already, or is too old. Start the program again for a new one, or log in with a key."
+
+
+class Access:
+    """Lets in, and remembers whom by a cookie."""
+
+    def __init__(self, logins: Logins, holder: Holder, *, link: Path) -> None:
+        """``holder`` tells whose a key is, or raises Refused; ``link`` is the file of the link that logs in once."""
+        self._logins = logins
+        self._holder = holder
+        self._link = link
+
+    def routes(self, middleware: list[Middleware]) -> list[Route]:
+        """The form, and what it does."""
+        acts = {"/login": {"GET": self.form, "POST": self.log_in}, "/logout": {"POST": self.log_out}}
+        return [
+            Route(path, partial(_answered, answer), methods=[method], middleware=middleware)
+            for path, methods in acts.items()
+            for method, answer in methods.items()
+        ]
+
+    async def form(self, request: Request) -> Response:
+        """The form; or, of a link that logs in once, what it leads to."""
+        token = request.query_params.get("once")
+        if token is None:
+            return asked(request, status=200)
+        if request.method != "GET" or not redeem(self._link, token):
+            return asked(request, status=403, fault=_USED_UP)
+        login = Login(
+            until=time.time() + LIFE_S,
+            who="the link of the start",
+            organization=DEFAULT_ORGANIZATION,
+            scopes=tuple(Scope),
+            everywhere=True,
+        )
+        return self.welcomed(request, login, "/")
+
+    async def log_in(self, request: Request) -> Response:
+        """What the key that was filled in opens."""
+        fields = await read_form(request)
+        leads_to = _local(first(fields, "next"))
+        if is_of_this_site(request.headers) is False:
+            return asked(request, status=403, fault=_FOREIGN, leads_to=leads_to)
+        key = first(fields, "key")
+        try:
+            principal = await self._holder(key)
+        except Refused as exc:
+            return asked(request, status=exc.status, fault=str(exc).capitalize() + ".", leads_to=leads_to)
+        if Scope.READ not in principal.scopes:
+            return asked(request, status=403, fault=_NOT_FOR_LOOKING, leads_to=leads_to)
+        return self.welcomed(request, _login(key, principal), leads_to)
+
+    async def log_out(self, request: Request) -> Response:
+        """Forget who it was."""
+        if is_of_this_site(request.headers) is False:
+            return asked(request, status=403, fault=_FOREIGN)
+        response = RedirectResponse("/login", status_code=303)
+        response.delete_cookie(COOKIE, httponly=True, samesite="lax")
+        return response
+
+    def welcomed(self, request: Request, login: Login, leads_to: str) -> Response:
+        """To the page that was wanted, and logged in from now on."""
+        response = RedirectResponse(leads_to, status_code=303)
+        response.set_cookie(
+            COOKIE,
+            self._logins.cookie(login),
+            max_age=int(LIFE_S),
+            httponly=True,
+            samesite="lax",
+            # Who ends TLS before us says so; whoever lies about it keeps the cookie from nobody but himself.
+            secure=request.headers.get("x-forwarded-proto") == "https" or request.url.scheme == "https",
+        )
+        return response
+
+
+def asked(request: Request, *, status: int = 401, fault: str | None = None, leads_to: str | None = None) -> Response:
+    """The form, which leads to the page that was asked for, or to ``leads_to``."""
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    on_the_way = request.url.path in ("/login", "/logout") or request.method == "POST"
+    default = request.query_params.get("next", "/") if on_the_way else wanted
+    return page("login.html", status=status, fault=fault, leads_to=_local(leads_to or default))
+
+
+async def _answered(answer: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
+    try:
+        return await answer(request)
+    except Refused as exc:
+        return asked(request, status=exc.status, fault=str(exc).capitalize() + ".")
+
+
+def _login(key: str, principal: Principal) -> Login:
+    until = time.time() + LIFE_S
+    if not principal.everywhere:
+        return Login(until=until, key=secret_hash(key).hex())
+    # The key of who runs the proxy was thought of by people: its hash might be enough to guess it, so it is not sent.
+    return Login(
+        until=until,
+        who="the key of who runs the proxy",
+        organization=principal.organization_id,
+        scopes=tuple(sorted(principal.scopes)),
+        everywhere=True,
+    )
+
+
+def _local(path: str) -> str:
+    """``path`` if it is one of this site, which no other begins like; or else the first page."""
+    is_local = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if is_local else "/"
