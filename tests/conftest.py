@@ -46,7 +46,7 @@ _TLS = ssl.create_default_context()
 
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
 
-#: What the proxy under test strips and records; the product's own lists are tested with attribution/vocabulary.py.
+#: What the proxy under test strips and records; the product's own lists are tested with attribution/passage.py.
 RULES = HeaderRules(
     stripped=frozenset({b"helicone-auth"}),
     stripped_prefixes=(b"x-llm-",),
@@ -190,6 +190,7 @@ class ProxyOptions:
     credential: tuple[bytes, bytes] | None = None
     tls: ssl.SSLContext | None = None
     named: dict[str, str] = field(default_factory=dict)
+    rules: HeaderRules = RULES
     #: The ASGI application behind every path that is no call.
     pages: Any = field(default_factory=lambda: _no_pages)
 
@@ -238,7 +239,7 @@ async def start_proxy(tmp_path: Path, make_transport: Callable[..., Transport]) 
             calls=Proxy(
                 transport=transport,
                 upstreams=_upstreams(base_url, wanted),
-                policy=HeaderPolicy(RULES, Fingerprints(b"secret")),
+                policy=HeaderPolicy(wanted.rules, Fingerprints(b"secret")),
                 journal=journal,
                 ledger=ledger,
                 limits=CallLimits(

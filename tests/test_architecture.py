@@ -53,7 +53,7 @@ TOP = {"wiring": set(ARROWS) | {"wiring"}, "cli": {"config", "errors", "wiring"}
 #: Arrows that are narrower than their room: only these files of the target may be imported.
 NARROW = {
     ("proxy", "journal"): {"writer", "format"},
-    ("proxy", "attribution"): {"path"},
+    ("proxy", "attribution"): {"path", "vocabulary"},
     ("api", "store"): {"base"},
     ("ui", "store"): {"base"},
     ("ui", "api"): {"login", "login_link"},

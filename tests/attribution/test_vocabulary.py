@@ -1,119 +1,105 @@
+"""The table, row by row, through a real proxy: what is said is understood, and what goes on is what shall."""
+
+import json
+
 import pytest
 
-from llm_proxy.attribution.vocabulary import (
-    HEADERS,
-    RECORDED_REQUEST_HEADERS,
-    RECORDED_REQUEST_PREFIXES,
-    RECORDED_RESPONSE_HEADERS,
-    RECORDED_RESPONSE_PREFIXES,
-    STRIPPED_PREFIXES,
-    STRIPPED_REQUEST_HEADERS,
-    Level,
-    Tells,
-)
+from conftest import CHAT
+from llm_proxy.attribution.passage import STRIPPED_PREFIXES, STRIPPED_REQUEST_HEADERS
+from llm_proxy.attribution.vocabulary import HEADERS, SESSION_PATTERN, Form, Tells
+from llm_proxy.understand import understand
+from llm_proxy.wiring.proxy import header_rules
 
-CREDENTIALS = b"""
-    authorization proxy-authorization x-llm-api-key x-api-key api-key apikey x-apikey x-goog-api-key
-    ocp-apim-subscription-key
-    cookie set-cookie x-csrf-token x-xsrf-token x-auth-token x-access-token x-api-token x-amz-security-token
-    x-goog-iam-authorization-token x-vault-token x-log10-token x-log10-organization-token x-functions-key
-    x-forwarded-access-token x-amz-signature cf-access-client-secret cf-access-jwt-assertion x-goog-iap-jwt-assertion
-    helicone-auth helicone-jwt helicone-manual-access-key helicone-posthog-key helicone-lytix-key helicone-fallbacks
-    helicone-webhook-enabled helicone-webhook-secret helicone-target-url helicone-openai-api-base
-    x-portkey-api-key x-portkey-virtual-key x-portkey-config x-portkey-aws-secret-access-key
-    x-portkey-aws-access-key-id x-portkey-aws-session-token x-portkey-vertex-service-account-json
-    x-portkey-azure-ad-token x-portkey-azure-entra-client-secret x-portkey-custom-host x-portkey-forward-headers
-    x-litellm-api-key x-pass-authorization x-mcp-auth x-bf-vk x-bf-api-key x-bf-api-key-id x-bf-direct-key
-    x-bf-eh-authorization x-bf-mcp-session-id x-maxim-api-key cf-aig-authorization x-bt-parent
-    langfuse_secret_key langfuse_public_key tensorzero-otlp-traces-extra-header-authorization
-    x-traceloop-api-key x-proxy-session-id sec-websocket-protocol www-authenticate proxy-authenticate
-""".split()
-GATEWAY_HEADERS = b"""
-    helicone-auth x-portkey-api-key x-portkey-metadata x-litellm-api-key x-litellm-tags
-    litellm-enable-message-redaction cf-aig-authorization cf-aig-metadata cf-skip-cache x-bf-vk x-bf-dim-team
-    x-maxim-api-key x-maxim-trace-id x-log10-token x-log10-organization-id x-bt-use-cache langfuse_session_id
-    tensorzero-otlp-traces-extra-header-authorization x-traceloop-pipeline
-""".split()
-FORWARDED_HEADERS = b"""
-    traceparent tracestate baggage x-claude-code-session-id x-session-affinity x-session-id session-id session_id
-    thread-id conversation_id x-parent-session-id x-stainless-lang openai-organization x-title
-    x-amzn-bedrock-request-metadata authorization idempotency-key user-agent content-type
-""".split()
-STANDARD_RECORDED = b"""
-    content-type content-encoding content-length accept accept-encoding user-agent openai-organization
-    openai-project openai-beta x-stainless-retry-count idempotency-key host traceparent tracestate baggage
-    x-llm-tags x-llm-meta-team helicone-property-app
-""".split()
+SPAN = "00f067aa0ba902b7"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+VALUES = {
+    Form.TEXT: "said",
+    Form.LIST: "said,more",
+    Form.JSON_LIST: '["said","more"]',
+    Form.JSON_OBJECT: '{"key": "said"}',
+    Form.TRACEPARENT: f"00-{TRACE}-{SPAN}-01",
+    Form.PARENT_SPAN: f"00-{TRACE}-{SPAN}-01",
+    Form.AGENT: "said/2.0 (linux)",
+    Form.IF_TRUE: "true",
+    Form.IF_FALSE: "false",
+}
+OBEYED = (Tells.LOG, Tells.UPSTREAM, Tells.OMIT_CALL, Tells.OMIT_BODIES, Tells.OMIT_REQUEST, Tells.OMIT_RESPONSE)
 
 
-def is_recorded_request(name: bytes) -> bool:
-    return name in RECORDED_REQUEST_HEADERS or name.startswith(RECORDED_REQUEST_PREFIXES)
+def sent_name(header):
+    return f"{header.name}Key" if header.is_prefix else header.name
 
 
-def is_recorded_response(name: bytes) -> bool:
-    return name in RECORDED_RESPONSE_HEADERS or name.startswith(RECORDED_RESPONSE_PREFIXES)
+def sent_value(header):
+    if header.tells is Tells.LOG:
+        return "full"
+    if header.tells is Tells.UPSTREAM:
+        return "default"
+    if header.form is Form.BAGGAGE:
+        return f"{header.key}=said"
+    return json.dumps({header.key: "said"}) if header.form is Form.JSON_MEMBER else VALUES[header.form]
 
 
-def is_stripped(name: bytes) -> bool:
-    return name in STRIPPED_REQUEST_HEADERS or name.startswith(STRIPPED_PREFIXES)
+def understood(header, context):
+    if header.tells is Tells.METADATA:
+        key = "key" if header.is_prefix or header.key is None else header.key
+        return context.metadata.get(key) == (SPAN if header.form is Form.PARENT_SPAN else "said")
+    told = {
+        Tells.TAGS: context.tags == ("said", "more"),
+        Tells.SESSION_ID: context.session_id == "said",
+        Tells.SESSION_NAME: context.session_name == "said",
+        Tells.USER_ID: context.user_id == "said",
+        Tells.TRACE_ID: context.trace_id == (TRACE if header.form is Form.TRACEPARENT else "said"),
+    }
+    return told.get(header.tells, True)
 
 
-def lower_name(header) -> bytes:
-    return header.name.lower().encode()
+def is_for_the_gateway(name):
+    lower = name.lower().encode()
+    return lower in STRIPPED_REQUEST_HEADERS or lower.startswith(STRIPPED_PREFIXES)
 
 
-@pytest.mark.parametrize("name", CREDENTIALS)
-def test_no_header_that_carries_a_credential_is_recorded(name):
-    assert not is_recorded_request(name)
-    assert not is_recorded_response(name)
+async def test_every_header_of_the_table_is_understood_and_goes_on_only_if_it_is_not_for_the_gateway(
+    upstream, start_proxy
+):
+    proxy = await start_proxy(upstream.url, rules=header_rules())
+    rows = [header for header in HEADERS if header.tells is not Tells.OMIT_CALL]
+
+    for header in rows:
+        lines = {sent_name(header): sent_value(header)}
+        await proxy.client.post("/v1/chat/completions", json=CHAT, headers={"User-Agent": "", **lines})
+
+    exchanges = await proxy.ended(len(rows))
+    for header, exchange, received in zip(rows, exchanges, upstream.received, strict=True):
+        name, value = sent_name(header), sent_value(header)
+        assert understood(header, understand(exchange).context), name
+        recorded = {key.lower(): kept for key, kept in exchange.request_headers}
+        assert recorded[name.lower()] == value, name
+        assert received.header(name) == (None if is_for_the_gateway(name) else value.encode()), name
+
+
+async def test_the_session_header_of_an_unknown_product_is_read_and_goes_on(upstream, start_proxy):
+    proxy = await start_proxy(upstream.url, rules=header_rules())
+    headers = {"X-Newcomer-Session-Id": "abcd-1234", "X-Newcomer-Parent-Session-Id": "efgh-5678"}
+
+    await proxy.client.post("/v1/chat/completions", json=CHAT, headers=headers)
+
+    [exchange] = await proxy.ended()
+    assert understand(exchange).context.session_id == "abcd-1234"
+    assert dict(exchange.request_headers)["X-Newcomer-Parent-Session-Id"] is None
+    assert upstream.received[0].header("X-Newcomer-Session-Id") == b"abcd-1234"
+
+
+@pytest.mark.parametrize("name", ["x-a-session-id", "x-some-tool-session-id", "x-parents-session-id"])
+def test_a_product_may_have_any_name(name):
+    assert SESSION_PATTERN.fullmatch(name)
 
 
 @pytest.mark.parametrize(
-    "name",
-    sorted(
-        {*RECORDED_REQUEST_HEADERS, *RECORDED_REQUEST_PREFIXES, *RECORDED_RESPONSE_HEADERS, *RECORDED_RESPONSE_PREFIXES}
-    ),
+    "name", ["x-session-id", "x-parent-session-id", "x-a-parent-session-id", "x-mcp-session-id", "x-login-session-id"]
 )
-def test_no_recorded_name_has_a_word_for_a_credential_in_it(name):
-    words = name.replace(b"_", b"-").strip(b"-").split(b"-")
-
-    named_after_a_credential = {b"auth", b"authorization", b"token", b"secret", b"password", b"cookie", b"jwt", b"vk"}
-    assert not named_after_a_credential & {*words}
-    assert b"key" not in words or name == b"idempotency-key"
-
-
-@pytest.mark.parametrize("header", HEADERS, ids=lambda header: f"{header.name}-{header.key}")
-def test_whatever_is_read_is_recorded(header):
-    assert is_recorded_request(lower_name(header) + (b"x" if header.is_prefix else b""))
-
-
-@pytest.mark.parametrize("name", STANDARD_RECORDED)
-def test_what_a_reader_needs_is_recorded(name):
-    assert is_recorded_request(name)
-
-
-@pytest.mark.parametrize(
-    "name",
-    b"""content-type content-encoding content-length date server retry-after x-request-id request-id openai-version
-    x-ratelimit-limit-requests anthropic-ratelimit-tokens-reset x-envoy-upstream-service-time cf-ray via""".split(),
-)
-def test_what_a_reader_needs_of_an_answer_is_recorded(name):
-    assert is_recorded_response(name)
-
-
-@pytest.mark.parametrize("name", GATEWAY_HEADERS)
-def test_gateway_headers_do_not_go_upstream(name):
-    assert is_stripped(name)
-
-
-@pytest.mark.parametrize("name", FORWARDED_HEADERS)
-def test_headers_that_the_upstream_may_use_go_upstream(name):
-    assert not is_stripped(name)
-
-
-@pytest.mark.parametrize("header", [header for header in HEADERS if header.level is Level.OWN], ids=lambda h: h.name)
-def test_our_own_headers_do_not_go_upstream(header):
-    assert is_stripped(lower_name(header))
+def test_what_may_let_somebody_in_or_is_a_parent_is_no_product(name):
+    assert SESSION_PATTERN.fullmatch(name) is None
 
 
 def test_a_parent_session_is_never_read_as_the_session():
@@ -127,9 +113,3 @@ def test_the_table_is_in_order_of_precedence():
     levels = [header.level for header in HEADERS]
 
     assert levels == sorted(levels)
-
-
-def test_every_name_for_the_proxy_is_lower_case():
-    names = [*STRIPPED_REQUEST_HEADERS, *STRIPPED_PREFIXES, *RECORDED_REQUEST_HEADERS, *RECORDED_RESPONSE_HEADERS]
-
-    assert [name for name in names if name != name.lower()] == []

@@ -224,3 +224,18 @@ def test_a_capture_of_nothing_takes_everything_and_writes_nothing():
 
     assert capture.recording is False
     assert capture.ending is Ending.COMPLETE
+
+
+@pytest.mark.parametrize(("kept", "left_out"), [("request_body", "response_body"), ("response_body", "request_body")])
+def test_one_body_can_be_left_out_alone(journal, ledger, recorded, kept, left_out):
+    opening = Opening(method="GET", target=b"/", endpoint="chat.completions", headers=[], **{left_out: False})
+    capture = capture_in(journal, ledger, opening=opening)
+
+    capture.request_piece(b"body")
+    capture.answer(200, [], None)
+    capture.chunk(b"body")
+    capture.end(Ending.COMPLETE)
+
+    [exchange] = recorded()
+    assert (getattr(exchange, kept), getattr(exchange, left_out)) == (b"body", None)
+    assert (exchange.request_bytes, exchange.response_bytes) == (4, 4)

@@ -4,29 +4,8 @@ import pytest
 
 from conftest import CHAT
 from llm_proxy.model.exchange import Ending, Endpoint
-from llm_proxy.proxy.routing import Target, Wishes, endpoint_of, target_at, wishes
+from llm_proxy.proxy.routing import Target, endpoint_of, target_at
 from llm_proxy.proxy.upstreams import upstream_at
-
-
-@pytest.mark.parametrize(
-    ("headers", "path_context", "expected"),
-    [
-        ([], None, Wishes()),
-        ([(b"X-LLM-Other", b"x")], None, Wishes()),
-        ([(b"X-LLM-Provider", b" Groq ")], None, Wishes("groq", "full")),
-        ([(b"x-llm-log", b"OFF")], None, Wishes(None, "off")),
-        ([(b"X-LLM-Log", b"metadata")], "log=off", Wishes(None, "metadata")),
-        ([], "provider=groq;log=metadata;tags=a", Wishes("groq", "metadata")),
-        ([(b"X-LLM-Provider", b"a")], "provider=b;log=off", Wishes("a", "off")),
-        ([(b"X-LLM-Log", b"never heard of")], None, Wishes(None, "full")),
-        ([(b"X-LLM-Log", b"never heard of")], "log=off", Wishes(None, "off")),
-        ([(b"X-LLM-Provider", b"")], "provider=b", Wishes("b", "full")),
-        ([(b"X-LLM-Log", b"\xff")], None, Wishes(None, "full")),
-        ([], "", Wishes()),
-    ],
-)
-def test_a_header_beats_the_path_and_an_unknown_word_changes_nothing(headers, path_context, expected):
-    assert wishes(headers, path_context) == expected
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,18 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from llm_proxy.attribution import w3c
+from llm_proxy.attribution.agent import app_of
+from llm_proxy.attribution.body import take_body
 from llm_proxy.attribution.draft import Draft, shown
 from llm_proxy.attribution.path import path_pairs, unquote
 from llm_proxy.attribution.vocabulary import (
-    BODY_MEMBERS,
     HEADERS,
     LOG_WORDS,
     OWN_PREFIX,
     PATH_KEYS,
     PATH_META_PREFIX,
+    SESSION_PATTERN,
+    SESSION_VALUE,
     Form,
     Header,
     Level,
@@ -70,8 +73,9 @@ def attribute(headers: RecordedHeaders, path_context: str | None, request: JsonV
         _take_path(draft, path_context)
     for level in (Level.GATEWAY, Level.W3C, Level.HARNESS):
         _take_headers(draft, said, level)
+    _take_unknown_sessions(draft, headers)
     if isinstance(request, dict):
-        _take_body(draft, request)
+        take_body(draft, request)
     return draft.context()
 
 
@@ -101,6 +105,14 @@ def _take_headers(draft: Draft, said: list[_Said], level: Level) -> None:
             _READERS[one.row.header.form](draft, one)
 
 
+def _take_unknown_sessions(draft: Draft, headers: RecordedHeaders) -> None:
+    """The session id of a product that is not in the table, told by the name of its header."""
+    for name, value in reversed(headers):
+        lower = name.lower()
+        if value and not _rows(lower) and SESSION_PATTERN.fullmatch(lower) and SESSION_VALUE.fullmatch(value.strip()):
+            draft.text(Tells.SESSION_ID, shown(lower), value)
+
+
 def _take_text(draft: Draft, said: _Said) -> None:
     header, value = said.row.header, said.values[-1]
     if header.is_prefix:
@@ -117,6 +129,16 @@ def _take_single(draft: Draft, tells: Tells, source: str, value: str) -> None:
             draft.dropped(source, f"it must be one of {', '.join(LOG_WORDS)}")
     elif tells is not Tells.UPSTREAM:
         draft.text(tells, source, value)
+
+
+def _take_nothing(draft: Draft, said: _Said) -> None:
+    """What the proxy has obeyed."""
+
+
+def _take_agent(draft: Draft, said: _Said) -> None:
+    header, app = said.row.header, app_of(said.values[-1])
+    if app is not None and header.key is not None:
+        draft.metadata(header.name, {header.key: app})
 
 
 def _take_list(draft: Draft, said: _Said) -> None:
@@ -138,6 +160,8 @@ def _take_json_list(draft: Draft, said: _Said) -> None:
 
 def _take_json_object(draft: Draft, said: _Said) -> None:
     source = said.row.header.name
+    if said.row.header.tells is Tells.COST:
+        return
     match draft.json(source, said.values[-1]):
         case dict(members):
             draft.metadata(source, members)
@@ -164,6 +188,12 @@ def _take_traceparent(draft: Draft, said: _Said) -> None:
         draft.text(header.tells, header.name, trace_id)
 
 
+def _take_parent_span(draft: Draft, said: _Said) -> None:
+    header, span_id = said.row.header, w3c.parent_span_id(said.values[-1].strip())
+    if span_id is not None and header.key is not None:
+        draft.metadata(header.name, {header.key: span_id})
+
+
 def _take_baggage(draft: Draft, said: _Said) -> None:
     header = said.row.header
     value = w3c.baggage(",".join(said.values)).get(header.key or "")
@@ -178,7 +208,11 @@ _READERS: dict[Form, Callable[[Draft, _Said], None]] = {
     Form.JSON_OBJECT: _take_json_object,
     Form.JSON_MEMBER: _take_json_member,
     Form.TRACEPARENT: _take_traceparent,
+    Form.PARENT_SPAN: _take_parent_span,
     Form.BAGGAGE: _take_baggage,
+    Form.IF_TRUE: _take_nothing,
+    Form.IF_FALSE: _take_nothing,
+    Form.AGENT: _take_agent,
 }
 
 
@@ -194,21 +228,3 @@ def _take_path(draft: Draft, path_context: str) -> None:
             draft.dropped(f"{shown(key)} in the path", f"known are {', '.join(PATH_KEYS)} and {PATH_META_PREFIX}<key>")
         elif tells is not Tells.TAGS:
             _take_single(draft, tells, f"{key} in the path", unquote(value))
-
-
-def _take_body(draft: Draft, request: dict[str, JsonValue]) -> None:
-    for member, tells in BODY_MEMBERS.items():
-        match request.get(member):
-            case str(value):
-                draft.text(tells, f"{member} in the body", value)
-            case None:
-                pass
-            case _:
-                draft.dropped(f"{member} in the body", "it is no string")
-    match request.get("metadata"):
-        case dict(members):
-            draft.metadata("metadata in the body", members)
-        case None:
-            pass
-        case _:
-            draft.dropped("metadata in the body", "it is no JSON object")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from llm_proxy.attribution import draft, vocabulary
+from llm_proxy.attribution import draft, passage
 from llm_proxy.attribution.vocabulary import HEADERS, PATH_KEYS, Form, Header, Level, Tells
 
 _MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -55,15 +55,15 @@ def _limits() -> str:
 
 
 def _stripped() -> str:
-    return _names(vocabulary.STRIPPED_REQUEST_HEADERS, vocabulary.STRIPPED_PREFIXES)
+    return _names(passage.STRIPPED_REQUEST_HEADERS, passage.STRIPPED_PREFIXES)
 
 
 def _recorded_request() -> str:
-    return _names(vocabulary.RECORDED_REQUEST_HEADERS, vocabulary.RECORDED_REQUEST_PREFIXES)
+    return _names(passage.RECORDED_REQUEST_HEADERS, passage.RECORDED_REQUEST_PREFIXES)
 
 
 def _recorded_response() -> str:
-    return _names(vocabulary.RECORDED_RESPONSE_HEADERS, vocabulary.RECORDED_RESPONSE_PREFIXES)
+    return _names(passage.RECORDED_RESPONSE_HEADERS, passage.RECORDED_RESPONSE_PREFIXES)
 
 
 def _shown(header: Header) -> str:
@@ -78,7 +78,7 @@ def _meaning(header: Header) -> str:
 
 def _is_stripped(header: Header) -> bool:
     name = header.name.lower().encode()
-    return name in vocabulary.STRIPPED_REQUEST_HEADERS or name.startswith(vocabulary.STRIPPED_PREFIXES)
+    return name in passage.STRIPPED_REQUEST_HEADERS or name.startswith(passage.STRIPPED_PREFIXES)
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

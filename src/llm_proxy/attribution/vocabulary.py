@@ -1,12 +1,10 @@
-"""The header names of the field: what each one tells, which end here, and which are recorded with their value.
+"""The header names of the field, and what each one tells.
 
-One table. What is read in context.py, what docs/headers.md says, and what the proxy strips and records follow from it.
-
-Invariants: whatever is read is recorded, since it is read from the record; no header that is made to carry a credential
-is recorded; a header that does not bear a gateway's name goes upstream, since it may be meant for the upstream.
-Imported by the proxy process: nothing but plain values here, and nothing heavy.
+One table. What is read in context.py, what docs/headers.md says, what the proxy obeys (proxy/wishes.py), strips and
+records (passage.py) follow from it. Imported by the proxy process: nothing but plain values here, and nothing heavy.
 """
 
+import re
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
@@ -22,6 +20,12 @@ class Tells(StrEnum):
     METADATA = "metadata"
     #: How much of the call is recorded; obeyed by the proxy.
     LOG = "what is recorded"
+    OMIT_CALL = "no record"
+    OMIT_BODIES = "no bodies"
+    OMIT_REQUEST = "no request body"
+    OMIT_RESPONSE = "no response body"
+    #: What the call costs, whatever others say; read when it is priced.
+    COST = "cost"
     #: Which upstream is called; obeyed by the proxy.
     UPSTREAM = "upstream"
 
@@ -48,8 +52,16 @@ class Form(StrEnum):
     #: One member of a JSON object.
     JSON_MEMBER = "member of a JSON object"
     TRACEPARENT = "W3C Trace Context"
+    #: The span that made the call.
+    PARENT_SPAN = "span of W3C Trace Context"
     #: One member of W3C Baggage.
     BAGGAGE = "member of W3C Baggage"
+    #: ``true``, ``1``, ``yes`` or ``on``; anything else says nothing.
+    IF_TRUE = "if true"
+    #: ``false``, ``0``, ``no`` or ``off``; anything else says nothing.
+    IF_FALSE = "if false"
+    #: ``name/version (...) ...``: the name, unless it is that of a client library or a browser.
+    AGENT = "first product"
 
 
 class Header(NamedTuple):
@@ -110,7 +122,19 @@ HEADERS: tuple[Header, ...] = (
         _text("Helicone-User-Id", Tells.USER_ID),
         _meta("Helicone-Property-"),
         _meta("Helicone-Session-Path", "session_path"),
+        _meta("Helicone-Request-Id", "request_id"),
+        _meta("Helicone-Org-Id", "org_id"),
         _meta("Helicone-Prompt-Id", "prompt_id"),
+        _meta("Helicone-Prompt-Name", "prompt_name"),
+        _meta("Helicone-Prompt-Version", "prompt_version"),
+        _meta("Helicone-Prompt-Mode", "prompt_mode"),
+        _meta("Helicone-Prompt-Format", "prompt_format"),
+        _meta("Helicone-Node-Id", "node_id"),
+        _meta("Helicone-Experiment-Id", "experiment_id"),
+        _meta("Helicone-Experiment-Column-Id", "experiment_column_id"),
+        _meta("Helicone-Experiment-Row-Index", "experiment_row_index"),
+        _as("Helicone-Omit-Request", Tells.OMIT_REQUEST, Form.IF_TRUE),
+        _as("Helicone-Omit-Response", Tells.OMIT_RESPONSE, Form.IF_TRUE),
     ),
     *_rows(
         Level.GATEWAY,
@@ -119,6 +143,9 @@ HEADERS: tuple[Header, ...] = (
         _as("x-portkey-metadata", Tells.USER_ID, Form.JSON_MEMBER, "_user"),
         _as("x-portkey-metadata", Tells.METADATA, Form.JSON_OBJECT),
         _meta("x-portkey-span-name", "span_name"),
+        _meta("x-portkey-span-id", "span_id"),
+        _meta("x-portkey-parent-span-id", "parent_span_id"),
+        _as("x-portkey-debug", Tells.OMIT_BODIES, Form.IF_FALSE),
     ),
     *_rows(
         Level.GATEWAY,
@@ -132,6 +159,11 @@ HEADERS: tuple[Header, ...] = (
         _as("x-litellm-spend-logs-metadata", Tells.METADATA, Form.JSON_OBJECT),
         _meta("x-litellm-team-id", "team_id"),
         _meta("x-litellm-agent-id", "agent_id"),
+        _meta("x-litellm-call-id", "request_id"),
+        _as("x-litellm-enable-message-redaction", Tells.OMIT_BODIES, Form.IF_TRUE),
+        _as("litellm-enable-message-redaction", Tells.OMIT_BODIES, Form.IF_TRUE),
+        # Read where it is a pass-through; without a gateway's name, so it goes on.
+        _as("tags", Tells.TAGS, Form.LIST),
     ),
     *_rows(
         Level.GATEWAY,
@@ -139,6 +171,8 @@ HEADERS: tuple[Header, ...] = (
         _text("x-bf-session-id", Tells.SESSION_ID),
         _text("x-bf-maxim-session-id", Tells.SESSION_ID),
         _text("x-bf-maxim-trace-id", Tells.TRACE_ID),
+        _meta("x-bf-maxim-generation-id", "generation_id"),
+        _as("x-bf-disable-content-logging", Tells.OMIT_BODIES, Form.IF_TRUE),
         _meta("x-bf-dim-"),
         _meta("x-bf-lh-"),
         _meta("x-bf-prom-"),
@@ -148,6 +182,10 @@ HEADERS: tuple[Header, ...] = (
         Level.GATEWAY,
         "Cloudflare AI Gateway",
         _as("cf-aig-metadata", Tells.METADATA, Form.JSON_OBJECT),
+        _meta("cf-aig-event-id", "request_id"),
+        _as("cf-aig-collect-log", Tells.OMIT_CALL, Form.IF_FALSE),
+        _as("cf-aig-collect-log-payload", Tells.OMIT_BODIES, Form.IF_FALSE),
+        _as("cf-aig-custom-cost", Tells.COST, Form.JSON_OBJECT),
     ),
     *_rows(
         Level.GATEWAY,
@@ -165,8 +203,16 @@ HEADERS: tuple[Header, ...] = (
         _text("langfuse_session_id", Tells.SESSION_ID),
         _text("langfuse_trace_user_id", Tells.USER_ID),
         _text("langfuse_trace_id", Tells.TRACE_ID),
+        _text("langfuse_existing_trace_id", Tells.TRACE_ID),
+        _as("langfuse_trace_metadata", Tells.METADATA, Form.JSON_OBJECT),
         _meta("langfuse_trace_name", "trace_name"),
+        _meta("langfuse_trace_version", "trace_version"),
+        _meta("langfuse_trace_release", "trace_release"),
         _meta("langfuse_generation_name", "generation_name"),
+        _meta("langfuse_generation_id", "generation_id"),
+        _meta("langfuse_parent_observation_id", "parent_span_id"),
+        _as("langfuse_mask_input", Tells.OMIT_REQUEST, Form.IF_TRUE),
+        _as("langfuse_mask_output", Tells.OMIT_RESPONSE, Form.IF_TRUE),
     ),
     *_rows(
         Level.GATEWAY,
@@ -187,12 +233,16 @@ HEADERS: tuple[Header, ...] = (
     *_rows(
         Level.GATEWAY,
         "Amazon Bedrock",
+        _as("x-amzn-bedrock-request-metadata", Tells.SESSION_ID, Form.JSON_MEMBER, "sessionId"),
+        _as("x-amzn-bedrock-request-metadata", Tells.SESSION_ID, Form.JSON_MEMBER, "threadId"),
+        _as("x-amzn-bedrock-request-metadata", Tells.SESSION_ID, Form.JSON_MEMBER, "conversationId"),
         _as("x-amzn-bedrock-request-metadata", Tells.METADATA, Form.JSON_OBJECT),
     ),
     *_rows(
         Level.W3C,
         "W3C Trace Context",
         _as("traceparent", Tells.TRACE_ID, Form.TRACEPARENT),
+        _as("traceparent", Tells.METADATA, Form.PARENT_SPAN, "parent_span_id"),
     ),
     *_rows(
         Level.W3C,
@@ -218,6 +268,9 @@ HEADERS: tuple[Header, ...] = (
         _text("x-opencode-session", Tells.SESSION_ID),
         # Never the session: sub-agents would fall together with the one that called them.
         _meta("x-parent-session-id", "parent_session_id"),
+        _meta("x-opencode-request", "request_id"),
+        _meta("x-opencode-project", "project_id"),
+        _meta("x-opencode-client", "app"),
     ),
     *_rows(
         Level.HARNESS,
@@ -239,14 +292,29 @@ HEADERS: tuple[Header, ...] = (
         _text("X-OpenWebUI-Chat-Id", Tells.SESSION_ID),
         _text("X-OpenWebUI-User-Id", Tells.USER_ID),
     ),
-    *_rows(Level.HARNESS, "others", _text("x-conversation-id", Tells.SESSION_ID)),
     *_rows(
         Level.HARNESS,
         "OpenRouter",
         _meta("X-OpenRouter-Title", "app"),
         _meta("X-Title", "app"),
+        _meta("HTTP-Referer", "app_url"),
+        _meta("X-OpenRouter-Categories", "app_categories"),
+    ),
+    *_rows(
+        Level.HARNESS,
+        "others",
+        _text("x-conversation-id", Tells.SESSION_ID),
+        _meta("x-request-id", "request_id"),
+        _meta("x-client-request-id", "request_id"),
+        _as("User-Agent", Tells.METADATA, Form.AGENT, "app"),
     ),
 )
+
+#: Any other product's session id, as LiteLLM reads it; not a parent's, and not what lets somebody in.
+SESSION_PATTERN = re.compile(
+    r"x-(?!(?:.*-)?(?:parent|mcp|auth|login|oauth|sso|user|admin|web|http|php|proxy|secure)-)[a-z0-9-]+-session-id"
+)
+SESSION_VALUE = re.compile(r"[A-Za-z0-9_-]{8,}")
 
 #: What can stand in the path behind ``/~``; ``meta.<key>`` besides.
 PATH_KEYS = {
@@ -259,87 +327,17 @@ PATH_KEYS = {
     "provider": Tells.UPSTREAM,
 }
 PATH_META_PREFIX = "meta."
-#: Members of a JSON request body that are read, in order of precedence; ``metadata`` besides.
+#: Members of a JSON request body that are read, in order of precedence; what ``body.py`` looks into stands beside.
 BODY_MEMBERS = {
     "user": Tells.USER_ID,
     "safety_identifier": Tells.USER_ID,
     "session_id": Tells.SESSION_ID,
+    "litellm_session_id": Tells.SESSION_ID,
+    "tensorzero::episode_id": Tells.SESSION_ID,
+    "litellm_trace_id": Tells.TRACE_ID,
 }
+#: Members that hold an object of metadata: of OpenAI and Anthropic, LiteLLM, Google and Amazon.
+BODY_METADATA = ("metadata", "litellm_metadata", "labels", "requestMetadata")
 #: What ``X-LLM-Log`` and ``log=`` can say.
 LOG_WORDS = ("full", "metadata", "off")
 OWN_PREFIX = "x-llm-"
-
-#: Headers of gateways: meant for what stands in our place, many of them with a key of it, and for nobody behind.
-STRIPPED_PREFIXES: tuple[bytes, ...] = (
-    b"x-llm-",
-    b"helicone-",
-    b"x-portkey-",
-    b"x-litellm-",
-    b"litellm-",
-    b"x-pass-",  # LiteLLM
-    b"x-bf-",  # Bifrost
-    b"x-bifrost-",
-    b"cf-aig-",  # Cloudflare
-    b"x-maxim-",
-    b"langfuse_",
-    b"x-log10-",
-    b"x-bt-",  # Braintrust
-    b"tensorzero-",
-    b"x-traceloop-",
-    b"x-ai-eg-",  # Envoy AI Gateway
-)
-STRIPPED_REQUEST_HEADERS: frozenset[bytes] = frozenset(
-    {
-        b"cf-cache-ttl",  # Cloudflare, the old names
-        b"cf-skip-cache",
-        b"x-gateway-destination-endpoint",  # Envoy AI Gateway
-    }
-)
-
-#: What is recorded of a request besides what is read: what the body is, who sent it, which version of an API it wants.
-_PLAIN_REQUEST_HEADERS = b"""
-    accept accept-encoding accept-language connection content-encoding content-length content-type expect host
-    idempotency-key range transfer-encoding upgrade user-agent
-    anthropic-beta anthropic-version openai-beta openai-organization openai-project
-    x-client-request-id x-request-id tracestate
-    cf-aig-event-id helicone-request-id x-litellm-call-id x-portkey-parent-span-id x-portkey-span-id
-    http-referer x-openrouter-categories x-opencode-client x-opencode-project x-opencode-request
-"""
-RECORDED_REQUEST_HEADERS: frozenset[bytes] = frozenset(
-    [*_PLAIN_REQUEST_HEADERS.split(), *(header.name.lower().encode() for header in HEADERS if not header.is_prefix)]
-)
-RECORDED_REQUEST_PREFIXES: tuple[bytes, ...] = (
-    b"x-stainless-",
-    *(header.name.lower().encode() for header in HEADERS if header.is_prefix),
-)
-
-#: What is recorded of an answer: HTTP's own, the providers', those of gateways behind us. Not location and
-#: x-litellm-model-api-base: URLs that are known to hold keys.
-RECORDED_RESPONSE_HEADERS: frozenset[bytes] = frozenset(
-    b"""
-    accept-ranges age allow alt-svc cache-control connection content-disposition content-encoding content-language
-    content-length content-range content-type date etag keep-alive last-modified retry-after server server-timing
-    transfer-encoding vary via
-    anthropic-organization-id apim-request-id azureml-model-session cf-cache-status cf-ray request-id retry-after-ms
-    x-amzn-requestid x-cache x-envoy-upstream-service-time x-generation-id x-groq-region x-ms-client-request-id
-    x-ms-deployment-name x-ms-region x-request-id x-should-retry
-    cf-aig-cache-status cf-aig-event-id cf-aig-log-id cf-aig-request-id cf-aig-step
-    helicone-cache helicone-fallback-index helicone-id
-    x-bt-cached x-bt-span-id x-bt-used-endpoint x-genai-provider-name x-llm-proxy-id
-    x-kong-llm-model x-kong-proxy-latency x-kong-request-id x-kong-response-latency x-kong-upstream-latency
-    x-kong-upstream-status
-    x-litellm-attempted-fallbacks x-litellm-attempted-retries x-litellm-call-id x-litellm-model-group
-    x-litellm-model-id x-litellm-overhead-duration-ms x-litellm-response-cost x-litellm-response-duration-ms
-    x-litellm-version
-    x-portkey-cache-status x-portkey-last-used-option-index x-portkey-provider x-portkey-retry-attempt-count
-    x-portkey-trace-id
-    """.split()
-)
-RECORDED_RESPONSE_PREFIXES: tuple[bytes, ...] = (
-    b"anthropic-ratelimit-",
-    b"fireworks-",
-    b"openai-",
-    b"x-amzn-bedrock-",
-    b"x-bifrost-",
-    b"x-ratelimit-",
-)

@@ -79,7 +79,6 @@ class Assembly:
     def exchange(self) -> Exchange:
         """What is known by now."""
         opening, answer, closing = self._opening, self._answer, self._closing
-        kept = opening.bodies
         answered = answer is not None or len(self._sizes) > 0
         return Exchange(
             id=self._id,
@@ -93,11 +92,11 @@ class Assembly:
             client=opening.client,
             key_fingerprint=opening.key_fingerprint,
             request_headers=_headers(opening.headers),
-            request_body=bytes(self._request) if kept else None,
+            request_body=bytes(self._request) if opening.bodies and opening.request_body else None,
             request_bytes=closing.request_bytes if closing else None,
             http_status=answer.status if answer else None,
             response_headers=_headers(answer.headers) if answer else (),
-            response_body=bytes(self._response) if answered and (kept or self._response) else None,
+            response_body=bytes(self._response) if answered and (self._keeps_response() or self._response) else None,
             response_bytes=self._response_bytes if answered else None,
             # Copies: of a call that still runs, more are to come.
             chunks=Chunks(times_us=self._times_us[:], sizes=self._sizes[:]),
@@ -108,6 +107,9 @@ class Assembly:
             first_byte_s=_seconds(self._first_byte_us),
             ended_s=_seconds(self._last_us) if closing else None,
         )
+
+    def _keeps_response(self) -> bool:
+        return self._opening.bodies and self._opening.response_body
 
     def _arrived(self, time_us: int, size: int) -> None:
         self._times_us.append(time_us)

@@ -68,6 +68,9 @@ class Opening(msgspec.Struct, array_like=True, frozen=True):
     key_fingerprint: str | None = None
     #: Whether the bodies of this call are kept.
     bodies: bool = True
+    #: Of these, one may be left out.
+    request_body: bool = True
+    response_body: bool = True
 
 
 class Answer(msgspec.Struct, array_like=True, frozen=True):

@@ -34,7 +34,9 @@ class Capture:
         self._started_ns = started_ns
         self._room = {Kind.REQUEST: max_body_bytes, Kind.CHUNK: max_body_bytes}
         self._frames = Frames(exchange_id)
-        self._bodies = True
+        #: Of the request and of the answer.
+        self._keeps = {Kind.REQUEST: True, Kind.CHUNK: True}
+        self._keeps_errors = True
         self._recording = False
         self._opened = False
         self._truncated = False
@@ -50,13 +52,15 @@ class Capture:
     def open(self, opening: Opening, *, wall_ns: int) -> None:
         """Begin the record; written by the first ``commit``."""
         self._recording = True
-        self._bodies = opening.bodies
+        self._keeps[Kind.REQUEST] = opening.bodies and opening.request_body
+        self._keeps[Kind.CHUNK] = opening.bodies and opening.response_body
+        self._keeps_errors = opening.response_body
         self._frames.add(Kind.OPEN, wall_ns // 1000, encode(opening))
 
     def request_piece(self, piece: bytes) -> None:
         """Note a piece of the request body."""
         self.request_bytes = (self.request_bytes or 0) + len(piece)
-        if self._recording and self._bodies and piece:
+        if self._recording and self._keeps[Kind.REQUEST] and piece:
             self._add_body(Kind.REQUEST, piece)
 
     def answer(self, status: int, headers: Recorded, connect_s: float | None) -> None:
@@ -66,14 +70,17 @@ class Capture:
             self._frames.add(Kind.RESPONSE, self._now_us(), encode(Answer(status, headers, connect_us)))
 
     def keep_bodies(self) -> None:
-        """Keep the response body from now on, though this call's bodies are not kept: it tells of an error."""
-        self._bodies = True
+        """Keep the response body from now on, though bodies are not kept: it tells of an error.
+
+        But not if the caller asked for that of all things not to be kept.
+        """
+        self._keeps[Kind.CHUNK] = self._keeps_errors
 
     def chunk(self, piece: bytes) -> None:
         """Note a piece of the response body."""
         if not self._recording:
             return
-        if self._bodies:
+        if self._keeps[Kind.CHUNK]:
             self._add_body(Kind.CHUNK, piece)
         else:
             self._frames.add(Kind.SKIPPED, self._now_us(), len(piece).to_bytes(4, "little"))

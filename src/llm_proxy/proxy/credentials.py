@@ -1,6 +1,6 @@
 """Keys: recognised, never recorded. A call is on record with a fingerprint of its key, by which keys can be told apart.
 
-Where a key can stand, here and in the headers of attribution/vocabulary.py, nothing else is ever kept either.
+Where a key can stand, here and in the headers of attribution/passage.py, nothing else is ever kept either.
 """
 
 import hashlib

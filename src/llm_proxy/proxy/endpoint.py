@@ -25,9 +25,10 @@ from llm_proxy.proxy.credentials import blank_secrets
 from llm_proxy.proxy.cycle import WireCycle
 from llm_proxy.proxy.headers import HeaderPolicy, RequestHead
 from llm_proxy.proxy.relay import relay
-from llm_proxy.proxy.routing import API_ROOT, Target, target_at, wishes
+from llm_proxy.proxy.routing import API_ROOT, Target, target_at
 from llm_proxy.proxy.transport.base import Transport, UpstreamRequest, UpstreamResponse
 from llm_proxy.proxy.upstreams import Upstreams
+from llm_proxy.proxy.wishes import Wishes, wishes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +111,7 @@ class Proxy:
         if said.log == "off":
             self._ledger.add("dropped.log_off")
         else:
-            self._open(call, head, target, bodies=said.log == "full")
+            self._open(call, head, target, said)
         if head.wants_websocket:
             raise Refused("WebSocket connections are not relayed yet", status=501, code="websocket_not_supported")
         if refusal is not None:
@@ -148,7 +149,7 @@ class Proxy:
             on_informational=lambda status, headers: call.wire.inform(status, self._policy.response(headers)[0]),
         )
 
-    def _open(self, call: "_Call", head: RequestHead, target: Target, *, bodies: bool) -> None:
+    def _open(self, call: "_Call", head: RequestHead, target: Target, said: Wishes) -> None:
         query = blank_secrets(call.scope["query_string"])
         path = call.scope["raw_path"]
         opening = Opening(
@@ -161,7 +162,9 @@ class Proxy:
             provider=target.upstream.provider,
             client=call.scope["client"][0] if call.scope["client"] else None,
             key_fingerprint=head.key_fingerprint,
-            bodies=bodies and target.endpoint is not Endpoint.OTHER,
+            bodies=said.log == "full" and target.endpoint is not Endpoint.OTHER,
+            request_body=said.request_body,
+            response_body=said.response_body,
         )
         call.capture.open(opening, wall_ns=call.wall_ns)
 

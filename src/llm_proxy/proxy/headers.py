@@ -6,6 +6,7 @@ place of the client's, and gateway headers (ours and other products') are not fo
 upstream that is tried.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -64,12 +65,13 @@ _FATES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderRules:
-    """Lower-case names and prefixes; see attribution/vocabulary.py, where they are listed."""
+    """Lower-case names and prefixes; see attribution/passage.py, where they are listed."""
 
     stripped: frozenset[bytes] = frozenset()
     stripped_prefixes: tuple[bytes, ...] = ()
     recorded_request: frozenset[bytes] = frozenset()
     recorded_request_prefixes: tuple[bytes, ...] = ()
+    recorded_request_pattern: re.Pattern[bytes] | None = None
     recorded_response: frozenset[bytes] = frozenset()
     recorded_response_prefixes: tuple[bytes, ...] = ()
 
@@ -161,6 +163,8 @@ class HeaderPolicy:
     def _judge_request(self, name: bytes) -> tuple[_Fate, bool]:
         lower, rules = name.lower(), self.rules
         kept = lower in rules.recorded_request or lower.startswith(rules.recorded_request_prefixes)
+        if rules.recorded_request_pattern is not None:
+            kept = kept or rules.recorded_request_pattern.fullmatch(lower) is not None
         verdict = _Fate.FORWARD, kept
         if lower in _FATES:
             verdict = _FATES[lower], kept

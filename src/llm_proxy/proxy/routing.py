@@ -1,19 +1,12 @@
 """Where a call goes: which upstream, which path there, and which API it speaks."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from llm_proxy.attribution.path import path_options
 from llm_proxy.model.exchange import Endpoint
-from llm_proxy.proxy.transport.base import RawHeaders
 from llm_proxy.proxy.upstreams import Upstream
 
 #: What clients put behind the host; an upstream's base URL stands for it.
 API_ROOT = b"/v1"
-#: Headers that the proxy itself obeys.
-_WISHES = {b"x-llm-provider": "provider", b"x-llm-log": "log"}
-_WISH_LENGTHS = frozenset(len(name) for name in _WISHES)
-_LOG_WORDS = frozenset({"full", "metadata", "off"})
 #: By method and path behind the root; what is not here is relayed just the same, as OTHER.
 _ENDPOINTS = {
     (b"POST", b"/chat/completions"): Endpoint.CHAT,
@@ -35,32 +28,6 @@ class Target(NamedTuple):
     credential: tuple[bytes, bytes] | None = None
     #: To be written into the body; None to leave it as it is.
     model: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What a caller says about its call: in headers, or in the path prefix for tools that can only set a base URL."""
-
-    provider: str | None = None
-    #: ``full``, ``metadata`` or ``off``.
-    log: str = "full"
-
-
-def wishes(headers: RawHeaders, path_context: str | None) -> Wishes:
-    """A header beats the path prefix; a word that is not known changes nothing."""
-    named = {
-        _WISHES[lower]: value.decode("latin-1").strip().lower()
-        for name, value in headers
-        if len(name) in _WISH_LENGTHS and (lower := name.lower()) in _WISHES
-    }
-    if path_context is None and not named:
-        return _NO_WISHES
-    in_path = path_options(path_context) if path_context else {}
-    log = next((word for word in (named.get("log"), in_path.get("log")) if word in _LOG_WORDS), "full")
-    return Wishes(named.get("provider") or in_path.get("provider"), log)
-
-
-_NO_WISHES = Wishes()
 
 
 def endpoint_of(method: bytes, path: bytes) -> Endpoint:

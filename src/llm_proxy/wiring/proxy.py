@@ -8,7 +8,7 @@ import ssl
 import certifi
 
 from llm_proxy.assignment import Assignment
-from llm_proxy.attribution import vocabulary
+from llm_proxy.attribution import passage
 from llm_proxy.child import Lifeline, main, serve_app
 from llm_proxy.journal.writer import JournalLimits, JournalWriter
 from llm_proxy.metrics import read_all
@@ -31,7 +31,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     ledger = data.ledger(f"{assignment.role}-{assignment.index}")
     journal = JournalWriter(data.journal, limits=_journal_limits(settings), ledger=ledger)
     transport = _transport(settings)
-    policy = HeaderPolicy(_header_rules(), Fingerprints(data.fingerprint_secret()))
+    policy = HeaderPolicy(header_rules(), Fingerprints(data.fingerprint_secret()))
     calls = Proxy(
         transport=transport,
         upstreams=_upstreams(settings),
@@ -119,14 +119,16 @@ def _upstreams(settings: Settings) -> Upstreams:
     return Upstreams(named[DEFAULT_UPSTREAM], named)
 
 
-def _header_rules() -> HeaderRules:
+def header_rules() -> HeaderRules:
+    """The headers that end here and those that are recorded, as the proxy is told of them."""
     return HeaderRules(
-        stripped=vocabulary.STRIPPED_REQUEST_HEADERS,
-        stripped_prefixes=vocabulary.STRIPPED_PREFIXES,
-        recorded_request=vocabulary.RECORDED_REQUEST_HEADERS,
-        recorded_request_prefixes=vocabulary.RECORDED_REQUEST_PREFIXES,
-        recorded_response=vocabulary.RECORDED_RESPONSE_HEADERS,
-        recorded_response_prefixes=vocabulary.RECORDED_RESPONSE_PREFIXES,
+        stripped=passage.STRIPPED_REQUEST_HEADERS,
+        stripped_prefixes=passage.STRIPPED_PREFIXES,
+        recorded_request=passage.RECORDED_REQUEST_HEADERS,
+        recorded_request_prefixes=passage.RECORDED_REQUEST_PREFIXES,
+        recorded_request_pattern=passage.RECORDED_REQUEST_PATTERN,
+        recorded_response=passage.RECORDED_RESPONSE_HEADERS,
+        recorded_response_prefixes=passage.RECORDED_RESPONSE_PREFIXES,
     )
 
 

@@ -1,0 +1,75 @@
+"""What a caller says that the proxy itself obeys: which upstream, and what of the call is recorded.
+
+Said in our headers, in the path prefix, or in the headers of other gateways, each with its own meaning; see
+attribution/vocabulary.py. Ours count alone; of others', whatever asks for less is obeyed.
+"""
+
+from dataclasses import dataclass
+
+from llm_proxy.attribution.path import path_options
+from llm_proxy.attribution.vocabulary import HEADERS, LOG_WORDS, Form, Tells
+from llm_proxy.proxy.transport.base import RawHeaders
+
+_OMISSIONS = frozenset({Tells.OMIT_CALL, Tells.OMIT_BODIES, Tells.OMIT_REQUEST, Tells.OMIT_RESPONSE})
+_OBEYED = {
+    header.name.lower().encode(): header
+    for header in HEADERS
+    if header.tells in _OMISSIONS or header.tells in (Tells.LOG, Tells.UPSTREAM)
+}
+_YES = frozenset({b"true", b"1", b"yes", b"on"})
+_NO = frozenset({b"false", b"0", b"no", b"off"})
+#: Names of headers as they were spelled that are remembered; beyond that somebody is making names up.
+_REMEMBERED = 4096
+#: Whether a header of this name says something here; names repeat with every call.
+_known: dict[bytes, bool] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the caller wants."""
+
+    provider: str | None = None
+    #: ``full``, ``metadata`` or ``off``.
+    log: str = "full"
+    #: Of what is recorded in full, one body may be left out.
+    request_body: bool = True
+    response_body: bool = True
+
+
+def wishes(headers: RawHeaders, path_context: str | None) -> Wishes:
+    """A header beats the path prefix; a word that is not known changes nothing."""
+    said = [header for header in headers if (_known[header[0]] if header[0] in _known else _is_known(header[0]))]
+    if path_context is None and not said:
+        return _NO_WISHES
+    named: dict[Tells, str] = {}
+    omitted: set[Tells] = set()
+    # Of a header that occurs twice the last one counts.
+    for name, value in {name.lower(): value for name, value in said}.items():
+        tells, word = _OBEYED[name].tells, value.strip().lower()
+        if tells not in _OMISSIONS:
+            named[tells] = word.decode("latin-1")
+        elif word in (_YES if _OBEYED[name].form is Form.IF_TRUE else _NO):
+            omitted.add(tells)
+    in_path = path_options(path_context) if path_context else {}
+    provider = named.get(Tells.UPSTREAM) or in_path.get("provider")
+    log = next((word for word in (named.get(Tells.LOG), in_path.get("log")) if word in LOG_WORDS), None)
+    return Wishes(provider, log) if log is not None else _without(provider, omitted)
+
+
+_NO_WISHES = Wishes()
+
+
+def _without(provider: str | None, omitted: set[Tells]) -> Wishes:
+    return Wishes(
+        provider,
+        "off" if Tells.OMIT_CALL in omitted else "full",
+        request_body=not omitted & {Tells.OMIT_REQUEST, Tells.OMIT_BODIES},
+        response_body=not omitted & {Tells.OMIT_RESPONSE, Tells.OMIT_BODIES},
+    )
+
+
+def _is_known(name: bytes) -> bool:
+    if len(_known) >= _REMEMBERED:
+        _known.clear()
+    known = _known[name] = name.lower() in _OBEYED
+    return known
