@@ -144,3 +144,13 @@ async def test_where_there_are_no_tables_yet_there_is_no_feedback(tmp_path):
     assert (await feedback.tasks("a"), await feedback.find(FeedbackQuery(organization_id="a"))) == ([], ([], 0))
     assert await feedback.ungraded("a", offset=0, limit=1) == []
     await store.close()
+
+
+async def test_feedback_says_who_gave_it_and_to_which_session_or_trace(feedback):
+    added = given("t", given_by="ann", session_id="s \x00", trace_id="x")
+    await feedback.add(added)
+    await feedback.add(given("t", given_by="bob"))
+
+    assert await feedback.get("a", added.id) == added
+    for found in ({"given_by": "ann"}, {"session_id": "s \x00"}, {"trace_id": "x"}):
+        assert await feedback.find(FeedbackQuery(organization_id="a", **found)) == ([added], 1)

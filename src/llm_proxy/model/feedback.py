@@ -19,6 +19,8 @@ class FeedbackTask:
     json_schema: JsonObject
     #: It asks for feedback to the calls that have all of these tags; to none if there are none.
     tags: tuple[str, ...] = ()
+    #: From how many different people it asks for an answer to each call.
+    answers_wanted: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,23 @@ class Feedback:
     tags: tuple[str, ...] = ()
     #: Ids of the calls that it is about, each once.
     completion_ids: tuple[str, ...] = ()
+    #: Who gave it, where that is known: the label of a key, or how the key is shown.
+    given_by: str | None = None
+    #: The session or the trace that it is about, if it is about one of these.
+    session_id: str | None = None
+    trace_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradingProgress:
+    """How far the calls that a task asks for are graded."""
+
+    #: All of them that have ended.
+    calls: int
+    #: Those that have as many answers as are wanted.
+    graded: int
+    #: Those that somebody has before him just now.
+    held: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,5 +65,8 @@ class FeedbackQuery:
     organization_id: str
     task_id: str | None = None
     completion_id: str | None = None
+    given_by: str | None = None
+    session_id: str | None = None
+    trace_id: str | None = None
     offset: int = 0
     limit: int = 50

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from llm_proxy.model.account import ApiKey, KnownKey, Organization, Project
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion
-from llm_proxy.model.feedback import Feedback, FeedbackQuery, FeedbackTask
+from llm_proxy.model.feedback import Feedback, FeedbackQuery, FeedbackTask, GradingProgress
 from llm_proxy.model.query import CompletionQuery, GroupPage, GroupQuery, Page, SpendQuery, SpendRow, TagUse
 from llm_proxy.model.trace import Entity, EntityPage, EntityQuery, Statement, Upload
 from llm_proxy.store.deletion import Receipt
@@ -180,6 +180,34 @@ class FeedbackStore(Protocol):
 
     async def ungraded(self, organization_id: str, *, offset: int, limit: int) -> Sequence[Completion]:
         """Calls that a task asks for and that nobody has given feedback to, newest first, without their bodies."""
+
+
+class Grading(Protocol):
+    """Hands out the calls that a task asks for, each to as many people as are wanted and to nobody twice.
+
+    What somebody has before him is held for him until a time; what he skips does not come to him again. Every method
+    raises StoreUnavailable when it may work later.
+    """
+
+    async def change_task(self, task: FeedbackTask) -> None:
+        """Put the name, the instruction, the tags and the wanted answers in the place of those of the task."""
+
+    async def reserve(self, task: FeedbackTask, grader: str, *, now: datetime, until: datetime) -> str | None:
+        """Hold a call for ``grader`` and return its id: the one that he holds, or else the newest; None if none is."""
+
+    async def hold(
+        self, task: FeedbackTask, completion_id: str, grader: str, *, now: datetime, until: datetime
+    ) -> bool:
+        """Hold this call for ``grader``, unless others hold or have given what is wanted of it."""
+
+    async def release(self, task: FeedbackTask, completion_id: str, grader: str, *, skipped: bool) -> None:
+        """Hold it no longer; ``skipped``: nor offer it to him again."""
+
+    async def withdraw(self, organization_id: str, feedback_id: str, grader: str) -> bool:
+        """Delete feedback that ``grader`` gave; false if there is none of this id that is his."""
+
+    async def progress(self, task: FeedbackTask, *, now: datetime) -> GradingProgress:
+        """How far it is."""
 
 
 class Traces(Protocol):

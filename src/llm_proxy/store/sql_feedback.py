@@ -42,6 +42,7 @@ feedback_tasks = Table(
     # JSON.
     Column("json_schema", Text, nullable=False),
     Column("tags", Text, nullable=False),
+    Column("answers_wanted", Integer, nullable=False, server_default="1"),
 )
 Index("feedback_tasks_by_time", feedback_tasks.c.organization_id, feedback_tasks.c.created_at_us, feedback_tasks.c.id)
 
@@ -57,6 +58,9 @@ feedback = Table(
     Column("comment", Text),
     Column("completions_summary", Text),
     Column("tags", Text, nullable=False),
+    Column("given_by", Text),
+    Column("session_id", Text),
+    Column("trace_id", Text),
 )
 Index("feedback_by_time", feedback.c.organization_id, feedback.c.created_at_us, feedback.c.id)
 Index("feedback_by_task", feedback.c.organization_id, feedback.c.task_id, feedback.c.created_at_us, feedback.c.id)
@@ -71,6 +75,10 @@ feedback_completions = Table(
     sqlite_with_rowid=False,
 )
 Index("feedback_completions_by_completion", feedback_completions.c.completion_id)
+
+
+#: Texts that are not always there.
+_MAYBE = ("comment", "completions_summary", "given_by", "session_id", "trace_id")
 
 
 class SqlFeedback:
@@ -161,6 +169,8 @@ def _conditions(query: FeedbackQuery) -> Sequence[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [feedback.c.organization_id == storable(query.organization_id)]
     if query.task_id is not None:
         conditions.append(feedback.c.task_id == storable(query.task_id))
+    named = ((name, getattr(query, name)) for name in ("given_by", "session_id", "trace_id"))
+    conditions += [feedback.c[name] == storable(value) for name, value in named if value is not None]
     if query.completion_id is not None:
         about = feedback_completions.c.completion_id == row_id(query.completion_id, query.organization_id)
         conditions.append(feedback.c.id.in_(select(feedback_completions.c.feedback_id).where(about)))
@@ -195,6 +205,7 @@ def _task_row(task: FeedbackTask) -> dict[str, Any]:
         "instruction": storable(task.instruction),
         "json_schema": _json(task.json_schema),
         "tags": _json(task.tags),
+        "answers_wanted": task.answers_wanted,
     }
 
 
@@ -207,6 +218,7 @@ def _task(row: RowMapping) -> FeedbackTask:
         instruction=restored(row["instruction"]),
         json_schema=_object(row["json_schema"]),
         tags=_texts(row["tags"]),
+        answers_wanted=row["answers_wanted"],
     )
 
 
@@ -217,9 +229,8 @@ def _feedback_row(given: Feedback) -> dict[str, Any]:
         "created_at_us": to_micros(given.created_at),
         "task_id": storable(given.task_id),
         "json_values": _json(given.json_values),
-        "comment": None if given.comment is None else storable(given.comment),
-        "completions_summary": None if given.completions_summary is None else storable(given.completions_summary),
         "tags": _json(given.tags),
+        **{name: None if (value := getattr(given, name)) is None else storable(value) for name in _MAYBE},
     }
 
 
@@ -231,11 +242,15 @@ def _feedback(row: RowMapping, row_ids: Sequence[str]) -> Feedback:
         created_at=from_micros(row["created_at_us"]),
         task_id=restored(row["task_id"]),
         json_values=_object(row["json_values"]),
-        comment=None if row["comment"] is None else restored(row["comment"]),
-        completions_summary=None if row["completions_summary"] is None else restored(row["completions_summary"]),
         tags=_texts(row["tags"]),
+        **{name: None if row[name] is None else restored(row[name]) for name in _MAYBE},
         completion_ids=tuple(original_id(one, organization_id) for one in row_ids),
     )
+
+
+def encoded_tags(tags: tuple[str, ...]) -> str:
+    """Tags of a task as they stand in its row."""
+    return _json(tags)
 
 
 def _json(value: JsonObject | tuple[str, ...]) -> str:

@@ -1,0 +1,41 @@
+"""The step adds what the tables in the code have besides; older tasks want one answer, of nobody in particular."""
+
+import pytest
+from sqlalchemy import NullPool, create_engine, inspect
+
+from llm_proxy.store.migrations.upgrade import upgrade
+from llm_proxy.store.sql_feedback import feedback, feedback_tasks
+from llm_proxy.store.sql_grading import grading_holds
+from llm_proxy.store.sqlite_connection import open_writer
+
+_OLD = (
+    "INSERT INTO feedback_tasks (id, organization_id, created_at_us, name, instruction, json_schema, tags)"
+    " VALUES ('old', 'default', 0, '', '', '{}', '[]')",
+    "INSERT INTO feedback (id, organization_id, created_at_us, task_id, json_values, tags)"
+    " VALUES ('old', 'default', 0, 'old', '{}', '[]')",
+)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request, tmp_path):
+    if request.param == "sqlite":
+        yield create_engine("sqlite://", creator=lambda: open_writer(tmp_path / "s.sqlite3"), poolclass=NullPool)
+        return
+    postgres = request.getfixturevalue("postgres")
+    name = postgres.create_database()
+    yield create_engine(postgres.url(name).replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool)
+    postgres.drop_database(name)
+
+
+def test_the_tables_are_those_that_the_code_names_and_keep_what_they_had(engine):
+    with engine.connect() as connection:
+        upgrade(connection, to="0006")
+        for statement in _OLD:
+            connection.exec_driver_sql(statement)
+
+        upgrade(connection, to="0007")
+
+        for table in (feedback_tasks, feedback, grading_holds):
+            assert [column["name"] for column in inspect(connection).get_columns(table.name)] == table.c.keys()
+        assert connection.execute(feedback_tasks.select()).mappings().one()["answers_wanted"] == 1
+        assert connection.execute(feedback.select()).mappings().one()["given_by"] is None
