@@ -41,7 +41,7 @@ ARROWS = {
     "retention": {"errors", "log", "metrics", "model", "store"},
     # Faces on the store.
     "api": {"errors", "metrics", "model", "store"},
-    "ui": {"api", "errors", "model", "store"},
+    "ui": {"api", "decode", "errors", "model", "store"},
     "tables": {"model", "ui"},
     # Processes.
     "child": {"assignment", "log", "settings"},
@@ -55,6 +55,7 @@ NARROW = {
     ("proxy", "journal"): {"writer", "format"},
     ("proxy", "attribution"): {"path", "vocabulary"},
     ("api", "store"): {"base"},
+    ("ui", "decode"): {"replay"},
     ("ui", "store"): {"base"},
     ("ui", "api"): {"login", "login_link"},
     ("worker", "store"): {"base"},

@@ -6,10 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from playwright.async_api import expect
 
+from browsing import in_browser
 from llm_proxy.model.completion import Bodies, Context, Status
-from llm_proxy.model.exchange import Chunks
-from llm_proxy.ui.call import FIRST_TURNS, LAST_TURNS, PART_CHARACTERS, SHOWN_CHARACTERS
+from llm_proxy.model.exchange import Chunks, Endpoint
+from llm_proxy.ui.call import FIRST_TURNS, LAST_TURNS, SHOWN_CHARACTERS
+from llm_proxy.ui.turns import PART_CHARACTERS
 from reading import Page, read
 from records import BODIES, NOON, bare, record
 
@@ -184,3 +187,100 @@ async def test_a_call_that_is_not_there_is_not_found(client):
     page = await read(client, "/calls/%3Cscript%3E", status=404)
 
     assert "There is no call <script>." in page.text
+
+
+def streaming(*texts, **different):
+    """A call whose answer came in these pieces, one each fiftieth of a second."""
+    pieces = [b"data: %b\n\n" % json.dumps({"choices": [{"delta": {"content": text}}]}).encode() for text in texts]
+    times = array("Q", [20_000 * (place + 1) for place in range(len(pieces))])
+    answer = {"choices": [{"message": {"role": "assistant", "content": "".join(texts)}}]}
+    bodies = replace(
+        BODIES,
+        response_headers=(("content-type", "text/event-stream"),),
+        response_body=b"".join(pieces),
+        response=answer,
+        chunks=Chunks(times_us=times, sizes=array("Q", map(len, pieces))),
+    )
+    return record(stream=True, bodies=bodies, **different)
+
+
+async def test_a_streamed_answer_is_told_once_more_with_the_times_at_which_it_came(client, store):
+    await store.put([streaming("Pa", "ris", id="1"), record(id="2", stream=False)])
+
+    page = await read(client, "/calls/1")
+    beats = (await client.get("/calls/1?replay=1")).json()
+
+    assert page.attributes("button", "data-from") == ["/calls/1?replay=1"]
+    assert beats == [{"at_s": 0.02, "kind": "text", "text": "Pa"}, {"at_s": 0.04, "kind": "text", "text": "ris"}]
+    assert (await read(client, "/calls/2")).attributes("button", "data-from") == []
+
+
+@pytest.mark.parametrize("result", [None, "sunny"])
+async def test_what_the_call_before_in_the_session_had_too_is_folded(client, store, result):
+    call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    first = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "the weather?"}]
+    said = {"role": "assistant", "tool_calls": [call]}
+    second = [*first, said, {"role": "tool", "tool_call_id": "c1", "content": result or "?"}]
+    if result is None:
+        second = [*first, said, {"role": "user", "content": "and now?"}]
+    later = NOON + timedelta(seconds=1)
+    before = replace(BODIES, request={"messages": first}, response={"choices": [{"message": said}]})
+    await store.put(
+        [
+            record(id="1", bodies=before),
+            record(id="2", started_at=later, bodies=replace(BODIES, request={"messages": second})),
+        ]
+    )
+
+    page, whole = await read(client, "/calls/2"), await read(client, "/calls/2?all=1")
+
+    # A tool call whose result is new is new.
+    assert f"{2 if result else 3} turns as in the previous call" in page.text
+    assert ("weather came to sunny" in page.text) is bool(result)
+    assert "as in the previous call" not in whole.text
+    assert "be brief" in whole.text
+    assert "/compare?a=1&b=2" in page.attributes("a", "href")
+
+
+async def test_sounds_can_be_played(client, store):
+    part = {"type": "input_audio", "input_audio": {"data": "SUQzBA==", "format": "mp3"}}
+    spoken = record(
+        id="2",
+        endpoint=Endpoint.SPEECH,
+        bodies=Bodies(response_body=b"ID3\x04", response_headers=(("Content-Type", "audio/mpeg"),)),
+    )
+    await store.put([saying([part]), spoken])
+
+    for path in ("/calls/1", "/calls/2"):
+        assert (await read(client, path)).attributes("audio", "src") == ["data:audio/mpeg;base64,SUQzBA=="]
+
+
+@in_browser
+async def test_a_replay_shows_piece_after_piece_and_can_be_held(page, stand):
+    await stand.put(streaming(*(f"word{number} " for number in range(200)), id="replayed"))
+    await page.goto("/calls/replayed")
+
+    await page.keyboard.press("r")
+    stage = page.locator("#replay-stage")
+    await expect(stage).to_contain_text("word3 ")
+    await page.locator("#replay-play").click()
+    held = await stage.text_content()
+    await page.locator("#replay-place").fill("1000")
+
+    assert "word199" not in held
+    await expect(stage).to_contain_text("word0 word1 word2")
+    await expect(stage).to_contain_text("word199")
+    await page.locator("#replay-place").fill("0")
+    await expect(stage).to_have_text("")
+
+
+@in_browser
+async def test_five_thousand_pieces_are_replayed_as_one_text(page, stand):
+    await stand.put(streaming(*(f"w{number} " for number in range(5000)), id="many-pieces"))
+    await page.goto("/calls/many-pieces")
+
+    await page.locator("#replay-button").click()
+    await page.locator("#replay-place").fill("1000")
+
+    await page.wait_for_function("document.querySelector('#replay-stage').textContent.endsWith('w4999 ')")
+    assert await page.locator("#replay-stage > *").count() == 1

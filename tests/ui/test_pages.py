@@ -26,7 +26,8 @@ from records import BODIES, NOON, record, tagged
 
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "media-src data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 

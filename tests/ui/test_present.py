@@ -106,8 +106,26 @@ def test_a_row_says_what_the_record_says():
         output_tokens="3",
         ttft="410 ms",
         duration="1.25 s",
+        cost=DASH,
+        user="u-1",
+        provider="openai",
+        key="5f1c…cdef",
         preview="What is the capital of France? → Paris.",
     )
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        ("0.000065123", "$0.0000651"),
+        ("0.0123456", "$0.0123"),
+        ("1234.567", "$1,234.57"),
+        ("0", "$0.00"),
+        ("0.5", "$0.5"),
+    ],
+)
+def test_a_cost_in_a_list_has_three_digits_that_count(amount, shown):
+    assert present.dollars_about(Decimal(amount)) == shown
 
 
 def test_a_row_of_what_is_hardly_known_has_dashes_and_says_which_call_it_was():

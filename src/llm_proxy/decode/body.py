@@ -76,11 +76,11 @@ def read_call(
     exchange: Exchange, max_decoded_bytes: int, *, request_is_json: bool = True, response_is_json: bool = True
 ) -> Call:
     """Undo the content codings of both bodies and parse them; what is said to be no JSON stays bytes."""
-    asked = _plain(exchange.request_body, exchange.request_headers, (), max_decoded_bytes)
-    plain = _plain(exchange.response_body, exchange.response_headers, exchange.chunks.sizes, max_decoded_bytes)
+    asked = plain_body(exchange.request_body, exchange.request_headers, (), max_decoded_bytes)
+    plain = plain_body(exchange.response_body, exchange.response_headers, exchange.chunks.sizes, max_decoded_bytes)
     events: list[Event] | None = None
     response, response_problem = None, plain.problem
-    if _is_stream(plain.content, exchange.response_headers):
+    if is_stream(plain.content, exchange.response_headers):
         events = parse_events(plain.content)
     elif response_is_json:
         response, response_problem = _parse(plain)
@@ -146,7 +146,8 @@ def media_type(headers: RecordedHeaders) -> str | None:
     return types[0].partition(";")[0].strip() or None if types else None
 
 
-def _plain(body: bytes | None, headers: RecordedHeaders, sizes: Iterable[int], limit: int) -> Plain:
+def plain_body(body: bytes | None, headers: RecordedHeaders, sizes: Iterable[int], limit: int) -> Plain:
+    """A body without its content codings; ``sizes`` are those of the pieces in which it came."""
     codings = [coding for coding in header_members(headers, "content-encoding") if coding != "identity"]
     if not body or not codings:
         return Plain(content=body or b"")
@@ -162,7 +163,7 @@ def _cut(body: bytes, sizes: Iterable[int]) -> Iterator[bytes]:
         yield body[start:]
 
 
-def _is_stream(content: bytes, headers: RecordedHeaders) -> bool:
+def is_stream(content: bytes, headers: RecordedHeaders) -> bool:
     """Whether an answer is server-sent events: by its content type and, as some servers mislabel, by how it begins."""
     # Errors come as JSON under the content type of the stream that was hoped for.
     if content[:64].lstrip().startswith((b"{", b"[")):

@@ -6,13 +6,13 @@ Of long conversations and texts the page has a part, and a link to the whole; a 
 import asyncio
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from urllib.parse import urlencode
 
-from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
+from llm_proxy.decode.replay import replayed
 from llm_proxy.model.account import Principal
 from llm_proxy.model.completion import Bodies, Completion
 from llm_proxy.model.exchange import RecordedHeaders
@@ -20,47 +20,19 @@ from llm_proxy.model.query import CompletionQuery, Cursor
 from llm_proxy.store.base import Store
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import call_href, session_href
-from llm_proxy.ui.conversation import Kind, Part, Turn, conversation
+from llm_proxy.ui.conversation import Turn, conversation
 from llm_proxy.ui.explain import explain
-from llm_proxy.ui.rendering import json_or_text, markdown, plain
 from llm_proxy.ui.snippets import snippets
+from llm_proxy.ui.sound import answered_sound
 from llm_proxy.ui.templating import base_url, page, problem
+from llm_proxy.ui.turns import ALL_CHARACTERS, PART_CHARACTERS, Rendering
 from llm_proxy.ui.waterfall import HEIGHT, WIDTH, waterfall
 
 #: Characters of a body on its page: more is slow to render and nobody scrolls there; the file has the rest.
 SHOWN_CHARACTERS = 200_000
 #: Turns that are shown of a longer conversation: its beginning and its end.
 FIRST_TURNS, LAST_TURNS = 2, 20
-#: Characters of one part, and of one image, until all is asked for; and then.
-PART_CHARACTERS, ALL_CHARACTERS = 20_000, 20_000_000
-#: Characters of Markdown rendered on one page; what is behind stands as it was written.
-_RENDERED_CHARACTERS = 300_000
-_IMAGE_CHARACTERS = 3_000_000
 _EXTENSIONS = {"gzip": ".gz", "br": ".br", "zstd": ".zst", "deflate": ".deflate"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownPart:
-    """A part of a turn, ready for the page."""
-
-    kind: str
-    label: str
-    html: Markup | None
-    #: An image's data: URL.
-    image: str | None
-    #: How many characters are not shown.
-    hidden: int
-    results: tuple["ShownPart", ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownTurn:
-    """A turn, ready for the page."""
-
-    role: str
-    note: str | None
-    answered: bool
-    parts: tuple[ShownPart, ...]
 
 
 async def call(store: Store, request: Request, principal: Principal) -> Response:
@@ -71,21 +43,26 @@ async def call(store: Store, request: Request, principal: Principal) -> Response
         return problem(404, "Not found", f"There is no call {present.visible(completion_id)}.")
     if wanted := request.query_params.get("download"):
         return _file(completion, wanted)
+    if "replay" in request.query_params:
+        beats = await asyncio.to_thread(replayed, completion.bodies or Bodies())
+        return JSONResponse([asdict(beat) for beat in beats])
     before, after = await _neighbours(store, completion)
+    previous = None if before is None else await store.get(before, principal.organization_id)
     # In a thread: while a long conversation is rendered, others are answered.
-    return await asyncio.to_thread(_shown, request, completion, before, after)
+    return await asyncio.to_thread(_shown, request, completion, previous, after)
 
 
-def _shown(request: Request, completion: Completion, before: str | None, after: str | None) -> Response:
+def _shown(request: Request, completion: Completion, previous: Completion | None, after: str | None) -> Response:
     bodies = completion.bodies or Bodies()
+    before = previous.id if previous else None
     raw, everything = request.query_params.get("view") == "raw", "all" in request.query_params
     turns = conversation(bodies.request, bodies.response)
+    folded = 0 if previous is None or everything else _said_before(previous, turns)
+    rest = turns[folded:]
     shown = (
-        turns
-        if everything or len(turns) <= FIRST_TURNS + LAST_TURNS + 1
-        else (*turns[:FIRST_TURNS], *turns[-LAST_TURNS:])
+        rest if everything or len(rest) <= FIRST_TURNS + LAST_TURNS + 1 else (*rest[:FIRST_TURNS], *rest[-LAST_TURNS:])
     )
-    rendering = _Rendering(raw=raw, limit=ALL_CHARACTERS if everything else PART_CHARACTERS)
+    rendering = Rendering(raw=raw, limit=ALL_CHARACTERS if everything else PART_CHARACTERS)
     here = call_href(completion.id)
     sent = present.body(bodies.request, bodies.request_body, bodies.request_headers, limit=SHOWN_CHARACTERS)
     answered = present.body(bodies.response, bodies.response_body, bodies.response_headers, limit=SHOWN_CHARACTERS)
@@ -94,14 +71,19 @@ def _shown(request: Request, completion: Completion, before: str | None, after: 
         row=present.row(completion),
         explained=explain(completion),
         turns=[rendering.turn(turn) for turn in shown],
-        left_out=len(turns) - len(shown),
+        folded=folded,
+        left_out=len(rest) - len(shown),
         left_out_after=FIRST_TURNS,
-        here=here,
+        replay_href=here + _query(replay="1"),
         raw=raw,
         other_view=here + _query(view=None if raw else "raw", all="1" if everything else None),
         all_href=here + _query(view="raw" if raw else None, all="1"),
         lanes=waterfall(completion, bodies.chunks),
         axis=(WIDTH, HEIGHT),
+        streamed=len(bodies.chunks.times_us) > 1 and completion.stream is not False,
+        sound=answered_sound(completion),
+        per_second=_per_second(completion),
+        compare_href=before and f"/compare?{urlencode({'a': before, 'b': completion.id}, errors='replace')}",
         sections=present.sections(completion),
         bodies=(
             ("Request", sent, bodies.request_body is not None and here + _query(download="request")),
@@ -114,62 +96,29 @@ def _shown(request: Request, completion: Completion, before: str | None, after: 
     )
 
 
-def _ends(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
-    """The beginning and the end of a conversation that is long."""
-    is_long = len(turns) > FIRST_TURNS + LAST_TURNS + 1
-    return (*turns[:FIRST_TURNS], *turns[-LAST_TURNS:]) if is_long else turns
+def _said_before(previous: Completion, turns: tuple[Turn, ...]) -> int:
+    """How many turns the call before in the session had, too, from the first one on; its answer is one of them."""
+    bodies = previous.bodies or Bodies()
+    same = 0
+    for one, other in zip(conversation(bodies.request, bodies.response), turns, strict=False):
+        if other.answered or (one.role, _words(one)) != (other.role, _words(other)):
+            break
+        same += 1
+    return same
 
 
-class _Rendering:
-    """Turns into what the page shows of them, until as much is rendered as a page bears."""
-
-    def __init__(self, *, raw: bool, limit: int) -> None:
-        self._raw = raw
-        self._limit = limit
-        self._left = _RENDERED_CHARACTERS
-
-    def turn(self, turn: Turn) -> ShownTurn:
-        return ShownTurn(
-            role=present.visible(turn.role),
-            note=turn.note and present.visible(turn.note),
-            answered=turn.answered,
-            parts=tuple(map(self._part, turn.parts)),
-        )
-
-    def _part(self, part: Part) -> ShownPart:
-        image = part.text if part.kind is Kind.IMAGE and len(part.text) <= _IMAGE_CHARACTERS else None
-        if part.kind is Kind.IMAGE:
-            size = present.size(len(part.text) * 3 // 4)
-            return _part("image", f"image, {size}", image=image)
-        text = part.text[: self._limit]
-        label = present.visible(part.name or "") if part.name else part.kind.value
-        return _part(
-            part.kind.value.replace(" ", "-"),
-            label,
-            html=self._html(part.kind, text),
-            hidden=len(part.text) - len(text),
-            results=tuple(map(self._part, part.results)),
-        )
-
-    def _html(self, kind: Kind, text: str) -> Markup:
-        if self._raw or len(text) > self._left:
-            return plain(text)
-        self._left -= len(text)
-        if kind in (Kind.TOOL_CALL, Kind.TOOL_RESULT, Kind.JSON):
-            return json_or_text(text)
-        return plain(text) if kind is Kind.ATTACHMENT else markdown(text)
+def _words(turn: Turn) -> list[tuple[str, ...]]:
+    """What was said, and what tools came to, which is new where only their call was there before."""
+    return [(part.kind.value, part.text.strip(), *(result.text for result in part.results)) for part in turn.parts]
 
 
-def _part(
-    kind: str,
-    label: str,
-    *,
-    html: Markup | None = None,
-    image: str | None = None,
-    hidden: int = 0,
-    results: tuple[ShownPart, ...] = (),
-) -> ShownPart:
-    return ShownPart(kind=kind, label=label, html=html, image=image, hidden=hidden, results=results)
+def _per_second(completion: Completion) -> str:
+    """Tokens of the answer for each second in which it came."""
+    tokens = completion.usage.output_tokens if completion.usage else None
+    if tokens is None or completion.duration_s is None:
+        return present.DASH
+    took = completion.duration_s - (completion.ttft_s or 0)
+    return present.DASH if took <= 0 else f"{tokens / took:,.1f}"
 
 
 async def _neighbours(store: Store, completion: Completion) -> tuple[str | None, str | None]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from llm_proxy.model.completion import JsonObject, JsonValue
+from llm_proxy.ui.sound import sound_url
 
 
 class Kind(StrEnum):
@@ -22,7 +23,8 @@ class Kind(StrEnum):
     TOOL_CALL = "tool call"
     TOOL_RESULT = "tool result"
     IMAGE = "image"
-    #: A file or sound, or an image that is not in the call itself: what it is, in words.
+    AUDIO = "audio"
+    #: A file, or a sound or image that is not in the call itself: what it is, in words.
     ATTACHMENT = "attachment"
     JSON = "json"
 
@@ -32,7 +34,7 @@ class Part:
     """A piece of what was said."""
 
     kind: Kind
-    #: An image's is its data: URL; a tool call's are its arguments.
+    #: Of an image or a sound its data: URL; a tool call's are its arguments.
     text: str
     #: Of a tool, or of the kind of JSON.
     name: str | None = None
@@ -94,6 +96,8 @@ def _answered(response: JsonValue) -> Iterator[Turn]:
         said = choice.get("message")
         turn = _turn(said if isinstance(said, dict) else choice.get("text"), role="assistant")
         yield replace(turn, answered=True, note=_note(choice.get("finish_reason"), number, len(choices)))
+    for key in ("generation", "outputText", "completion"):
+        yield Turn(role="assistant", parts=tuple(_part(_text(response.get(key)))), answered=True)
     output = response.get("output")
     if isinstance(output, dict):
         output = [output.get("message")]
@@ -139,7 +143,8 @@ def _of_message(message: JsonObject, role: str) -> Iterator[Part]:
     for call in _objects([message.get("function_call")]):
         yield _call(call)
     for audio in _objects([message.get("audio")]):
-        yield Part(kind=Kind.ATTACHMENT, text="audio")
+        url = sound_url(_text(audio.get("data")), _text(audio.get("format")) or _format_of(_text(audio.get("data"))))
+        yield Part(kind=Kind.AUDIO, text=url) if url else Part(kind=Kind.ATTACHMENT, text="audio")
         yield from _part(_text(audio.get("transcript")))
 
 
@@ -209,7 +214,12 @@ def _picture(block: JsonObject, kind: str) -> Part | None:
     url = url.get("url") if isinstance(url, dict) else url
     source = _inner(block, "source") if "source" in block else block
     inline = _inner(block, "inlineData", "inline_data") if {"inlineData", "inline_data"} & set(block) else source
+    sound = _inner(block, "input_audio")
+    if sound is not block and (heard := sound_url(_text(sound.get("data")), _text(sound.get("format")))):
+        return Part(kind=Kind.AUDIO, text=heard)
     media_type = _text(inline.get("media_type")) or _text(inline.get("mimeType")) or _text(inline.get("mime_type"))
+    if media_type.startswith("audio/") and (heard := sound_url(_text(inline.get("data")), media_type)):
+        return Part(kind=Kind.AUDIO, text=heard)
     if isinstance(inline.get("data"), str) and media_type:
         url = f"data:{media_type};base64,{inline['data']}"
     elif isinstance(inline.get("url"), str):
@@ -222,6 +232,12 @@ def _picture(block: JsonObject, kind: str) -> Part | None:
     name = _text(_inner(block, "file").get("filename")) or _text(block.get("filename"))
     where = url if isinstance(url, str) and not url.startswith("data:") else name or media_type
     return Part(kind=Kind.ATTACHMENT, text=": ".join(filter(None, (medium or "file", where))))
+
+
+def _format_of(encoded: str) -> str:
+    """What a sound is whose answer does not say it; the samples of a stream have no head."""
+    heads = {"UklG": "wav", "SUQz": "mp3", "//": "mp3", "T2dn": "opus", "Zkxh": "flac"}
+    return next((kind for head, kind in heads.items() if encoded.startswith(head)), "pcm16")
 
 
 def _joined(turns: Iterable[Turn]) -> Iterator[Turn]:

@@ -50,6 +50,10 @@ class Row:
     output_tokens: str
     ttft: str
     duration: str
+    cost: str
+    user: str
+    provider: str
+    key: str
     #: What was said, or else which call it was.
     preview: str
 
@@ -91,6 +95,10 @@ def row(completion: Completion, *, zone: tzinfo | None = None) -> Row:
         output_tokens=count(usage.output_tokens),
         ttft=duration(completion.ttft_s),
         duration=duration(completion.duration_s),
+        cost=dollars_about(completion.cost.usd if completion.cost else None),
+        user=text(context.user_id),
+        provider=text(completion.provider or completion.upstream),
+        key=text(completion.key_fingerprint),
         preview=visible(completion.preview or f"{completion.method} {completion.path}"),
     )
 
@@ -171,6 +179,13 @@ def dollars(amount: Decimal | None) -> str:
         return DASH
     digits = decimal_text(amount)
     return f"${digits.rstrip('0').rstrip('.') if '.' in digits else digits}"
+
+
+def dollars_about(amount: Decimal | None) -> str:
+    """``$1.25``, ``$0.0123``, ``$0.000065``: three digits that count, since a list is for comparing."""
+    if amount is None or amount == 0 or amount >= 1:
+        return DASH if amount is None else f"${amount:,.2f}"
+    return dollars(amount.quantize(Decimal(1).scaleb(amount.adjusted() - 2)))
 
 
 def time(at: datetime, *, zone: tzinfo | None = None) -> str:

@@ -42,6 +42,8 @@
     "[": () => follow("[data-before]"),
     "]": () => follow("[data-after]"),
     u: () => follow("[data-up]"),
+    r: () => follow("#replay-button"),
+    d: () => follow("[data-compare]"),
     Escape: () => document.activeElement.blur(),
   };
 
