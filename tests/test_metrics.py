@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from llm_proxy import metrics
-from llm_proxy.metrics import COUNTERS, GAUGES, Ledger, exposition, forget_gauges, read_all, read_each
+from llm_proxy.metrics import COUNTERS, GAUGES, Ledger, exposition, forget_gauges, read_all, read_each, settle
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def test_what_was_counted_is_seen_by_all_others_at_once(path):
 
     ledger.add("accepted")
     ledger.add("journal_bytes", 500)
-    ledger.put("waiting", 7)
+    ledger.put("in_flight", 7)
 
-    assert +read_all(path.parent) == Counter({"accepted": 1, "journal_bytes": 500, "waiting": 7})
-    assert +ledger.numbers() == +read_all(path.parent)
+    assert read_each(path.parent) == {"proxy-0": ledger.numbers()}
+    assert +ledger.numbers() == Counter({"accepted": 1, "journal_bytes": 500, "in_flight": 7})
     assert (ledger.get("accepted"), ledger.get("stored")) == (1, 0)
 
 
@@ -129,22 +129,109 @@ def test_counters_may_be_added_between_two_starts(path, monkeypatch):
 )
 def test_a_file_that_is_no_ledger_or_torn_counts_for_nothing_and_is_replaced(path, content):
     path.write_bytes(content)
-    Ledger(path.parent / "other.ledger").add("accepted", 2)
+    Ledger(path.parent / "other.ledger").add("truncated", 2)
 
-    assert +read_all(path.parent) == Counter({"accepted": 2})
-    Ledger(path).add("stored")
+    assert +read_all(path.parent) == Counter({"truncated": 2})
+    Ledger(path).add("refused.malformed")
 
-    assert +read_all(path.parent) == Counter({"accepted": 2, "stored": 1})
+    assert +read_all(path.parent) == Counter({"truncated": 2, "refused.malformed": 1})
 
 
 def test_a_ledger_that_is_a_directory_counts_for_nothing(path):
     path.mkdir()
 
-    assert read_all(path.parent) == Counter()
+    assert +read_all(path.parent) == Counter()
 
 
 def test_a_directory_that_does_not_exist_counts_for_nothing(tmp_path):
-    assert read_all(tmp_path / "nowhere") == Counter()
+    assert +read_all(tmp_path / "nowhere") == Counter()
+
+
+def test_what_waits_is_what_is_nowhere_else_whoever_reads_the_journal_or_does_not(tmp_path):
+    Ledger(tmp_path / "proxy-0.ledger").add("accepted", 10)
+    Ledger(tmp_path / "proxy-1.ledger").add("accepted", 5)
+    Ledger(tmp_path / "shipper-0.ledger").add("shipped", 4)
+    reader = Ledger(tmp_path / "store-0.ledger")
+    for name, amount in {"stored": 3, "dead": 2, "revived": 1}.items():
+        reader.add(name, amount)
+    reader.put("waiting", 99)
+    of_redis = Ledger(tmp_path / "worker-0.ledger")
+    of_redis.add("stored", 4)
+
+    assert read_all(tmp_path)["waiting"] == 15 - 4 - 3 - 2 + 1
+
+
+WITNESS = bytes(range(16))
+KILLED = """
+import os, sys
+from pathlib import Path
+from llm_proxy.metrics import Ledger
+
+ledger = Ledger(Path(sys.argv[1]))
+ledger.add("stored", 7)
+ledger.intend("stored", 3, bytes(range(16)))
+for step in sys.argv[2:]:
+    getattr(ledger, step)(*["stored", 3] if step == "add" else [])
+os.kill(os.getpid(), 9)
+"""
+
+
+def kill_between(path, *steps):
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path), *steps], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_what_a_killed_process_was_about_to_count_is_counted_once_by_who_knows_that_it_happened(path):
+    kill_between(path)
+    asked = []
+
+    for _ in range(2):
+        assert settle(path.parent, lambda what, witness: asked.append((what, witness)) or True)
+
+    assert asked == [("stored", WITNESS)]
+    assert read_all(path.parent)["stored"] == 10
+    assert Ledger(path).get("stored") == 10
+
+
+@pytest.mark.parametrize("steps", [[], ["desist"], ["add"]])
+def test_what_did_not_happen_and_what_was_counted_are_not_counted_again(path, steps):
+    kill_between(path, *steps)
+
+    assert settle(path.parent, lambda what, witness: steps != [])
+
+    assert read_all(path.parent)["stored"] == (10 if steps == ["add"] else 7)
+
+
+def test_the_next_process_leaves_an_open_intention_to_be_settled_and_counts_beside_it(path):
+    kill_between(path)
+
+    Ledger(path).add("stored")
+    settle(path.parent, lambda what, witness: True)
+
+    assert len(read_each(path.parent)) == 2
+    assert read_all(path.parent)["stored"] == 11
+    assert Ledger(path).get("stored") == 10
+
+
+def test_an_orphan_that_still_counts_keeps_its_file(path):
+    orphan = Ledger(path)
+    orphan.add("accepted")
+
+    successor = Ledger(path)
+    successor.add("accepted")
+    orphan.add("accepted")
+
+    assert read_all(path.parent)["accepted"] == 3
+    assert path.name in {one.name for one in path.parent.iterdir()}
+
+
+def test_nobody_counts_in_the_place_of_a_process_that_lives(path):
+    ledger = Ledger(path)
+    ledger.intend("stored", 1, WITNESS)
+
+    assert not settle(path.parent, lambda what, witness: True)
+
+    assert ledger.get("stored") == 0
 
 
 def test_the_exposition_is_what_prometheus_reads():

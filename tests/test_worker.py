@@ -53,9 +53,7 @@ def ledger():
 
 @pytest.fixture
 def make_queue(tmp_path, ledger):
-    return lambda: JournalQueue(
-        JournalReader(tmp_path / "journal", ledger=ledger), ledger=ledger, dead_letters=tmp_path / "dead"
-    )
+    return lambda: JournalQueue(JournalReader(tmp_path / "journal", ledger=ledger), dead_letters=tmp_path / "dead")
 
 
 @pytest.fixture
@@ -299,7 +297,7 @@ async def main():
     ledger = Ledger(root / "store-0.ledger")
     store = SqliteStore(root / "store.sqlite3")
     await store.migrate()
-    queue = JournalQueue(JournalReader(root / "journal", ledger=ledger), ledger=ledger, dead_letters=root / "dead")
+    queue = JournalQueue(JournalReader(root / "journal", ledger=ledger), dead_letters=root / "dead")
     one = worker.Worker(queue, store, suspect_note=root / "suspect")
     one.stop()
     await one.run()

@@ -4,17 +4,28 @@ A process owns a small file that it maps into memory; adding is one store into t
 the kernel at once. Anybody may read the files of all processes and add them up: that is what ``/metrics`` shows, no
 matter which process is asked. A file names its counters itself, so that versions can differ.
 
-Invariant (promise 7): accepted = stored + waiting + dead - revived, and every call that is not recorded is in
-``dropped``. Where the calls go through Redis, each host with proxies has accepted = shipped + waiting, and all hosts
-together have shipped = stored + stream_waiting + dead - revived.
+Invariants
+- Promise 7: accepted = stored + waiting + dead - revived, and every call that is not recorded is in ``dropped``. Where
+  the calls go through Redis, each host with proxies has accepted = shipped + waiting, and all hosts together have
+  shipped = stored + stream_waiting + dead - revived.
+- ``waiting`` is what the other numbers leave, so that it is true also while nobody reads the journal. Whether as many
+  calls really are in the journal is for ``llm-proxy status`` to say, which counts them there.
+- A process that is killed between an act and its count leaves its intention (``intend``) with the name of a witness;
+  whoever finds the witness counts in its place (``settle``). Until then no later process goes on with its file.
+- Nobody goes on with the file of a process that lives: an orphan may still count while its successor does.
 """
 
 import contextlib
+import fcntl
 import json
 import mmap
 import os
+import struct
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
 
 #: Name of each counter or gauge, and what it counts. A label is written behind a dot: ``dropped.journal_full``.
 COUNTERS = {
@@ -54,14 +65,22 @@ GAUGES = {
     "stream_oldest_seconds": "Age of the oldest call in Redis that is not stored",
     "stream_dead": "Dead letters in Redis",
 }
-_NAMES = (*COUNTERS, *GAUGES)
+#: What is about to be counted: the position of the name, the number that it will have, and the 16 bytes of the witness.
+_INTENTION = ("_position", "_number", "_witness_high", "_witness_low")
+_NAMES = (*COUNTERS, *GAUGES, *_INTENTION)
 #: The names stand in the first part of the file as JSON, the numbers behind it.
 _NAMES_BYTES = 4096
 _CELL_BYTES = 8
+_WITNESS = struct.Struct(">QQ")
+#: Whose calls come from Redis: what they stored is not of the journal of their host.
+OF_REDIS = "worker-"
 
 
 class Ledger:
-    """The counters of this process. Not for several writers at once; any number may read the file."""
+    """The counters of this process. Not for several writers at once; any number may read the file.
+
+    The file is locked for as long as the process lives.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         """Map ``path``, going on from the numbers that it holds; without one, count in memory only."""
@@ -70,11 +89,26 @@ class Ledger:
         if path is None:
             self._map = mmap.mmap(-1, size)
         else:
-            earlier = _read(path)
-            _create(path, earlier, size)
-            with path.open("r+b") as file:
-                self._map = mmap.mmap(file.fileno(), size)
+            if _is_left_alone(path):
+                path = path.with_stem(f"{path.stem}-{uuid4().hex}")
+            with _create(path, _read(path), size) as file:
+                self._map = mmap.mmap(file.fileno(), size)  # which keeps the lock
         self._cells = memoryview(self._map)[_NAMES_BYTES:].cast("Q")
+        self._position, self._number, self._high, self._low = (self._index[name] for name in _INTENTION)
+
+    def intend(self, name: str, amount: int, witness: bytes) -> None:
+        """Note that ``name`` grows by ``amount`` as soon as what has the 16 bytes ``witness`` as its name is done.
+
+        One at a time: ``add`` fulfils it, or ``desist`` takes it back.
+        """
+        cells, position = self._cells, self._index[name]
+        cells[self._position] = position
+        cells[self._high], cells[self._low] = _WITNESS.unpack(witness)
+        cells[self._number] = cells[position] + amount  # last: from now on it counts
+
+    def desist(self) -> None:
+        """What was intended did not happen."""
+        self._cells[self._number] = 0
 
     def add(self, name: str, amount: int = 1) -> None:
         """Count ``amount`` more of ``name``, a key of COUNTERS."""
@@ -90,20 +124,57 @@ class Ledger:
 
     def numbers(self) -> Counter[str]:
         """All of them."""
-        return Counter({name: self.get(name) for name in self._index})
+        return Counter({name: self.get(name) for name in self._index if name not in _INTENTION})
 
 
 def read_all(directory: Path) -> Counter[str]:
-    """The sum of each number over all the files in ``directory``."""
+    """The sum of each number over all the files in ``directory``; ``waiting`` is what the others leave."""
     total: Counter[str] = Counter()
-    for numbers in read_each(directory).values():
+    of_journal: Counter[str] = Counter()
+    for process, numbers in read_each(directory).items():
         total.update(numbers)
+        if not process.startswith(OF_REDIS):
+            of_journal.update(numbers)
+    # While calls run, some may have gone on between two files.
+    total["waiting"] = max(missing(of_journal), 0)
     return total
+
+
+def missing(numbers: Counter[str]) -> int:
+    """How many of the accepted calls were neither shipped nor stored nor buried."""
+    return numbers["accepted"] - numbers["shipped"] - numbers["stored"] - numbers["dead"] + numbers["revived"]
 
 
 def read_each(directory: Path) -> dict[str, Counter[str]]:
     """The numbers of each process, by its name."""
-    return {path.stem: _read(path) for path in sorted(directory.glob("*.ledger"))}
+    return {
+        path.stem: Counter({name: number for name, number in _read(path).items() if not name.startswith("_")})
+        for path in sorted(directory.glob("*.ledger"))
+    }
+
+
+def settle(directory: Path, happened: Callable[[str, bytes], bool]) -> bool:
+    """Count in the place of processes that were killed before they could, of each if ``happened(name, witness)``.
+
+    False if one of them cannot be settled now.
+    """
+    return all(_settle(path, happened) for path in directory.glob("*.ledger"))
+
+
+def _settle(path: Path, happened: Callable[[str, bytes], bool]) -> bool:
+    intention = _open_intention(_read(path))
+    if intention is None or not happened(*intention):
+        return True
+    try:
+        with path.open("r+b") as file:
+            # Held by its process, if that lives, or by one that looks whether it may go on with it.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            numbers = _read(path)
+            if _open_intention(numbers) == intention:
+                _write_cell(file, list(numbers).index(intention[0]), numbers["_number"])
+    except OSError:
+        return False
+    return True
 
 
 def forget_gauges(path: Path) -> None:
@@ -112,8 +183,7 @@ def forget_gauges(path: Path) -> None:
     with contextlib.suppress(OSError), path.open("r+b") as file:
         for name in GAUGES:
             if name in names:
-                file.seek(_NAMES_BYTES + _CELL_BYTES * names.index(name))
-                file.write(bytes(_CELL_BYTES))
+                _write_cell(file, names.index(name), 0)
 
 
 def exposition(numbers: Counter[str]) -> str:
@@ -135,15 +205,46 @@ def exposition(numbers: Counter[str]) -> str:
 _LABEL_NAMES = {"dropped": "reason", "refused": "reason", "ended": "ending", "restarts": "role", "deleted": "what"}
 
 
-def _create(path: Path, numbers: Counter[str], size: int) -> None:
-    """Write a fresh file with ``numbers`` and put it in the place of the old one in one step."""
+def _is_left_alone(path: Path) -> bool:
+    """Whether the file is that of a process that lives, or has an intention that is not settled yet."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return _open_intention(_read(path)) is not None
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def _create(path: Path, numbers: Counter[str], size: int) -> BinaryIO:
+    """Write a fresh file with ``numbers`` and put it, locked, in the place of the old one in one step."""
     fresh = path.with_suffix(".new")
-    with os.fdopen(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(json.dumps(_NAMES).encode().ljust(_NAMES_BYTES))
-        for name in _NAMES:
-            file.write(numbers[name].to_bytes(_CELL_BYTES, "little"))
-        file.truncate(size)
+    file = os.fdopen(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "r+b")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    file.write(json.dumps(_NAMES).encode().ljust(_NAMES_BYTES))
+    for name in _NAMES:
+        file.write((0 if name in _INTENTION else numbers[name]).to_bytes(_CELL_BYTES, "little"))
+    file.truncate(size)
+    file.flush()
     fresh.replace(path)
+    return file
+
+
+def _write_cell(file: BinaryIO, position: int, number: int) -> None:
+    file.seek(_NAMES_BYTES + _CELL_BYTES * position)
+    file.write(number.to_bytes(_CELL_BYTES, "little"))
+
+
+def _open_intention(numbers: Counter[str]) -> tuple[str, bytes] | None:
+    """What was to be counted and was not, and its witness."""
+    names = list(numbers)
+    if not all(name in numbers for name in _INTENTION) or numbers["_position"] >= len(names):
+        return None
+    name = names[numbers["_position"]]
+    if numbers[name] >= numbers["_number"]:
+        return None
+    return name, _WITNESS.pack(numbers["_witness_high"], numbers["_witness_low"])
 
 
 def _read(path: Path) -> Counter[str]:

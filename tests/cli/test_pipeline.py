@@ -19,7 +19,7 @@ def run(*arguments, data_dir):
 def letters(tmp_path):
     data = DataDir(tmp_path / "data")
     data.prepare()
-    queue = JournalQueue(None, ledger=data.ledger("store-0"), dead_letters=data.dead_letters)
+    queue = JournalQueue(None, dead_letters=data.dead_letters)
     for name in ("one", "two"):
         queue._write_dead_letter(exchange(id=name), "never")
     return data

@@ -21,6 +21,7 @@ from llm_proxy.journal.format import (
     decode_opening,
     encode,
     frame_header,
+    heads,
 )
 
 payloads = st.binary(max_size=40) | st.sampled_from([b"", MAGIC, MAGIC * 3, b"LP", b"x" * 20 + MAGIC[:2]])
@@ -196,3 +197,21 @@ def test_random_headers_of_frames_are_told_from_frames():
 
         assert found == []
         assert damaged == len(content)
+
+
+@given(st.lists(frames, max_size=5), st.integers(0, 20))
+def test_the_heads_of_whole_frames_are_found_without_their_payloads(written, cut):
+    content = b"".join(map(bytes_of, written))
+    torn = content[: max(len(content) - cut, 0)]
+
+    whole, _ = parse(torn)
+
+    assert list(heads(torn)) == [(frame.kind, frame.exchange_id, frame.time_us) for frame in whole]
+
+
+def test_heads_behind_damage_are_found():
+    written, found = two_exchanges()
+
+    read = list(heads(b"rubbish" + written[:3] + written))
+
+    assert read == [(frame.kind, frame.exchange_id, frame.time_us) for frame in found]

@@ -1,6 +1,8 @@
 import fcntl
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from journal.lifecycle import Journal
 from llm_proxy.journal import reader as reader_module
 from llm_proxy.journal.reader import JournalReader
 from llm_proxy.journal.writer import JournalLimits, JournalWriter
-from llm_proxy.metrics import Ledger
+from llm_proxy.metrics import Ledger, read_all
 from llm_proxy.model.exchange import Ending, Exchange, new_id
 
 test_whatever_happens_each_call_is_delivered_until_it_is_stored_and_never_after = Journal.TestCase
@@ -457,3 +459,83 @@ def test_a_directory_that_vanishes_under_the_reader_is_forgotten(root, reader):
     reader.tidy()
 
     assert reader._writers == {}
+
+
+#: A process that is killed when it comes to count: what it did before is done, and its count is not.
+KILLED_WHILE_COUNTING = """
+import os, sys
+from pathlib import Path
+from journal.frames import Recording
+from llm_proxy.journal.reader import JournalReader
+from llm_proxy.journal.writer import JournalLimits, JournalWriter
+from llm_proxy.metrics import Ledger, read_all
+
+class Killed(Ledger):
+    def add(self, name, amount=1):
+        if name == sys.argv[2]:
+            os.kill(os.getpid(), 9)
+        super().add(name, amount)
+
+root = Path(sys.argv[1])
+if sys.argv[2] == "accepted":
+    writer = JournalWriter(root / "journal", limits=JournalLimits(), ledger=Killed(root / "counters/proxy-0.ledger"))
+    writer.open(Recording().all())
+else:
+    ledger = Killed(root / "counters/store-0.ledger")
+    reader = JournalReader(root / "journal", ledger=ledger, ledgers=root / "counters")
+    reader.mark_stored([one.id for one in reader.poll(limit=3)], counted_as="stored")
+"""
+
+
+def kill_while_counting(root: Path, what: str) -> None:
+    """Let a process be killed with ``what`` done and not counted."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", KILLED_WHILE_COUNTING, str(root), what]
+    assert subprocess.run(command, env=environment, check=False).returncode == -9
+
+
+def test_a_call_of_which_the_writer_died_before_it_could_count_it_is_counted_by_the_reader(tmp_path, root):
+    (tmp_path / "counters").mkdir()
+    kill_while_counting(tmp_path, "accepted")
+    before = read_all(tmp_path / "counters")["accepted"]
+
+    for _ in range(2):
+        reader = JournalReader(root, ledger=Ledger(), ledgers=tmp_path / "counters")
+        exchanges = reader.poll(limit=10)
+        store(reader, exchanges)
+
+    assert (before, read_all(tmp_path / "counters")["accepted"]) == (0, 1)
+    assert files(root) == []
+
+
+def test_what_is_not_counted_yet_is_kept_until_it_can_be(tmp_path, root):
+    (tmp_path / "counters").mkdir()
+    kill_while_counting(tmp_path, "accepted")
+    reader = JournalReader(root, ledger=Ledger(), ledgers=tmp_path / "counters")
+
+    with (tmp_path / "counters" / "proxy-0.ledger").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        store(reader, reader.poll(limit=10))
+        kept = files(root)
+    reader.tidy()
+
+    assert len(kept) == 4
+    assert files(root) == []
+    assert read_all(tmp_path / "counters")["accepted"] == 1
+
+
+def test_calls_of_which_the_reader_died_before_it_could_count_them_are_counted_by_the_next_one(tmp_path, root):
+    (tmp_path / "counters").mkdir()
+    writer = start_writer(root)
+    for _ in range(5):
+        writer.open(Recording().all())
+    kill_while_counting(tmp_path, "stored")
+    before = read_all(tmp_path / "counters")["stored"]
+
+    ledger = Ledger(tmp_path / "counters" / "store-0.ledger")
+    reader = JournalReader(root, ledger=ledger, ledgers=tmp_path / "counters")
+    rest = reader.poll(limit=10)
+    reader.mark_stored([one.id for one in rest], counted_as="stored")
+
+    assert (before, len(rest), read_all(tmp_path / "counters")["stored"]) == (0, 2, 5)
+    writer.close()

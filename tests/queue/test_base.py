@@ -30,7 +30,7 @@ class Journal:
 
     def restarted(self):
         reader = JournalReader(self._directory / "journal", ledger=self.ledger)
-        self.queue = JournalQueue(reader, ledger=self.ledger, dead_letters=self._directory / "dead-letters")
+        self.queue = JournalQueue(reader, dead_letters=self._directory / "dead-letters")
         return self.queue
 
     def close(self):

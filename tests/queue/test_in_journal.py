@@ -24,7 +24,7 @@ def ledger():
 @pytest.fixture
 def make_queue(tmp_path, ledger):
     return lambda: JournalQueue(
-        JournalReader(tmp_path / "journal", ledger=ledger), ledger=ledger, dead_letters=tmp_path / "dead" / "letters"
+        JournalReader(tmp_path / "journal", ledger=ledger), dead_letters=tmp_path / "dead" / "letters"
     )
 
 

@@ -16,7 +16,7 @@ from queue_exchanges import any_exchange, exchange
 def queue(tmp_path):
     ledger = Ledger()
     reader = JournalReader(tmp_path / "journal", ledger=ledger)
-    return JournalQueue(reader, ledger=ledger, dead_letters=tmp_path / "dead-letters")
+    return JournalQueue(reader, dead_letters=tmp_path / "dead-letters")
 
 
 @pytest.fixture

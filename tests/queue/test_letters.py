@@ -21,7 +21,7 @@ def place(request, tmp_path):
     if request.param == "files":
         ledger = Ledger()
         reader = JournalReader(tmp_path / "journal", ledger=ledger)
-        queue = JournalQueue(reader, ledger=ledger, dead_letters=tmp_path / "dead")
+        queue = JournalQueue(reader, dead_letters=tmp_path / "dead")
         return JournalLetters(tmp_path / "dead"), lambda sent, reason: queue.bury(Delivery(sent), reason)
     ends = request.getfixturevalue("ends")
 

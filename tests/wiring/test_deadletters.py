@@ -35,7 +35,7 @@ def with_redis(settings, redis):
 
 def bury_file(settings, sent, reason="the store rejects it"):
     data, ledger = DataDir(settings.data_dir), Ledger()
-    queue = JournalQueue(JournalReader(data.journal, ledger=ledger), ledger=ledger, dead_letters=data.dead_letters)
+    queue = JournalQueue(JournalReader(data.journal, ledger=ledger), dead_letters=data.dead_letters)
     asyncio.run(queue.bury(Delivery(sent), reason))
 
 

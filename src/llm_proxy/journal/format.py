@@ -18,6 +18,7 @@ Invariants
 Nothing in here does I/O.
 """
 
+import mmap
 import struct
 import zlib
 from collections.abc import Iterator
@@ -156,6 +157,22 @@ class FrameParser:
             del self._pending[:skipped]
             self.damaged_bytes += skipped
             yield from self.feed(b"")
+
+
+def heads(segment: mmap.mmap | bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Kind, exchange id and time of each frame, without a look at the payloads: damage may hide some."""
+    start, end = 0, len(segment)
+    while start + HEADER_BYTES <= end:
+        magic, length, _ = _PREFIX.unpack_from(segment, start)
+        if magic != MAGIC or length > MAX_PAYLOAD_BYTES:
+            start = segment.find(MAGIC, start + 1)
+            if start < 0:
+                return
+            continue
+        if start + HEADER_BYTES + length > end:
+            return
+        yield _COVERED.unpack_from(segment, start + _PREFIX.size)
+        start += HEADER_BYTES + length
 
 
 def _frame_at(pending: bytearray, start: int) -> tuple[Frame | None, int] | None:

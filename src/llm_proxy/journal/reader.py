@@ -4,6 +4,8 @@ Invariants
 - Delivered at least once: an exchange comes again after a restart until ``mark_stored`` was called for it.
 - An exchange without an end whose writer has died is delivered as ABORTED, with what there is of it.
 - A file is deleted only when everything opened in it, and in every older file of its writer, is stored.
+- What a writer, or an earlier reader, did and was killed before it could count it is counted in its place, before the
+  files that prove it are deleted.
 
 One reader per journal: the caller holds a lock (``wiring``). Not for several threads at once.
 """
@@ -13,15 +15,16 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 from llm_proxy.journal.assembly import Assembly
 from llm_proxy.journal.format import DONE_SUFFIX, ID_BYTES, LOCK_NAME, SEGMENT_SUFFIX, Frame, FrameParser, Kind
 from llm_proxy.journal.writer import journal_bytes
-from llm_proxy.metrics import Ledger
+from llm_proxy.metrics import Ledger, settle
 from llm_proxy.model.exchange import Exchange
 
 #: How much is read of one file at a time.
@@ -38,13 +41,20 @@ _LEFT_OVER_S = 3600.0
 class JournalReader:
     """All the writers' directories under one root."""
 
-    def __init__(self, root: Path, *, ledger: Ledger, announce_after_s: float = 0.0) -> None:
-        """``announce_after_s`` is how long a call must have been running to be given out before its end."""
+    def __init__(
+        self, root: Path, *, ledger: Ledger, announce_after_s: float = 0.0, ledgers: Path | None = None
+    ) -> None:
+        """``announce_after_s`` is how long a call must have been running to be given out before its end.
+
+        ``ledgers`` is the directory of the counters of all processes that write and read this journal.
+        """
         self._root = root
         self._ledger = ledger
         self._announce_after_s = announce_after_s
+        self._ledgers = ledgers
         self._writers: dict[str, _WriterLog] = {}
         self._remove_left_overs()
+        self._settle(lambda _, witness: any(witness in read_done(path) for path in root.glob(f"*/*{DONE_SUFFIX}")))
 
     def poll(self, *, limit: int) -> list[Exchange]:
         """The next exchanges, at most ``limit``: each that has ended, and once each that still runs, after a while."""
@@ -60,30 +70,35 @@ class JournalReader:
                     return exchanges
         return exchanges
 
-    def mark_stored(self, exchange_ids: Iterable[str]) -> None:
-        """Note that these exchanges, which had ended, need not come again."""
+    def mark_stored(self, exchange_ids: Iterable[str], *, counted_as: str | None = None) -> None:
+        """Note that these exchanges, which had ended, need not come again, and count them as ``counted_as``."""
         keys = {bytes.fromhex(text.replace("-", "")) for text in exchange_ids}
         for log in self._writers.values():
-            log.mark_stored(keys)
+            log.mark_stored(keys, counted_as)
 
     def tidy(self) -> None:
         """Delete what is done with, forget writers that are gone, and put the gauges right."""
         for name, log in list(self._writers.items()):
+            if log.finished and not log.settled:
+                log.settled = self._settle(partial(_opened_last, log))
             if log.delete_finished():
                 del self._writers[name]
         self._show_gauges()
 
+    def _settle(self, happened: Callable[[str, bytes], bool]) -> bool:
+        return self._ledgers is None or settle(self._ledgers, happened)
+
     def _find_writers(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             for name in sorted(os.listdir(self._root)):  # noqa: PTH208 - ten times a second, and names are all it needs
-                if name not in self._writers and _is_writer(name):
+                if name not in self._writers and is_writer(name):
                     self._writers[name] = _WriterLog(self._root / name, self._ledger, self._announce_after_s)
 
     def _remove_left_overs(self) -> None:
         """Remove what is hidden of writers that died while they made their directory."""
         for hidden in self._root.glob(".*"):
             with contextlib.suppress(FileNotFoundError):
-                if _is_writer(hidden.name[1:]) and time.time() - hidden.stat().st_mtime > _LEFT_OVER_S:
+                if is_writer(hidden.name[1:]) and time.time() - hidden.stat().st_mtime > _LEFT_OVER_S:
                     shutil.rmtree(hidden, ignore_errors=True)
 
     def _show_gauges(self) -> None:
@@ -105,16 +120,20 @@ class _Segment:
     #: Stored, but this could not be written down yet.
     unwritten: bytes = b""
 
-    def mark_stored(self, keys: set[bytes]) -> None:
-        stored = keys & self.waiting.keys()
-        for key in stored:
-            del self.waiting[key]
+    def mark_stored(self, keys: set[bytes], ledger: Ledger, counted_as: str | None) -> None:
+        stored = [key for key in keys if key in self.waiting]
+        if stored and counted_as is not None:
+            ledger.intend(counted_as, len(stored), stored[-1])
         if stored or self.unwritten:
             self.unwritten += b"".join(stored)
             # On a full disk: deleting segments helps, and needs no note. After a restart some may come again.
             with contextlib.suppress(OSError):
                 _append_done(self.path.with_suffix(DONE_SUFFIX), self.unwritten)
                 self.unwritten = b""
+        if stored and counted_as is not None:
+            ledger.add(counted_as, len(stored))
+        for key in stored:
+            del self.waiting[key]
 
     def delete(self) -> None:
         # In this order: ids without their segment do no harm, a segment without its ids would be delivered again.
@@ -135,13 +154,18 @@ class _WriterLog:
         self._parser = FrameParser()
         self._damage_seen = 0
         self._open: dict[bytes, Assembly] = {}
-        self._finished = False
+        #: Of the last exchange that it opened.
+        self.last_opened = b""
+        #: Whether the writer has died and all that it wrote is read.
+        self.finished = False
+        #: Whether it is known that all that it opened is counted.
+        self.settled = False
 
     def read(self) -> Iterator[Exchange]:
         """Read to the end of what there is. May be abandoned after any exchange: the next call goes on from there."""
-        if self._finished:
+        if self.finished:
             return
-        died = self._lock_is_free()  # asked first: what a dead writer wrote is all there when it is read below
+        died = lock_is_free(self._directory)  # asked first: what a dead writer wrote is all there when it is read below
         while self._file >= 0 or self._open_next_segment():
             yield from self._read_segment()
             if not died and not self._later_segments():
@@ -149,11 +173,11 @@ class _WriterLog:
             yield from self._read_segment()  # what was added before the writer turned to the later one, or died
             yield from self._finish_segment()
         yield from self._aborted() if died else self._running()
-        self._finished = died
+        self.finished = died
 
-    def mark_stored(self, keys: set[bytes]) -> None:
+    def mark_stored(self, keys: set[bytes], counted_as: str | None) -> None:
         for segment in self._segments:
-            segment.mark_stored(keys)
+            segment.mark_stored(keys, self._ledger, counted_as)
 
     def waiting(self) -> Iterator[float | None]:
         for segment in self._segments:
@@ -161,25 +185,12 @@ class _WriterLog:
 
     def delete_finished(self) -> bool:
         """Delete the oldest segments that are done with; true when nothing is left and nothing will come."""
-        while self._segments and not self._segments[0].waiting and (len(self._segments) > 1 or self._finished):
+        while self._segments and not self._segments[0].waiting and (len(self._segments) > 1 or self.settled):
             self._segments.pop(0).delete()
-        if self._finished and not self._segments:
+        if self.settled and not self._segments:
             shutil.rmtree(self._directory, ignore_errors=True)
             return True
         return False
-
-    def _lock_is_free(self) -> bool:
-        try:
-            lock = os.open(self._directory / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return True
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        finally:
-            os.close(lock)
-        return True
 
     def _later_segments(self) -> list[Path]:
         last = self._segments[-1].path.name if self._segments else ""
@@ -189,7 +200,7 @@ class _WriterLog:
         for path in self._later_segments():
             with contextlib.suppress(FileNotFoundError):  # its writer gave it up before anything was in it
                 self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                self._segments.append(_Segment(path, done=_read_done(path.with_suffix(DONE_SUFFIX))))
+                self._segments.append(_Segment(path, done=read_done(path.with_suffix(DONE_SUFFIX))))
                 return True
         return False
 
@@ -225,6 +236,7 @@ class _WriterLog:
 
     def _take(self, frame: Frame) -> Exchange | None:
         if frame.kind == Kind.OPEN:
+            self.last_opened = frame.exchange_id
             segment = self._segments[-1]
             if frame.exchange_id not in segment.done:
                 self._open[frame.exchange_id] = Assembly(frame, seen_at=time.monotonic())
@@ -258,7 +270,26 @@ class _WriterLog:
             yield self._ended(key)
 
 
-def _is_writer(name: str) -> bool:
+def lock_is_free(directory: Path) -> bool:
+    """Whether the writer of ``directory`` has ended."""
+    try:
+        lock = os.open(directory / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(lock)
+    return True
+
+
+def _opened_last(log: _WriterLog, what: str, witness: bytes) -> bool:
+    return what == "accepted" and witness == log.last_opened
+
+
+def is_writer(name: str) -> bool:
     """Whether a directory is a writer's: its name is an id. Somebody else's, like ``lost+found``, is left alone."""
     try:
         return str(UUID(name)) == name
@@ -278,7 +309,8 @@ def _append_done(path: Path, keys: bytes) -> None:
         os.close(file)
 
 
-def _read_done(path: Path) -> frozenset[bytes]:
+def read_done(path: Path) -> frozenset[bytes]:
+    """The ids in a file of those that are stored; none if there is no such file."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:

@@ -4,6 +4,8 @@ Invariants
 - A frame that was appended is with the kernel when ``append`` returns: ``kill -9`` cannot take it back.
 - After a failed write the segment ends behind its last whole frame and gets no more: a reader may have seen what was
   cut off. The next append tries a fresh one, so writing goes on as soon as there is room.
+- What was opened is counted, also of a process that is killed before it could: its ledger says what it was about to
+  count, and the reader whether it came to that.
 - Never blocks on anything but write(2) (and fdatasync with ``fsync="always"``); never raises anything but
   JournalUnwritable.
 """
@@ -59,10 +61,10 @@ class Journal(Protocol):
 class Frames:
     """Frames of one exchange that are written together, in one system call."""
 
-    __slots__ = ("_exchange_id", "parts", "size")
+    __slots__ = ("exchange_id", "parts", "size")
 
     def __init__(self, exchange_id: bytes) -> None:
-        self._exchange_id = exchange_id
+        self.exchange_id = exchange_id
         self.parts: list[bytes] = []
         self.size = 0
 
@@ -72,7 +74,7 @@ class Frames:
             for start in range(0, len(payload), MAX_PAYLOAD_BYTES):
                 self.add(kind, time_us, payload[start : start + MAX_PAYLOAD_BYTES])
             return
-        self.parts += (frame_header(kind, self._exchange_id, time_us, payload), payload)
+        self.parts += (frame_header(kind, self.exchange_id, time_us, payload), payload)
         self.size += HEADER_BYTES + len(payload)
 
     def clear(self) -> None:
@@ -121,7 +123,12 @@ class JournalWriter:
     def open(self, frames: Frames) -> None:
         """Append the first frames of an exchange; raises JournalUnwritable also when the size cap is reached."""
         self._check_cap()
-        self._write(frames)
+        self._ledger.intend("accepted", 1, frames.exchange_id)
+        try:
+            self._write(frames)
+        except JournalUnwritable:
+            self._ledger.desist()
+            raise
         self._ledger.add("accepted")
         self._pay()
 

@@ -15,7 +15,6 @@ import msgspec
 
 from llm_proxy.errors import JournalUnwritable
 from llm_proxy.journal.reader import JournalReader
-from llm_proxy.metrics import Ledger
 from llm_proxy.model.exchange import Exchange
 from llm_proxy.queue.base import Delivery
 
@@ -27,9 +26,8 @@ POLL_INTERVAL_S = 0.05
 class JournalQueue:
     """See Queue."""
 
-    def __init__(self, reader: JournalReader, *, ledger: Ledger, dead_letters: Path) -> None:
+    def __init__(self, reader: JournalReader, *, dead_letters: Path) -> None:
         self._reader = reader
-        self._ledger = ledger
         self._dead_letters = dead_letters
         #: When the last look found less than it might have taken, on the loop's clock.
         self._exhausted_at = -POLL_INTERVAL_S
@@ -63,8 +61,7 @@ class JournalQueue:
 
     def _finish(self, exchanges: Sequence[Exchange], counted_as: str) -> None:
         ended = [exchange.id for exchange in exchanges if exchange.ending is not None]
-        self._reader.mark_stored(ended)
-        self._ledger.add(counted_as, len(ended))
+        self._reader.mark_stored(ended, counted_as=counted_as)
         self._reader.tidy()
 
     def _write_dead_letter(self, exchange: Exchange, reason: str) -> None:

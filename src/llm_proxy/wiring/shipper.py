@@ -23,7 +23,8 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         ledger = data.ledger(f"{assignment.role}-{assignment.index}")
         connection = redis.connection(settings)
         publisher = RedisPublisher(connection, redis.shards(settings), name=_journal_name(data), ledger=ledger)
-        shipper = Shipper(JournalReader(data.journal, ledger=ledger, announce_after_s=ANNOUNCE_AFTER_S), publisher)
+        reader = JournalReader(data.journal, ledger=ledger, announce_after_s=ANNOUNCE_AFTER_S, ledgers=data.counters)
+        shipper = Shipper(reader, publisher)
         with lifeline.calling(shipper.stop):
             lifeline.say_ready()
             async with asyncio.TaskGroup() as group:

@@ -11,20 +11,19 @@ The numbers are read one after the other: while calls run, a few may be on their
 import asyncio
 import json
 import sys
+import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from llm_proxy.errors import QueueUnavailable
+from llm_proxy.journal.survey import survey
 from llm_proxy.journal.writer import journal_bytes
-from llm_proxy.metrics import read_each
+from llm_proxy.metrics import OF_REDIS, read_each
 from llm_proxy.queue.redis_depth import RedisDepth, depth
 from llm_proxy.settings import Settings
 from llm_proxy.wiring import redis
 from llm_proxy.wiring.layout import DataDir
-
-#: Processes whose calls come from Redis: what they stored is in the account of Redis, not in that of their host.
-_OF_REDIS = "worker-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +38,12 @@ class HostAccount:
     dead: int
     #: Dead letters that were tried again by hand.
     revived: int
-    #: In the journal now, as far as its reader has come.
+    #: In the journal now, as it is found there.
     waiting: int
     #: Of these, those that have not ended.
     in_flight: int
-    #: How long the oldest that has ended waits, in seconds; 0 if there is none.
-    oldest_waiting_s: int
+    #: How long ago the first of the others ended, in seconds; None if there is none, or nobody knows.
+    oldest_waiting_s: int | None
     #: Size of the journal now.
     journal_bytes: int
     #: What workers of this host took from Redis and stored, and buried.
@@ -54,7 +53,7 @@ class HostAccount:
 
     @property
     def missing(self) -> int:
-        """Accepted and nowhere: not read from the journal yet, or lost."""
+        """Accepted and nowhere."""
         return self.accepted - self.shipped - self.stored - self.dead + self.revived - self.waiting
 
 
@@ -77,8 +76,10 @@ def host_account(data: DataDir) -> HostAccount:
     """The account of this host."""
     mine: Counter[str] = Counter()
     of_redis: Counter[str] = Counter()
+    found = survey(data.journal)
     for process, numbers in read_each(data.counters).items():
-        (of_redis if process.startswith(_OF_REDIS) else mine).update(numbers)
+        (of_redis if process.startswith(OF_REDIS) else mine).update(numbers)
+    first_us = found.first_ended_us
     return HostAccount(
         accepted=mine["accepted"],
         dropped=_labelled(mine, "dropped"),
@@ -86,9 +87,9 @@ def host_account(data: DataDir) -> HostAccount:
         stored=mine["stored"],
         dead=mine["dead"],
         revived=mine["revived"],
-        waiting=mine["waiting"],
-        in_flight=mine["in_flight"],
-        oldest_waiting_s=mine["oldest_waiting_seconds"],
+        waiting=found.waiting,
+        in_flight=found.in_flight,
+        oldest_waiting_s=None if first_us is None else max(int(time.time() - first_us / 1e6), 0),
         journal_bytes=journal_bytes(data.journal),
         worker_stored=of_redis["stored"],
         worker_dead=of_redis["dead"],

@@ -94,8 +94,8 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
 
 def _worker(settings: Settings, store: SqlStore, ledger: Ledger) -> Worker:
     data = DataDir(settings.data_dir)
-    reader = JournalReader(data.journal, ledger=ledger, announce_after_s=ANNOUNCE_AFTER_S)
-    queue = JournalQueue(reader, ledger=ledger, dead_letters=data.dead_letters)
+    reader = JournalReader(data.journal, ledger=ledger, announce_after_s=ANNOUNCE_AFTER_S, ledgers=data.counters)
+    queue = JournalQueue(reader, dead_letters=data.dead_letters)
     return Worker(queue, store, price=make_pricer(settings), suspect_note=data.suspect)
 
 
