@@ -147,3 +147,31 @@ async def test_what_makes_no_sense_is_refused_and_named(client, path, body, para
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == param
     assert message in answer.json()["error"]["message"]
+
+
+async def test_a_key_that_relays_calls_keeps_the_terms_that_it_was_made_on(client):
+    terms = {"models": ["gpt-4o*"], "requests_per_minute": 60, "usd_per_day": "5"}
+
+    key = await made(client, "keys", {"scopes": ["proxy"], "terms": terms})
+    successor = await made(client, f"keys/{key['id']}/rotate", {})
+
+    listed = (await client.get("/api/v1/keys", headers=ADMIN)).json()["keys"]
+    assert [one["terms"] for one in listed] == [terms, terms]
+    assert key["terms"] == successor["terms"] == terms
+
+
+@pytest.mark.parametrize(
+    ("scopes", "terms", "said"),
+    [
+        (["proxy"], {"budget": 1}, "budget is no member"),
+        (["proxy"], {"concurrent": 0}, "concurrent must be"),
+        (["proxy"], [], "must be an object"),
+        (["read"], {"concurrent": 1}, "scope proxy"),
+    ],
+)
+async def test_terms_that_make_no_sense_are_refused_and_named(client, scopes, terms, said):
+    answer = await client.post("/api/v1/keys", json={"scopes": scopes, "terms": terms}, headers=ADMIN)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "terms"
+    assert said in answer.json()["error"]["message"]

@@ -60,6 +60,9 @@ def test_every_member_says_what_the_record_says():
         "notes": ["a tag was too long and was cut"],
         "client": "127.0.0.1",
         "key_fingerprint": "5f1c…cdef",
+        "project_id": "p-1",
+        "key_id": "k-1",
+        "tags_edited": False,
         "started_at": "2026-11-24T12:00:00.123456+00:00",
         "duration": 1.25,
         "ttfb_s": 0.4,
@@ -106,7 +109,8 @@ def test_what_is_unknown_is_null_and_never_zero():
 
     assert members["status"] == "started"
     known = {name for name, value in members.items() if value not in (None, [], {})}
-    assert known == {"id", "organization_id", "status", "method", "path", "endpoint", "started_at", "truncated"}
+    always = {"id", "organization_id", "status", "method", "path", "endpoint", "started_at"}
+    assert known == {*always, "truncated", "tags_edited"}
 
 
 def test_a_failure_says_what_and_why():

@@ -163,3 +163,22 @@ def test_the_commands_print_the_key_and_nothing_else(tmp_path):
     )  # fmt: skip
 
     assert (len(done.stdout.splitlines()), done.stderr) == (2, "")
+
+
+def test_terms_are_said_by_flags_and_listed(settings, created, capsys):
+    created(scope="proxy", tags=("team-a",), models=("gpt-4o*",), requests_per_minute=60, usd_per_day="5")
+
+    key = listed(settings, capsys)[0]
+
+    assert key["terms"] == {
+        "tags": ["team-a"],
+        "models": ["gpt-4o*"],
+        "requests_per_minute": 60,
+        "usd_per_day": "5",
+    }
+
+
+@pytest.mark.parametrize("wrong", [{"usd_per_day": "much"}, {"concurrent": -1}, {"scope": "read", "concurrent": 1}])
+def test_terms_that_make_no_sense_are_an_error(created, wrong):
+    with pytest.raises(ConfigError, match=r"terms|scope"):
+        created(**{"scope": "proxy", **wrong})

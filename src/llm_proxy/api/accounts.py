@@ -20,7 +20,6 @@ from llm_proxy.api.resource import Answer, Fault, Table, read_object, words
 from llm_proxy.errors import Refused
 from llm_proxy.model.account import (
     MAX_NAME_CHARACTERS,
-    ApiKey,
     Organization,
     Principal,
     Project,
@@ -34,6 +33,8 @@ from llm_proxy.model.account import (
 )
 from llm_proxy.model.completion import JsonObject
 from llm_proxy.model.exchange import new_id
+from llm_proxy.model.key_terms import NO_TERMS, Terms, TermsFields, parse_terms
+from llm_proxy.model.key_text import KeyFields, key_json, time_text
 from llm_proxy.store.base import Accounts
 
 #: Longest time that a key may outlive its successor, in seconds.
@@ -69,20 +70,6 @@ class Projects(TypedDict):
     projects: list[ProjectFields]
 
 
-class KeyFields(TypedDict):
-    """A key, of which the first and last characters are shown."""
-
-    id: str
-    organization_id: str
-    project_id: str | None
-    label: str | None
-    scopes: list[Annotated[str, Meta(extra_json_schema={"enum": [*Scope]})]]
-    shown: str
-    created_at: str
-    last_used_at: str | None
-    expires_at: str | None
-
-
 class Keys(TypedDict):
     """All of an organisation, with those that have expired."""
 
@@ -107,6 +94,8 @@ class NewKey(TypedDict, total=False):
     scopes: Required[list[Annotated[str, Meta(extra_json_schema={"enum": [*Scope]})]]]
     label: str
     project_id: str
+    #: Of a key of the scope ``proxy``.
+    terms: TermsFields
 
 
 class Grace(TypedDict, total=False):
@@ -193,24 +182,25 @@ async def _add_project(accounts: Accounts, request: Request, principal: Principa
 async def _keys(accounts: Accounts, request: Request, principal: Principal) -> Response:
     words(request.query_params, {})
     found = await accounts.keys(principal.organization_id)
-    return shaped({"keys": [_key_json(one) for one in found]})
+    return shaped({"keys": [key_json(one) for one in found]})
 
 
 async def _add_key(accounts: Accounts, gate: Gate, request: Request, principal: Principal) -> Response:
     words(request.query_params, {})
-    given = _members(await read_object(request), "scopes", "label", "project_id")
-    secret = new_secret()
+    given = _members(await read_object(request), "scopes", "label", "project_id", "terms")
+    secret, scopes = new_secret(), _scopes(given.get("scopes"))
     key = new_key(
         secret,
         principal.organization_id,
-        scopes=_scopes(given.get("scopes")),
+        scopes=scopes,
         now=datetime.now(UTC),
         project_id=await _project_id(accounts, principal, given),
         label=None if given.get("label") is None else _name(given, "label"),
+        terms=_terms(given.get("terms"), scopes),
     )
     await accounts.add_key(key, secret_hash(secret))
     gate.forget()
-    return shaped({**_key_json(key), "key": secret}, status=201)
+    return shaped({**key_json(key), "key": secret}, status=201)
 
 
 async def _revoke(accounts: Accounts, gate: Gate, request: Request, principal: Principal) -> Response:
@@ -220,7 +210,7 @@ async def _revoke(accounts: Accounts, gate: Gate, request: Request, principal: P
     if key is None:
         raise Fault(f"there is no key {key_id!r}", status=404, code="not_found", param="id")
     gate.forget()
-    return shaped(_key_json(key))
+    return shaped(key_json(key))
 
 
 async def _rotate(accounts: Accounts, gate: Gate, request: Request, principal: Principal) -> Response:
@@ -238,7 +228,7 @@ async def _rotate(accounts: Accounts, gate: Gate, request: Request, principal: P
     if key is None:
         raise Fault(f"there is no valid key {key_id!r}", status=404, code="not_found", param="id")
     gate.forget()
-    return shaped({**_key_json(key), "key": secret}, status=201)
+    return shaped({**key_json(key), "key": secret}, status=201)
 
 
 def _members(given: JsonObject, *known: str) -> JsonObject:
@@ -267,6 +257,20 @@ def _scopes(given: object) -> frozenset[Scope]:
         raise Fault(f"scopes: {exc}", param="scopes") from exc
 
 
+def _terms(given: object, scopes: frozenset[Scope]) -> Terms:
+    if given is None:
+        return NO_TERMS
+    if not isinstance(given, dict):
+        raise Fault("terms must be an object", param="terms")
+    try:
+        terms = parse_terms(given)
+    except ValueError as exc:
+        raise Fault(f"terms: {exc}", param="terms") from exc
+    if terms != NO_TERMS and Scope.PROXY not in scopes:
+        raise Fault("terms: only a key of the scope proxy has terms to relay calls on", param="terms")
+    return terms
+
+
 async def _project_id(accounts: Accounts, principal: Principal, given: JsonObject) -> str | None:
     wanted = given.get("project_id")
     if wanted is None:
@@ -285,7 +289,7 @@ def _grace_s(given: JsonObject) -> float:
 
 
 def _organization_json(organization: Organization) -> OrganizationFields:
-    return {"id": organization.id, "name": organization.name, "created_at": _time(organization.created_at)}
+    return {"id": organization.id, "name": organization.name, "created_at": time_text(organization.created_at)}
 
 
 def _project_json(project: Project) -> ProjectFields:
@@ -293,23 +297,5 @@ def _project_json(project: Project) -> ProjectFields:
         "id": project.id,
         "organization_id": project.organization_id,
         "name": project.name,
-        "created_at": _time(project.created_at),
+        "created_at": time_text(project.created_at),
     }
-
-
-def _key_json(key: ApiKey) -> KeyFields:
-    return {
-        "id": key.id,
-        "organization_id": key.organization_id,
-        "project_id": key.project_id,
-        "label": key.label,
-        "scopes": [str(scope) for scope in Scope if scope in key.scopes],
-        "shown": key.shown,
-        "created_at": _time(key.created_at),
-        "last_used_at": None if key.last_used_at is None else _time(key.last_used_at),
-        "expires_at": None if key.expires_at is None else _time(key.expires_at),
-    }
-
-
-def _time(time: datetime) -> str:
-    return time.isoformat(timespec="microseconds")

@@ -18,12 +18,23 @@ _FORM = click.option(
     help="env prints LLM_PROXY_KEY=... and LLM_PROXY_ORGANIZATION=... for a shell or an environment file.",
 )  # fmt: skip
 
+_TERMS = (
+    click.option("--tag", "tags", multiple=True, help="proxy: a tag of every call; may be given more than once."),
+    click.option("--model", "models", multiple=True, help="proxy: a model that may be asked for, or a pattern."),
+    click.option("--upstream", "upstreams", multiple=True, help="proxy: an upstream that may be called, by its name."),
+    click.option("--requests-per-minute", type=int, help="proxy: calls that may begin within a minute."),
+    click.option("--concurrent", type=int, help="proxy: calls that may run at the same time."),
+    click.option("--usd-per-day", help="proxy: what its calls of a day, in UTC, may cost."),
+    click.option("--usd-per-month", help="proxy: what its calls of a month, in UTC, may cost."),
+)
+
 
 @keys.command()
 @click.option("--organization", required=True, help="Name or id; made if it is new.")
 @click.option("--scope", required=True, help="What it is for: proxy, write, read, admin, with commas between them.")
 @click.option("--project", help="Name of a project of the organisation; made if it is new.")
 @click.option("--label", help="What it is for, in your words.")
+@having(_TERMS)
 @_FORM
 @having(FLAGS)
 def create(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:

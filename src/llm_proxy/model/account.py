@@ -12,10 +12,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from llm_proxy.model.exchange import new_id
+from llm_proxy.model.key_terms import NO_TERMS, Terms
 
 _SECRET_BYTES = 32
 #: What a key begins with, so that it is recognised as one of ours wherever it turns up.
-_MARK = "llmp_"
+MARK = "llmp_"
 _SHOWN_CHARACTERS = 4
 #: Of a name or a label.
 MAX_NAME_CHARACTERS = 200
@@ -72,6 +73,8 @@ class ApiKey:
     last_used_at: datetime | None = None
     #: From then on it is not valid; None if it always will be. A key that was revoked has expired.
     expires_at: datetime | None = None
+    #: For calls that it relays.
+    terms: Terms = NO_TERMS
 
     def is_valid(self, now: datetime) -> bool:
         """Whether it opens anything."""
@@ -100,7 +103,7 @@ class Principal:
 
 def new_secret() -> str:
     """A fresh key."""
-    return _MARK + secrets.token_urlsafe(_SECRET_BYTES)
+    return MARK + secrets.token_urlsafe(_SECRET_BYTES)
 
 
 def secret_hash(secret: str) -> bytes:
@@ -116,6 +119,7 @@ def new_key(
     now: datetime,
     project_id: str | None = None,
     label: str | None = None,
+    terms: Terms = NO_TERMS,
 ) -> ApiKey:
     """The key that ``secret`` is from ``now`` on."""
     return ApiKey(
@@ -126,6 +130,7 @@ def new_key(
         scopes=scopes,
         shown=_shown(secret),
         created_at=now,
+        terms=terms,
     )
 
 
@@ -154,4 +159,4 @@ def parse_scopes(text: str) -> frozenset[Scope]:
 
 
 def _shown(secret: str) -> str:
-    return f"{secret[: len(_MARK) + _SHOWN_CHARACTERS]}…{secret[-_SHOWN_CHARACTERS:]}"
+    return f"{secret[: len(MARK) + _SHOWN_CHARACTERS]}…{secret[-_SHOWN_CHARACTERS:]}"

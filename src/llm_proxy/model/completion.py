@@ -197,5 +197,11 @@ class Completion:
     response_bytes: int | None = None
     truncated: bool = False
     decode_problem: str | None = None
+    #: Of the organisation; None for a call of no project.
+    project_id: str | None = None
+    #: Of the key by which the call was made; None without one.
+    key_id: str | None = None
+    #: Whether somebody has changed the tags by hand: what is told later of the call leaves them then.
+    tags_edited: bool = False
     #: None in lists.
     bodies: Bodies | None = None

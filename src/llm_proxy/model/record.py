@@ -61,6 +61,10 @@ class ContextFields(TypedDict):
     notes: list[str]
     client: str | None
     key_fingerprint: str | None
+    project_id: str | None
+    key_id: str | None
+    #: Whether somebody has changed the tags by hand.
+    tags_edited: bool
 
 
 class TimingFields(TypedDict):
@@ -165,6 +169,9 @@ def _context(completion: Completion) -> ContextFields:
         "notes": list(context.notes),
         "client": completion.client,
         "key_fingerprint": completion.key_fingerprint,
+        "project_id": completion.project_id,
+        "key_id": completion.key_id,
+        "tags_edited": completion.tags_edited,
     }
 
 

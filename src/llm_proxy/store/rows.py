@@ -107,6 +107,9 @@ def to_completion(row: Mapping[Any, Any], pieces: Sequence[bytes] | None = None)
         response_bytes=row["response_bytes"],
         truncated=row["truncated"],
         decode_problem=row["decode_problem"],
+        project_id=row["project_id"],
+        key_id=row["key_id"],
+        tags_edited=bool(row["tags_edited"]),
         bodies=bodies,
     )
 
@@ -217,6 +220,9 @@ def _columns(completion: Completion) -> tuple[SqlValue, ...]:
         completion.truncated,
         completion.decode_problem,
         *_charged(usage, completion.cost),
+        completion.project_id,
+        completion.key_id,
+        completion.tags_edited or None,
     )
 
 

@@ -102,6 +102,11 @@ completions = Table(
     Column("cost_usd", Text),
     # All that is known of it, as JSON; NULL if nothing is.
     Column("cost", Text),
+    Column("project_id", Text),
+    # Of the key by which the call was made.
+    Column("key_id", Text),
+    # Whether somebody has changed the tags by hand; what comes later from the queue leaves them then.
+    Column("tags_edited", Boolean),
     sqlite_autoincrement=True,
 )
 
@@ -155,7 +160,7 @@ def _listed_by(*of: str, name: str, known: ColumnElement[bool] | None = None) ->
 
 _listed_by(name="time")
 _listed_by("status", name="status")
-for _name in ("session_id", "user_id", "model", "response_model", "trace_id"):
+for _name in ("session_id", "user_id", "model", "response_model", "trace_id", "project_id", "key_id"):
     _listed_by(_name, name=_name, known=completions.c[_name].is_not(None))
 Index(
     "completion_tags_by_tag",

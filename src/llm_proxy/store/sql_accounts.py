@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from llm_proxy.model.account import ApiKey, KnownKey, Organization, Project, Scope
+from llm_proxy.model.key_terms import terms_from_text, terms_text
 from llm_proxy.store.rows import from_micros, restored, storable, to_micros
 from llm_proxy.store.sql import metadata
 from llm_proxy.store.sql_store import SqlStore
@@ -62,6 +63,8 @@ api_keys = Table(
     Column("created_at_us", BigInteger, nullable=False),
     Column("last_used_at_us", BigInteger),
     Column("expires_at_us", BigInteger),
+    # JSON; NULL if nothing is limited.
+    Column("terms", Text),
 )
 Index("api_keys_by_organization_id", api_keys.c.organization_id)
 
@@ -260,6 +263,7 @@ def _key_row(key: ApiKey) -> dict[str, Any]:
         "created_at_us": to_micros(key.created_at),
         "last_used_at_us": _micros(key.last_used_at),
         "expires_at_us": _micros(key.expires_at),
+        "terms": None if (terms := terms_text(key.terms)) is None else storable(terms),
     }
 
 
@@ -274,6 +278,7 @@ def _key(row: RowMapping) -> ApiKey:
         created_at=from_micros(row["created_at_us"]),
         last_used_at=_time(row["last_used_at_us"]),
         expires_at=_time(row["expires_at_us"]),
+        terms=terms_from_text(None if row["terms"] is None else restored(row["terms"])),
     )
 
 

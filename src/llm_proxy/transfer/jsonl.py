@@ -141,6 +141,9 @@ class _Line(msgspec.Struct):
     notes: list[str] = []
     client: str | None = None
     key_fingerprint: str | None = None
+    project_id: str | None = None
+    key_id: str | None = None
+    tags_edited: bool = False
     duration: float | None = None
     ttfb_s: float | None = None
     ttft_s: float | None = None
@@ -206,6 +209,9 @@ def _completion(line: _Line) -> Completion:
         context=_context(line),
         client=line.client,
         key_fingerprint=line.key_fingerprint,
+        project_id=line.project_id,
+        key_id=line.key_id,
+        tags_edited=line.tags_edited,
         started_at=_time(line.started_at),
         duration_s=line.duration,
         ttfb_s=line.ttfb_s,

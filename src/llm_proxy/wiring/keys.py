@@ -27,6 +27,8 @@ from llm_proxy.model.account import (
 )
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION
 from llm_proxy.model.exchange import new_id
+from llm_proxy.model.key_terms import NO_TERMS, Terms, parse_terms
+from llm_proxy.model.key_text import key_json, scopes_of
 from llm_proxy.model.query import parse_time
 from llm_proxy.settings import Settings
 from llm_proxy.store.base import Accounts
@@ -45,10 +47,18 @@ def has_keys(settings: Settings) -> bool:
 
 
 def create(
-    settings: Settings, *, organization: str, scope: str, project: str | None, label: str | None, form: Form
+    settings: Settings,
+    *,
+    organization: str,
+    scope: str,
+    project: str | None,
+    label: str | None,
+    form: Form,
+    **terms: object,
 ) -> int:
     """Make a key, and its organisation and project if they are new; print it. Raises ConfigError."""
     scopes = _said("--scope", lambda: parse_scopes(scope))
+    bound = _terms(terms, scopes)
     name = _said("--organization", lambda: checked_name(organization))
     project_name = None if project is None else _said("--project", partial(checked_name, project))
     label = None if label is None else _said("--label", partial(checked_name, label))
@@ -61,7 +71,7 @@ def create(
         if project_name is not None:
             wanted = Project(id=new_id(), organization_id=owner.id, name=project_name, created_at=now)
             project_id = (await accounts.add_project(wanted)).id
-        key = new_key(secret, owner.id, scopes=scopes, now=now, project_id=project_id, label=label)
+        key = new_key(secret, owner.id, scopes=scopes, now=now, project_id=project_id, label=label, terms=bound)
         await accounts.add_key(key, secret_hash(secret))
         _print(key, secret, form)
         return 0
@@ -138,6 +148,17 @@ def _run(
             runner.run(store.close())
 
 
+def _terms(said: dict[str, Any], scopes: frozenset[Scope]) -> Terms:
+    given = {name: list(value) if isinstance(value, tuple) else value for name, value in said.items() if value}
+    try:
+        terms = parse_terms(given)
+    except ValueError as exc:
+        raise ConfigError(f"the terms of the key: {exc}") from exc
+    if terms != NO_TERMS and Scope.PROXY not in scopes:
+        raise ConfigError("--scope: only a key of the scope proxy has terms to relay calls on")
+    return terms
+
+
 def _said(flag: str, parse: Callable[[], _Result]) -> _Result:
     try:
         return parse()
@@ -148,7 +169,7 @@ def _said(flag: str, parse: Callable[[], _Result]) -> _Result:
 def _print(key: ApiKey, secret: str, form: Form) -> None:
     lines = {
         "env": [f"LLM_PROXY_KEY={secret}", f"LLM_PROXY_ORGANIZATION={key.organization_id}"],
-        "json": [json.dumps({"key": secret, **_shown(key)})],
+        "json": [json.dumps({"key": secret, **key_json(key)})],
         "text": [
             f"  key            {secret}",
             f"  organization   {key.organization_id}",
@@ -162,21 +183,7 @@ def _print(key: ApiKey, secret: str, form: Form) -> None:
 
 
 def _json_line(key: ApiKey) -> str:
-    return json.dumps(_shown(key))
-
-
-def _shown(key: ApiKey) -> dict[str, object]:
-    return {
-        "id": key.id,
-        "organization_id": key.organization_id,
-        "project_id": key.project_id,
-        "label": key.label,
-        "scopes": _scopes(key).split(","),
-        "shown": key.shown,
-        "created_at": key.created_at.isoformat(),
-        "last_used_at": None if key.last_used_at is None else key.last_used_at.isoformat(),
-        "expires_at": None if key.expires_at is None else key.expires_at.isoformat(),
-    }
+    return json.dumps(key_json(key))
 
 
 def _text_line(key: ApiKey, owners: dict[str, str]) -> str:
@@ -187,7 +194,7 @@ def _text_line(key: ApiKey, owners: dict[str, str]) -> str:
 
 
 def _scopes(key: ApiKey) -> str:
-    return ",".join(scope for scope in Scope if scope in key.scopes)
+    return ",".join(scopes_of(key))
 
 
 def _none(line: str) -> int:

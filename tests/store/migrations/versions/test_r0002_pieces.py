@@ -54,7 +54,7 @@ async def store(path):
 async def test_an_old_record_is_read_and_found_as_before(store):
     found = await store.get("old")
 
-    assert found == record(id="old", context=found.context, bodies=OLD_BODIES)
+    assert found == record(id="old", context=found.context, bodies=OLD_BODIES, project_id=None, key_id=None)
     page = await store.find(CompletionQuery(search="paris"))
     assert [completion.id for completion in page.completions] == ["old"]
 
