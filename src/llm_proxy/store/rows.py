@@ -220,9 +220,7 @@ def _columns(completion: Completion) -> tuple[SqlValue, ...]:
         completion.truncated,
         completion.decode_problem,
         *_charged(usage, completion.cost),
-        completion.project_id,
-        completion.key_id,
-        completion.tags_edited or None,
+        *_owned(completion),
     )
 
 
@@ -235,6 +233,11 @@ def _charged(usage: Usage, cost: Cost | None) -> tuple[SqlValue, ...]:
         None if cost is None or cost.usd is None else decimal_text(cost.usd),
         None if cost is None else encode_json(cost_json(cost)).decode(),
     )
+
+
+def _owned(completion: Completion) -> tuple[SqlValue, ...]:
+    """The columns that came with keys for calls."""
+    return completion.project_id, completion.key_id, completion.tags_edited or None
 
 
 def _json(value: tuple[str, ...] | JsonObject) -> str | None:

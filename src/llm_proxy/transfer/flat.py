@@ -95,10 +95,7 @@ def flat_row(completion: Completion) -> dict[str, FlatValue]:
         "trace_id": context.trace_id,
         "metadata": json_text(context.metadata or None),
         "notes": list(context.notes),
-        "client": completion.client,
-        "key_fingerprint": completion.key_fingerprint,
-        "project_id": completion.project_id,
-        "key_id": completion.key_id,
+        **_caller(completion),
         "duration_s": completion.duration_s,
         "ttfb_s": completion.ttfb_s,
         "ttft_s": completion.ttft_s,
@@ -118,6 +115,15 @@ def flat_row(completion: Completion) -> dict[str, FlatValue]:
         "truncated": completion.truncated,
         "decode_problem": completion.decode_problem,
         **_charged(usage, completion.cost),
+    }
+
+
+def _caller(completion: Completion) -> dict[str, FlatValue]:
+    return {
+        "client": completion.client,
+        "key_fingerprint": completion.key_fingerprint,
+        "project_id": completion.project_id,
+        "key_id": completion.key_id,
     }
 
 
