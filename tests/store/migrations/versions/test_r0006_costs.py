@@ -40,7 +40,7 @@ def test_an_older_record_has_no_cost(engine):
         upgrade(connection, to="0005")
         connection.exec_driver_sql(_OLD)
 
-        upgrade(connection, to="0007")
+        upgrade(connection)
         old = to_completion(connection.execute(completions.select()).mappings().one())
 
     assert old.cost is None

@@ -33,7 +33,7 @@ def engine(request, tmp_path):
 
 def test_the_columns_are_those_that_the_code_names(engine):
     with engine.connect() as connection:
-        upgrade(connection, to="0007")
+        upgrade(connection, to="0008")
 
         columns = {table.name: inspect(connection).get_columns(table.name) for table in (completions, api_keys)}
 
@@ -43,13 +43,13 @@ def test_the_columns_are_those_that_the_code_names(engine):
 
 def test_what_was_there_before_is_of_no_project_and_without_limits(engine):
     with engine.connect() as connection:
-        upgrade(connection, to="0006")
+        upgrade(connection, to="0007")
         connection.exec_driver_sql(_OLD)
         connection.exec_driver_sql(
             _OLD_KEY.format(hash="x'00'" if engine.dialect.name == "sqlite" else "'\\x00'::bytea")
         )
 
-        upgrade(connection, to="0007")
+        upgrade(connection, to="0008")
         old = to_completion(connection.execute(completions.select()).mappings().one())
         key = connection.execute(api_keys.select()).mappings().one()
 
