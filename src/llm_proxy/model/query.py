@@ -114,6 +114,15 @@ class Page:
     next: Cursor | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """How many calls began in a part of a time, and how many of these failed."""
+
+    since: datetime
+    calls: int
+    failed: int
+
+
 class Grouping(StrEnum):
     """What calls are summed up by where they are listed as what they belong to."""
 

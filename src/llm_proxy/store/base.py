@@ -8,7 +8,18 @@ from typing import Protocol
 from llm_proxy.model.account import ApiKey, KnownKey, Organization, Project
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion
 from llm_proxy.model.feedback import Feedback, FeedbackQuery, FeedbackTask, GradingProgress
-from llm_proxy.model.query import CompletionQuery, GroupPage, GroupQuery, Page, SpendQuery, SpendRow, TagUse
+from llm_proxy.model.keepsake import SavedView, Share
+from llm_proxy.model.query import (
+    Attribute,
+    Bucket,
+    CompletionQuery,
+    GroupPage,
+    GroupQuery,
+    Page,
+    SpendQuery,
+    SpendRow,
+    TagUse,
+)
 from llm_proxy.model.trace import Entity, EntityPage, EntityQuery, Statement, Upload
 from llm_proxy.store.deletion import Receipt
 
@@ -142,6 +153,46 @@ class Overviews(Protocol):
 
     async def spend(self, query: SpendQuery) -> Sequence[SpendRow]:
         """What the calls took, in the order of what it is told by."""
+
+
+class Findings(Protocol):
+    """What there is to find. Every method raises StoreUnavailable when it may work later."""
+
+    async def values(
+        self, organization_id: str, of: Attribute, containing: str = "", *, limit: int = 10
+    ) -> Sequence[str]:
+        """What the newest calls have there that holds this text; what most of them have comes first."""
+
+    async def first_at(self, organization_id: str) -> datetime | None:
+        """When the oldest call began; None if there is none."""
+
+    async def histogram(self, query: CompletionQuery, since: datetime, until: datetime, *, count: int) -> list[Bucket]:
+        """How many calls that match, but for a search, began in each of so many equal parts of a time."""
+
+
+class Keepsakes(Protocol):
+    """A place for what people keep of the pages. Every method raises StoreUnavailable when it may work later."""
+
+    async def save_view(self, view: SavedView) -> None:
+        """Keep a view, in place of the one of its organisation that has its name."""
+
+    async def views(self, organization_id: str) -> Sequence[SavedView]:
+        """Those of an organisation, by their names."""
+
+    async def drop_view(self, organization_id: str, name: str) -> bool:
+        """Forget a view; whether there was one."""
+
+    async def add_share(self, share: Share) -> None:
+        """Add a link."""
+
+    async def share(self, share_id: str, *, at: datetime) -> Share | None:
+        """The link of this id, of whichever organisation, if it has not expired by then."""
+
+    async def shares(self, organization_id: str, *, at: datetime) -> Sequence[Share]:
+        """Those of an organisation that have not expired by then, newest first."""
+
+    async def drop_share(self, organization_id: str, share_id: str) -> bool:
+        """Take a link back; whether there was one."""
 
 
 class Removal(Protocol):

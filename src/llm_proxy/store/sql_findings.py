@@ -1,0 +1,100 @@
+"""What there is to filter by, and how calls lie in time, from the tables of a SqlStore, be it SQLite or PostgreSQL."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
+
+from llm_proxy.model.completion import Status
+from llm_proxy.model.query import Attribute, Bucket, CompletionQuery
+from llm_proxy.store.rows import from_micros, restored, storable, to_micros
+from llm_proxy.store.sql import completion_tags, completions, matching
+from llm_proxy.store.sql_store import SqlStore
+
+#: Newest calls that are looked at for what there is to filter by.
+_LOOKED_AT = 5000
+_COLUMNS = {
+    Attribute.MODEL: "model",
+    Attribute.USER: "user_id",
+    Attribute.SESSION: "session_id",
+    Attribute.TRACE: "trace_id",
+    Attribute.PROVIDER: "provider",
+    Attribute.UPSTREAM: "upstream",
+    Attribute.KEY: "key_fingerprint",
+    Attribute.ENDPOINT: "endpoint",
+    Attribute.ENDING: "ending",
+    Attribute.ERROR: "failure_kind",
+    Attribute.HTTP: "http_status",
+}
+
+
+class SqlFindings:
+    """See ``Findings``."""
+
+    def __init__(self, store: SqlStore) -> None:
+        self._store = store
+
+    async def values(
+        self, organization_id: str, of: Attribute, containing: str = "", *, limit: int = 10
+    ) -> Sequence[str]:
+        """What the newest calls have there that holds this text; what most of them have comes first."""
+        statement = _tags(organization_id) if of is Attribute.TAG else _values(organization_id, _COLUMNS[of])
+        wanted = containing.casefold()
+
+        def read(connection: Connection) -> list[str]:
+            values = (restored(str(row[0])) for row in connection.execute(statement))
+            return [value for value in values if wanted in value.casefold()][:limit]
+
+        nothing: Sequence[str] = ()
+        return await self._store.reading(read, otherwise=nothing)
+
+    async def first_at(self, organization_id: str) -> datetime | None:
+        """When the oldest call began; None if there is none."""
+        oldest = select(func.min(completions.c.started_at_us))
+        oldest = oldest.where(completions.c.organization_id == storable(organization_id))
+
+        def read(connection: Connection) -> datetime | None:
+            micros = connection.execute(oldest).scalar_one()
+            return None if micros is None else from_micros(micros)
+
+        return await self._store.reading(read, otherwise=None)
+
+    async def histogram(self, query: CompletionQuery, since: datetime, until: datetime, *, count: int) -> list[Bucket]:
+        """How many calls that match began in each of so many equal parts of a time, oldest first."""
+        start, width = to_micros(since), max((to_micros(until) - to_micros(since)) // count, 1)
+        part = (completions.c.started_at_us - start) // width
+        failed = func.sum(case((completions.c.status == Status.FAILED.value, 1), else_=0))
+        within: ColumnElement[bool] = and_(
+            completions.c.started_at_us >= start, completions.c.started_at_us < start + width * count
+        )
+        summed = select(part.label("part"), func.count().label("calls"), failed.label("failed"))
+        summed = summed.where(*matching(query), within).group_by(part)
+
+        def read(connection: Connection) -> dict[int, tuple[int, int]]:
+            return {int(row.part): (row.calls, int(row.failed)) for row in connection.execute(summed)}
+
+        none: dict[int, tuple[int, int]] = {}
+        found = await self._store.reading(read, otherwise=none)
+        return [
+            Bucket(since=from_micros(start + width * place), calls=calls, failed=failed)
+            for place in range(count)
+            for calls, failed in [found.get(place, (0, 0))]
+        ]
+
+
+def _newest(organization_id: str, *columns: ColumnElement[Any]) -> Any:
+    calls = select(*columns).where(completions.c.organization_id == storable(organization_id))
+    return calls.order_by(completions.c.started_at_us.desc(), completions.c.id.desc()).limit(_LOOKED_AT).subquery()
+
+
+def _values(organization_id: str, name: str) -> Select[Any]:
+    newest = _newest(organization_id, completions.c[name])
+    column = newest.c[name]
+    return select(column).where(column.is_not(None)).group_by(column).order_by(func.count().desc(), column)
+
+
+def _tags(organization_id: str) -> Select[Any]:
+    newest = _newest(organization_id, completions.c.id)
+    tags = select(completion_tags.c.tag).join(newest, completion_tags.c.completion_id == newest.c.id)
+    return tags.group_by(completion_tags.c.tag).order_by(func.count().desc(), completion_tags.c.tag)
