@@ -8,7 +8,7 @@ import functools
 import inspect
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from llm_proxy.proxy.credentials import Fingerprints
 from llm_proxy.proxy.endpoint import CallLimits, Proxy
 from llm_proxy.proxy.front import front
 from llm_proxy.proxy.headers import HeaderPolicy, HeaderRules
+from llm_proxy.proxy.providers import Provider
 from llm_proxy.proxy.transport.base import Transport
 from llm_proxy.proxy.transport.http1 import Http1Transport
 from llm_proxy.proxy.transport.over_httpx import HttpxTransport
@@ -189,7 +190,12 @@ class ProxyOptions:
     unrecorded: Literal["continue", "refuse"] = "continue"
     credential: tuple[bytes, bytes] | None = None
     tls: ssl.SSLContext | None = None
+    #: Base URLs of further upstreams, and of which providers they are unless their names tell it.
     named: dict[str, str] = field(default_factory=dict)
+    providers: dict[str, str] = field(default_factory=dict)
+    #: Providers that can be called without being configured.
+    known: Sequence[Provider] = ()
+    keys: dict[str, str] = field(default_factory=dict)
     rules: HeaderRules = RULES
     #: The ASGI application behind every path that is no call.
     pages: Any = field(default_factory=lambda: _no_pages)
@@ -235,20 +241,22 @@ async def start_proxy(tmp_path: Path, make_transport: Callable[..., Transport]) 
             connect_timeout_s=wanted.connect_timeout_s,
             idle_timeout_s=wanted.idle_timeout_s,
         )
-        app = front(
-            calls=Proxy(
-                transport=transport,
-                upstreams=_upstreams(base_url, wanted),
-                policy=HeaderPolicy(wanted.rules, Fingerprints(b"secret")),
-                journal=journal,
-                ledger=ledger,
-                limits=CallLimits(
-                    buffered_body_bytes=wanted.buffered_body_bytes,
-                    max_body_bytes=wanted.max_body_bytes,
-                    max_captured_body_bytes=wanted.max_captured_body_bytes,
-                    unrecorded=wanted.unrecorded,
-                ),
+        calls = Proxy(
+            transport=transport,
+            upstreams=_upstreams(base_url, wanted),
+            policy=HeaderPolicy(wanted.rules, Fingerprints(b"secret")),
+            journal=journal,
+            ledger=ledger,
+            limits=CallLimits(
+                buffered_body_bytes=wanted.buffered_body_bytes,
+                max_body_bytes=wanted.max_body_bytes,
+                max_captured_body_bytes=wanted.max_captured_body_bytes,
+                unrecorded=wanted.unrecorded,
             ),
+        )
+        app = front(
+            calls=calls,
+            roots=calls.addresses.roots,
             pages=wanted.pages,
             journal=journal,
             numbers=ledger.numbers,
@@ -302,11 +310,11 @@ def _server(app: Any, wanted: ProxyOptions, *, on_malformed: Callable[[], None])
 
 def _upstreams(base_url: str, wanted: ProxyOptions) -> Upstreams:
     named = {name: _upstream(name, url, wanted) for name, url in {"default": base_url, **wanted.named}.items()}
-    return Upstreams(named["default"], named)
+    return Upstreams(named["default"], named, known=wanted.known)
 
 
 def _upstream(name: str, base_url: str, wanted: ProxyOptions) -> Upstream:
-    upstream = upstream_at(name, base_url, provider=None, key=None)
+    upstream = upstream_at(name, base_url, provider=wanted.providers.get(name), key=wanted.keys.get(name))
     if wanted.credential is None:
         return upstream
     return replace(upstream, credential=Credential(compatible=wanted.credential, native=wanted.credential))

@@ -23,7 +23,9 @@ ARROWS = {
     "assignment": set(),
     "demo": set(),
     "setting_types": set(),
-    "settings": {"setting_types"},
+    "setting_base": set(),
+    "setting_upstreams": {"setting_base", "setting_types"},
+    "settings": {"setting_base", "setting_types", "setting_upstreams"},
     # Rooms with one concern each.
     "config": {"errors", "settings"},
     "attribution": {"errors", "model"},

@@ -11,7 +11,7 @@ from llm_proxy.settings import OPTIONS, Settings
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "config" / "llm-proxy.toml"
 #: Defaults that the documentation says in words.
-SPECIAL_DEFAULTS = {("data_dir",): "the user's data directory", ("upstreams", "*", "base_url"): "required"}
+SPECIAL_DEFAULTS = {("data_dir",): "the user's data directory"}
 UNITS = [(2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")]
 SECRET = "sk-proj-0123456789abcdef"
 
@@ -88,6 +88,19 @@ def test_a_variable_can_make_an_upstream_whose_name_has_a_dash():
     assert settings.upstreams["my-azure"].base_url == "https://azure.test/v1"
 
 
+def test_a_known_provider_needs_nothing_but_its_name(write):
+    settings = load_settings(flags={"config": write("[upstreams.groq]\n")}, environ={})
+
+    assert settings.upstreams["groq"].base_url is None
+
+
+@pytest.mark.parametrize(
+    ("text", "names"), [("anthropic, google", ("anthropic", "google")), (",", ()), ("all", ("all",))]
+)
+def test_names_in_a_variable_are_separated_by_commas(text, names):
+    assert load_settings(environ={"LLM_PROXY_PROVIDERS": text}).providers == names
+
+
 def test_an_empty_variable_counts_as_not_set():
     assert load_settings(environ={"LLM_PROXY_PORT": "", "LLM_PROXY_CONFIG": ""}) == Settings()
 
@@ -149,7 +162,15 @@ FILE_ERRORS = [
         "upstream = 'https://h/a b'",
         ":1: upstream: must be a URL, without spaces and with other characters percent-encoded",
     ),
-    ("[upstreams.groq]", ":1: upstreams.groq.base_url: is required"),
+    (
+        "[upstreams.groq]\nregion = 'a b'",
+        ":2: upstreams.groq.region: string should match pattern '^[a-z0-9-]{1,40}$', not 'a b'",
+    ),
+    (
+        "[upstreams.static]\nbase_url = 'http://h'",
+        ":2: upstreams: the name 'static' is taken: such paths have a meaning of their own",
+    ),
+    ("providers = [1]", ":1: providers: input should be a valid string, not 1"),
     (
         "[upstreams.Groq]\nbase_url = 'http://h'",
         ":2: upstreams: the name 'Groq' must be made of a-z, 0-9 and '-'",
@@ -332,7 +353,9 @@ def test_the_example_file_names_exactly_the_options_that_exist_with_their_defaul
     assert set(map(_pattern, named)) == set(OPTIONS)
     # Options that are not set by default are shown with an example.
     assert {key: value for key, value in named.items() if key in OPTIONS and OPTIONS[key].default is not None} == {
-        key: option.default for key, option in OPTIONS.items() if key[0] != "upstreams" and option.default is not None
+        key: list(option.default) if isinstance(option.default, tuple) else option.default
+        for key, option in OPTIONS.items()
+        if key[0] != "upstreams" and option.default is not None
     } | {("data_dir",): "~/.local/share/llm-proxy"}
 
 
@@ -342,7 +365,8 @@ def test_every_option_of_the_example_file_can_be_switched_on(tmp_path):
     path = tmp_path / "llm-proxy.toml"
     path.write_text(uncommented(EXAMPLE.read_text()))
 
-    settings = load_settings(flags={"config": str(path)}, environ={"OPENAI_API_KEY": "sk-1", "GROQ_API_KEY": "gsk-1"})
+    keys = ("OPENAI_API_KEY", "GROQ_API_KEY", "AZURE_OPENAI_API_KEY", "AWS_BEARER_TOKEN_BEDROCK")
+    settings = load_settings(flags={"config": str(path)}, environ=dict.fromkeys(keys, "sk-1"))
 
     assert settings.upstreams["groq"].provider == "groq"
 

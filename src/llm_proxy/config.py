@@ -27,6 +27,7 @@ ENVIRONMENT_PREFIX = "LLM_PROXY_"
 CONFIG_VARIABLE = "LLM_PROXY_CONFIG"
 DEFAULT_ORIGIN = "default"
 
+_Value: TypeAlias = str | int | float | bool | tuple[str, ...] | None
 #: A setting's place among the tables, for example ``("journal", "fsync")``.
 Key: TypeAlias = tuple[str, ...]
 
@@ -56,7 +57,7 @@ class EffectiveSetting:
     """One line of ``llm-proxy config``; secrets are masked."""
 
     key: str
-    value: str | int | float | bool | None
+    value: _Value
     #: Flag, variable, file and line, or ``default``.
     origin: str
 
@@ -192,7 +193,7 @@ def _leaves(table: Mapping[str, object], file: _File, prefix: Key = ()) -> Itera
         elif not isinstance(value, dict):
             raise ConfigError(f"{origin}: {_dotted(key)}: must be a table")
         else:
-            # An empty table is passed on, too: that of an upstream lacks its base URL.
+            # An empty table is passed on, too: a known provider needs no more than its name.
             yield from _leaves(value, file, key) if value else [(key, _Given({}, origin))]
 
 
@@ -306,7 +307,7 @@ def _reason(exc: ValidationError) -> str:
     return f"{error['msg'][0].lower()}{error['msg'][1:]}, not {shown}"
 
 
-def _shown(section: BaseModel, prefix: Key = ()) -> Iterable[tuple[Key, str | int | float | bool | None]]:
+def _shown(section: BaseModel, prefix: Key = ()) -> Iterable[tuple[Key, _Value]]:
     for name, value in section:
         key = (*prefix, name)
         if isinstance(value, BaseModel):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 #: Of a key that somebody has chosen: too long to be tried out.
 _MIN_KEY_CHARACTERS = 20
@@ -79,6 +79,12 @@ def _checked_path(path: Path) -> Path:
     return path
 
 
+def _split_names(value: object) -> object:
+    if isinstance(value, str):
+        value = [name for name in (part.strip() for part in value.split(",")) if name]
+    return tuple(value) if isinstance(value, list) else value
+
+
 BaseUrl = Annotated[str, AfterValidator(_checked_base_url)]
 VariableName = Annotated[str, AfterValidator(_checked_variable_name)]
 Key = Annotated[SecretStr, AfterValidator(_checked_key)]
@@ -91,3 +97,5 @@ FilePath = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Days = Annotated[float, Field(gt=0, le=36_500)]
+#: An array; in a variable, separated by commas.
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_names)]

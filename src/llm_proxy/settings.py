@@ -7,23 +7,14 @@ Invariants: frozen; no value is coerced (a string is no number, true is no 1); a
 in no repr and no dump but that of ``to_json``, which is for the pipe to a child process, never for a log or a file.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from platformdirs import user_data_path
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    SerializationInfo,
-    field_serializer,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic.fields import FieldInfo
 
+from llm_proxy.setting_base import REVEAL, Section, masked
 from llm_proxy.setting_types import (
     AdminKey,
     BaseUrl,
@@ -31,60 +22,20 @@ from llm_proxy.setting_types import (
     Days,
     FilePath,
     Key,
+    Names,
     RedisUrl,
     Seconds,
     StoreUrl,
     VariableName,
 )
+from llm_proxy.setting_upstreams import DEFAULT_UPSTREAM, Upstream, checked_upstream_names
 
-#: Name of the upstream that ``upstream`` configures; one of ``upstreams`` cannot have it.
-DEFAULT_UPSTREAM = "default"
-#: Key of the serialisation context under which secrets are written in clear.
-_REVEAL = "reveal_secrets"
+__all__ = ["DEFAULT_UPSTREAM", "NAMED", "OPTIONS", "Section", "Settings", "Upstream", "masked"]
+
 _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
-#: Letters behind an ellipsis tell two keys apart; fewer than four times as many are not hidden by hiding the rest.
-_SHOWN_CHARACTERS = 4
 
-_UPSTREAM_NAME = re.compile(r"[a-z0-9-]+")
-#: The password in a URL, and all before it.
-_URL_PASSWORD = re.compile(r"([a-z+]+://[^/@:]*:).*@")
 #: Neither braces, which are Redis' hash tags, nor what would be a pattern.
 _PREFIX = r"^[A-Za-z0-9._:-]{1,100}$"
-
-
-def _checked_upstream_names(upstreams: dict[str, "Upstream"]) -> dict[str, "Upstream"]:
-    for name in upstreams:
-        if not _UPSTREAM_NAME.fullmatch(name):
-            raise ValueError(f"the name {name!r} must be made of a-z, 0-9 and '-'")
-        if name == DEFAULT_UPSTREAM:
-            raise ValueError(f"the name {name!r} is taken by the option upstream")
-    return upstreams
-
-
-class Section(BaseModel):
-    """What all parts of the settings have in common."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
-
-    @field_serializer("*", when_used="json")
-    def _reveal(self, value: object, info: SerializationInfo) -> object:
-        if isinstance(value, SecretStr):
-            return value.get_secret_value() if info.context and info.context.get(_REVEAL) else masked(value)
-        return value
-
-
-class Upstream(Section):
-    """A provider that calls can be sent to."""
-
-    base_url: BaseUrl = Field(description="Base URL including its `/v1`, http or https")
-    provider: str | None = Field(
-        default=None, description="Provider that the records name; without it, the one that a known host stands for"
-    )
-    key_env: VariableName | None = Field(
-        default=None, description="Variable that holds the key; without it the client's own `Authorization` is sent"
-    )
-    #: The value of that variable.
-    key: Key | None = None
 
 
 class Limits(Section):
@@ -318,7 +269,12 @@ class Settings(Section):
     upstream_transport: Literal["http1", "httpx"] = Field(
         default="http1", description="HTTP client towards the upstreams: the fast HTTP/1.1 one, or httpx with HTTP/2"
     )
-    upstreams: Annotated[dict[str, Upstream], AfterValidator(_checked_upstream_names)] = Field(default_factory=dict)
+    upstreams: Annotated[dict[str, Upstream], AfterValidator(checked_upstream_names)] = Field(default_factory=dict)
+    providers: Names = Field(
+        default=("all",),
+        description="Known providers that can be called without being configured, with the client's own key; "
+        "`all` is all at public addresses",
+    )
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     capture: Capture = Capture()
@@ -339,20 +295,12 @@ class Settings(Section):
 
     def to_json(self) -> str:
         """One line of JSON with all secrets in clear, for the pipe to a child process only."""
-        return self.model_dump_json(context={_REVEAL: True})
+        return self.model_dump_json(context={REVEAL: True})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """The settings that ``to_json`` wrote."""
         return cls.model_validate_json(text)
-
-
-def masked(secret: SecretStr) -> str:
-    """An ellipsis and the last characters of a secret, or the ellipsis alone if it is short; a URL but its password."""
-    text = secret.get_secret_value()
-    if "://" in text:
-        return _URL_PASSWORD.sub(r"\1…@", text)
-    return f"…{text[-_SHOWN_CHARACTERS:]}" if len(text) >= 4 * _SHOWN_CHARACTERS else "…"
 
 
 #: Sections of which there may be any number, each under a name.

@@ -92,6 +92,16 @@ async def test_what_only_looks_like_it_is_a_call(with_pages, path):
     assert [exchange.target for exchange in with_pages.recorded()] == [path]
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/anthropic", "/openai", "/v1beta", "/model", "/api/v1/x", "/static/x", "/Groq/v1/x", "/x/v1/y"]
+)
+async def test_what_begins_with_no_name_of_an_upstream_is_a_page(upstream, with_pages, path):
+    await with_pages.client.get(path)
+
+    assert upstream.received[0].request_line == f"GET {path} HTTP/1.1".encode()
+    assert with_pages.recorded() == []
+
+
 async def test_a_context_with_no_path_behind_it_is_refused_and_on_record(proxy):
     answer = await proxy.client.get("/~tags=a")
 

@@ -1,4 +1,6 @@
+import re
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -6,6 +8,7 @@ import pytest
 from llm_proxy.model.exchange import Endpoint
 from llm_proxy.proxy.credentials import CREDENTIAL_HEADERS, blank_secrets
 from llm_proxy.proxy.providers import PROVIDERS, endpoint_at, provider_named, provider_of_host
+from llm_proxy.proxy.upstreams import credential_of
 
 MAXIM = {"openai", "azure", "bedrock", "anthropic", "huggingface", "together", "groq", "google"}
 
@@ -199,3 +202,21 @@ def test_no_path_takes_long(path):
         endpoint_at(row, b"POST", path)
 
     assert time.perf_counter() - started < 10
+
+
+def test_the_documentation_has_a_row_of_each_provider_with_names_addresses_and_key():
+    page = (Path(__file__).parents[2] / "docs" / "providers.md").read_text(encoding="utf-8")
+
+    for row in PROVIDERS:
+        [line] = [line for line in page.splitlines() if line.startswith(f"| `{row.name}` |")]
+        told = re.findall("`([^`]+)`", line)
+        address = row.base_url or (row.regional_url and row.regional_url.format(region="REGION"))
+        name, value = credential_of(row, "KEY").native
+        expected = [row.name, *row.aliases, address or "base_url", row.native_url, (name + b": " + value).decode()]
+        assert told == [text for text in expected if text]
+
+
+def test_what_stands_for_the_root_of_openais_language_is_the_end_of_the_base_url():
+    for row in PROVIDERS:
+        address = row.base_url or row.regional_url
+        assert address is None or address.endswith(row.compatible_path)

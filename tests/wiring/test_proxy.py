@@ -4,7 +4,7 @@ import pytest
 
 from llm_proxy.config import load_settings
 from llm_proxy.settings import Settings
-from llm_proxy.wiring.proxy import _tls, _upstreams
+from llm_proxy.wiring.proxy import _tls
 from running import CHAT, serve
 from upstreams import json_response
 
@@ -58,22 +58,6 @@ async def test_the_limits_of_the_settings_are_in_force(upstream, tmp_path):
     assert [answer.status_code for answer in answers] == [504, 414, 400, 413]
     assert many_headers.json()["error"]["code"] == "too_many_headers"
     assert len(upstream.received) == 1
-
-
-def test_a_known_host_stands_for_its_provider_unless_the_settings_say_otherwise():
-    settings = Settings(
-        upstream="https://api.openai.com/v1",
-        upstreams={
-            "mine": {"base_url": "https://api.openai.com/v1", "provider": "mine"},
-            "local": {"base_url": "http://localhost:11434/v1/"},
-        },
-    )
-
-    upstreams = _upstreams(settings)
-
-    default, mine, local = (upstreams.choose(name) for name in (None, "mine", "local"))
-    assert (default.provider, mine.provider, local.provider) == ("openai", "mine", None)
-    assert (default.origin.port, local.origin.port, local.base_path) == (443, 11434, b"/v1")
 
 
 def test_certificates_are_checked_unless_the_settings_say_otherwise():

@@ -11,9 +11,11 @@ from llm_proxy.errors import JournalUnwritable
 from llm_proxy.journal.format import Answer, Closing, Kind, Opening, encode
 from llm_proxy.journal.writer import Frames, Journal
 from llm_proxy.metrics import Ledger
-from llm_proxy.model.exchange import Ending
+from llm_proxy.model.exchange import Ending, Endpoint
 from llm_proxy.proxy.headers import Recorded
 
+#: Kept of a file that is sent or fetched: enough for what is said of it. Its content is no call, and can be large.
+_FILE_BYTES = 64 * 1024
 _COUNTERS = {ending: f"ended.{ending}" for ending in Ending}
 
 
@@ -55,6 +57,8 @@ class Capture:
         self._keeps[Kind.REQUEST] = opening.bodies and opening.request_body
         self._keeps[Kind.CHUNK] = opening.bodies and opening.response_body
         self._keeps_errors = opening.response_body
+        if opening.endpoint == Endpoint.FILES:
+            self._room = {kind: min(room, _FILE_BYTES) for kind, room in self._room.items()}
         self._frames.add(Kind.OPEN, wall_ns // 1000, encode(opening))
 
     def request_piece(self, piece: bytes) -> None:

@@ -18,6 +18,7 @@ from llm_proxy.journal.format import Opening
 from llm_proxy.journal.writer import Journal
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.exchange import Ending, Endpoint
+from llm_proxy.proxy.addresses import Address, Addresses
 from llm_proxy.proxy.answers import ID_HEADER, error_body, error_headers
 from llm_proxy.proxy.capture import Capture
 from llm_proxy.proxy.client import Client
@@ -25,10 +26,13 @@ from llm_proxy.proxy.credentials import blank_secrets
 from llm_proxy.proxy.cycle import WireCycle
 from llm_proxy.proxy.headers import HeaderPolicy, RequestHead
 from llm_proxy.proxy.relay import relay
-from llm_proxy.proxy.routing import API_ROOT, Target, target_at
+from llm_proxy.proxy.routing import Target, choose, target_at
 from llm_proxy.proxy.transport.base import Transport, UpstreamRequest, UpstreamResponse
 from llm_proxy.proxy.upstreams import Upstreams
 from llm_proxy.proxy.wishes import Wishes, wishes
+
+#: What a call is on record with whose path is none of those that are relayed.
+_NOWHERE = Address(None, None, b"", is_native=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +48,7 @@ class CallLimits:
 
 
 class Proxy:
-    """Everything below /v1, and below /~…/v1."""
+    """Every path that is a call; see addresses.py."""
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class Proxy:
     ) -> None:
         self._transport = transport
         self._upstreams = upstreams
+        self.addresses = Addresses(upstreams.names())
         self._policy = policy
         self._journal = journal
         self._ledger = ledger
@@ -98,8 +103,7 @@ class Proxy:
             scope=scope,
             wire=scope.pop("llm_proxy.wire"),
             path_context=path_context,
-            path=path.removeprefix(API_ROOT),
-            below_api_root=path.startswith(API_ROOT + b"/"),
+            address=self.addresses.find(path, scope["query_string"]),
             wall_ns=time.time_ns(),
             capture=capture,
         )
@@ -116,8 +120,6 @@ class Proxy:
             raise Refused("WebSocket connections are not relayed yet", status=501, code="websocket_not_supported")
         if refusal is not None:
             raise refusal
-        if not call.below_api_root:
-            raise Refused("only paths below /v1 are relayed", status=404, code="not_found")
         with Client(receive, call.wire, max_body_bytes=self._limits.max_body_bytes) as client:
             body = await self._body(client, head, call.capture)
             call.capture.commit()
@@ -129,12 +131,13 @@ class Proxy:
 
     def _choose(self, call: "_Call", name: str | None) -> tuple[Target, Refused | None]:
         """The target, or the default one and why it is not what was asked for: a refused call is on record, too."""
-        refusal = None
+        address, default = call.address or _NOWHERE, self._upstreams.default
+        upstream, refusal = default, None
         try:
-            upstream = self._upstreams.choose(name)
+            upstream = choose(self._upstreams, call.address, name)
         except Refused as exc:
-            upstream, refusal = self._upstreams.default, exc
-        return target_at(upstream, call.method, call.path, call.scope["query_string"]), refusal
+            refusal = exc
+        return target_at(upstream, address, call.method, call.scope["query_string"]), refusal
 
     def _request(
         self, call: "_Call", head: RequestHead, target: Target, body: bytes | AsyncIterator[bytes]
@@ -215,9 +218,8 @@ class _Call:
     scope: Any
     wire: WireCycle
     path_context: str | None
-    #: Below API_ROOT, percent-encoded as it came.
-    path: bytes
-    below_api_root: bool
+    #: None if the path is no call.
+    address: Address | None
     wall_ns: int
     capture: Capture
     response: UpstreamResponse | None = None

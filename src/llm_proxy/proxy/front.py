@@ -6,7 +6,7 @@ None of this is recorded. A store that is down costs its own pages, nothing else
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Container, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -28,10 +28,13 @@ _TEXT = b"text/plain; charset=utf-8"
 _METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 #: Paths of Maxim's API that are not relayed though they begin with /v1, besides those below /v1/log-repositories.
 STORE_PATHS = ("/v1/logs/batch", "/v1/logging", "/v1/log-repositories")
+_STORE_PREFIX = "/v1/log-repositories/"
 
 
-def front(*, calls: App, pages: App, journal: Journal, numbers: Callable[[], Counter[str]]) -> App:
-    """The public port: ``calls`` takes /v1 and /~…/v1, ``pages`` everything that is not named here.
+def front(
+    *, calls: App, roots: Container[str], pages: App, journal: Journal, numbers: Callable[[], Counter[str]]
+) -> App:
+    """The public port: ``calls`` takes paths whose first segment is in ``roots``, and /~…; ``pages`` the others.
 
     Of /v1, ``pages`` takes what Maxim's API has there: no provider has such paths.
     """
@@ -52,14 +55,14 @@ def front(*, calls: App, pages: App, journal: Journal, numbers: Callable[[], Cou
 
     exactly: dict[str, App] = dict.fromkeys(STORE_PATHS, pages)
     exactly |= {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
-    #: By how paths begin; the first that fits counts.
-    below: tuple[tuple[str, App], ...] = (("/v1/log-repositories/", pages), ("/v1/", calls), ("/~", calls))
 
     def app(scope: Any, receive: Any, send: Send) -> Awaitable[None]:
         path: str = scope["path"]
         taker = exactly.get(path)
         if taker is None:
-            taker = next((taker for beginning, taker in below if path.startswith(beginning)), pages)
+            end = path.find("/", 1)
+            is_call = path.startswith("/~") or (end > 0 and path[1:end] in roots)
+            taker = calls if is_call and not path.startswith(_STORE_PREFIX) else pages
         return taker(scope, receive, send)
 
     return app

@@ -66,6 +66,10 @@ class Provider:
     base_url: str | None
     #: Root of its own API, if that is another one.
     native_url: str | None = None
+    #: Address by region, if that is all that it depends on.
+    regional_url: str | None = None
+    #: What stands there for the ``/v1`` of OpenAI's language.
+    compatible_path: str = "/v1"
     #: The one to be used comes first; empty if none is needed.
     keys: tuple[Key, ...]
     rules: tuple[Rule, ...]
@@ -124,6 +128,9 @@ _BEDROCK = _rules(
 #: https://docs.mistral.ai/api: answers of both are chat completions.
 _MISTRAL = _rules(_ANY_BASE, (b"POST", b"/(?:fim|agents)/completions", Endpoint.CHAT))
 
+#: Longer paths are not kept in memory.
+_REMEMBERED_BYTES = 512
+
 _BEARER = Key(header=b"authorization", scheme=b"Bearer ")
 _X_RATE_LIMIT = (b"x-ratelimit-",)
 _X_REQUEST_ID = (b"x-request-id",)
@@ -144,6 +151,7 @@ PROVIDERS = (
         aliases=("azure-openai", "azure_ai"),
         hosts=("*.openai.azure.com", "*.cognitiveservices.azure.com", "*.services.ai.azure.com"),
         base_url=None,  # https://RESOURCE.openai.azure.com/openai/v1
+        compatible_path="/openai/v1",
         keys=(Key(header=b"api-key"), _BEARER, Key(header=b"x-api-key")),
         rules=_COMPATIBLE + _MESSAGES,
         request_ids=(b"apim-request-id", b"x-request-id", b"x-ms-client-request-id"),
@@ -154,7 +162,9 @@ PROVIDERS = (
         name="bedrock",
         aliases=("aws", "aws-bedrock", "amazon-bedrock"),
         hosts=("bedrock-runtime.*.amazonaws.com", "bedrock-runtime-fips.*.amazonaws.com"),
-        base_url=None,  # https://bedrock-runtime.REGION.amazonaws.com/openai/v1
+        base_url=None,
+        regional_url="https://bedrock-runtime.{region}.amazonaws.com/openai/v1",
+        compatible_path="/openai/v1",
         # https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys-use.html
         keys=(_BEARER, Key(header=b"authorization", scheme=b"AWS4-HMAC-SHA256 ", is_signature=True)),
         rules=_BEDROCK + _rules(b"/openai/v1", *_OPENAI_ROWS),
@@ -202,6 +212,7 @@ PROVIDERS = (
         name="groq",
         hosts=("api.groq.com",),
         base_url="https://api.groq.com/openai/v1",
+        compatible_path="/openai/v1",
         keys=(_BEARER,),
         rules=_COMPATIBLE,
         request_ids=_X_REQUEST_ID,
@@ -214,6 +225,7 @@ PROVIDERS = (
         hosts=("generativelanguage.googleapis.com", "aiplatform.googleapis.com", "*-aiplatform.googleapis.com"),
         base_url="https://generativelanguage.googleapis.com/v1beta/openai",
         native_url="https://generativelanguage.googleapis.com",
+        compatible_path="/v1beta/openai",
         keys=(Key(header=b"x-goog-api-key"), _BEARER, Key(parameter=b"key")),
         rules=_GOOGLE,
         errors=ErrorShape.GOOGLE,
@@ -223,6 +235,7 @@ PROVIDERS = (
         name="openrouter",
         hosts=("openrouter.ai",),
         base_url="https://openrouter.ai/api/v1",
+        compatible_path="/api/v1",
         keys=(_BEARER,),
         rules=_COMPATIBLE + _MESSAGES,
         request_ids=(b"x-generation-id",),
@@ -267,6 +280,7 @@ PROVIDERS = (
         aliases=("fireworks-ai", "fireworks_ai"),
         hosts=("api.fireworks.ai",),
         base_url="https://api.fireworks.ai/inference/v1",
+        compatible_path="/inference/v1",
         keys=(_BEARER,),
         rules=_COMPATIBLE + _MESSAGES,
         request_ids=_X_REQUEST_ID,
@@ -288,6 +302,7 @@ PROVIDERS = (
         name="perplexity",
         hosts=("api.perplexity.ai",),
         base_url="https://api.perplexity.ai",
+        compatible_path="",
         keys=(_BEARER,),
         rules=_COMPATIBLE,
         source="https://docs.perplexity.ai/api-reference",
@@ -338,6 +353,12 @@ _HOSTS = tuple(
 )
 
 
+#: All names and aliases.
+PROVIDER_NAMES = frozenset(_BY_NAME)
+#: Where nothing is known of whoever answers.
+ANYBODY = Provider(name="", base_url=None, keys=(), rules=_MESSAGES + _COMPATIBLE, source="")
+
+
 def provider_named(name: str) -> Provider | None:
     """The provider that is called so, or by one of its other names; in any case."""
     return _BY_NAME.get(name.lower())
@@ -350,13 +371,19 @@ def provider_of_host(host: str) -> Provider | None:
     return next((row for pattern, row in _HOSTS if pattern.fullmatch(name)), None)
 
 
-@lru_cache(maxsize=512)
 def endpoint_at(provider: Provider, method: bytes, path: bytes) -> Endpoint:
     """The API of a provider that stands behind a path on its host (without the query); OTHER for all that is not known.
 
     The path is matched as it is on the wire, percent-encoding and all.
     """
+    return _remembered(provider, method, path) if len(path) <= _REMEMBERED_BYTES else _matched(provider, method, path)
+
+
+def _matched(provider: Provider, method: bytes, path: bytes) -> Endpoint:
     for rule in provider.rules:
         if rule.method in (None, method) and rule.path.fullmatch(path):
             return rule.endpoint
     return Endpoint.OTHER
+
+
+_remembered = lru_cache(maxsize=1024)(_matched)

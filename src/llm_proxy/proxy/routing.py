@@ -1,19 +1,30 @@
 """Where a call goes: which upstream, which path there, and which API it speaks."""
 
+import re
 from typing import NamedTuple
 
+from llm_proxy.errors import Refused
 from llm_proxy.model.exchange import Endpoint
-from llm_proxy.proxy.upstreams import Upstream
+from llm_proxy.proxy.addresses import API_ROOT, Address
+from llm_proxy.proxy.providers import ANYBODY, Provider, endpoint_at
+from llm_proxy.proxy.upstreams import Upstream, Upstreams
 
-#: What clients put behind the host; an upstream's base URL stands for it.
-API_ROOT = b"/v1"
-#: By method and path behind the root; what is not here is relayed just the same, as OTHER.
-_ENDPOINTS = {
-    (b"POST", b"/chat/completions"): Endpoint.CHAT,
-    (b"POST", b"/completions"): Endpoint.TEXT,
-    (b"POST", b"/embeddings"): Endpoint.EMBEDDINGS,
-    (b"POST", b"/responses"): Endpoint.RESPONSES,
-}
+_NO_CALL = "only paths below /v1, below the name of an upstream, and those of a provider's own API are relayed"
+_BELOW_API_ROOT = API_ROOT + b"/"
+_API_VERSION = re.compile(rb"(?:^|&)api-version=")
+#: What clients of OpenAI's language call, with a key as they carry it.
+_COMPATIBLE_ENDPOINTS = frozenset(
+    {
+        Endpoint.CHAT,
+        Endpoint.TEXT,
+        Endpoint.EMBEDDINGS,
+        Endpoint.RESPONSES,
+        Endpoint.MODERATIONS,
+        Endpoint.IMAGES,
+        Endpoint.SPEECH,
+        Endpoint.TRANSCRIPTION,
+    }
+)
 
 
 class Target(NamedTuple):
@@ -30,17 +41,69 @@ class Target(NamedTuple):
     model: str | None = None
 
 
-def endpoint_of(method: bytes, path: bytes) -> Endpoint:
-    """Which API a path (below API_ROOT, without the query) belongs to."""
-    return _ENDPOINTS.get((method, path), Endpoint.OTHER)
+def choose(upstreams: Upstreams, address: Address | None, name: str | None) -> Upstream:
+    """The upstream that a call is for: ``name`` beats the path. Raises Refused if there is none."""
+    if address is None:
+        raise Refused(_NO_CALL, status=404, code="not_found")
+    if name is not None or address.name is not None:
+        return upstreams.choose(name or address.name or "")
+    if address.provider is None:
+        return upstreams.default
+    return _of_provider(upstreams, address, address.provider)
 
 
-def target_at(upstream: Upstream, method: bytes, path: bytes, query: bytes) -> Target:
-    """``path`` below API_ROOT at ``upstream``; nothing in it is decoded or normalised."""
-    target = upstream.base_path + path
+def _of_provider(upstreams: Upstreams, address: Address, provider: str) -> Upstream:
+    """Where a path is sent that only ``provider`` has, or whoever speaks its language as well."""
+    default = upstreams.default
+    configured = next((upstream for upstream in upstreams.configured if _is_of(upstream, provider)), None)
+    if configured is not None:
+        return configured
+    if not address.is_native and (default.row is None or _serves(default.row, address)):
+        return default
+    known = upstreams.of(provider)
+    if known is None:
+        raise Refused(
+            f"such paths are of {provider}, which is to be configured here before it can be called,"
+            f" for example as upstreams.{provider}",
+            status=404,
+            code="unknown_provider",
+        )
+    return known
+
+
+def _is_of(upstream: Upstream, provider: str) -> bool:
+    return upstream.row is not None and upstream.row.name == provider
+
+
+def _serves(row: Provider, address: Address) -> bool:
+    return endpoint_at(row, b"POST", API_ROOT + address.path) is not Endpoint.OTHER
+
+
+def target_at(upstream: Upstream, address: Address, method: bytes, query: bytes) -> Target:
+    """What ``address`` asks for, at ``upstream``; nothing in it is decoded or normalised."""
+    row = upstream.row or ANYBODY
+    path, is_native = address.path, address.is_native
+    if is_native and row.native_url is None and path.startswith(_BELOW_API_ROOT):
+        path, is_native = path[len(API_ROOT) :], False  # who has no API of its own has its base URL there
+    target = (upstream.native_path if is_native else upstream.base_path) + path
+    endpoint = endpoint_at(row, method, target.removeprefix(upstream.native_path))
+    if endpoint is Endpoint.OTHER and not is_native:  # at a base URL of somebody's own
+        endpoint = endpoint_at(ANYBODY, method, API_ROOT + path)
+    if upstream.api_version is not None and not _API_VERSION.search(query):
+        query = b"&".join(filter(None, [query, b"api-version=" + upstream.api_version]))
     return Target(
         upstream=upstream,
         target=b"%b?%b" % (target, query) if query else target,
-        endpoint=endpoint_of(method, path),
-        credential=upstream.credential.compatible if upstream.credential else None,
+        endpoint=endpoint,
+        credential=_credential(upstream, endpoint, is_native=is_native),
     )
+
+
+def _credential(upstream: Upstream, endpoint: Endpoint, *, is_native: bool) -> tuple[bytes, bytes] | None:
+    if upstream.credential is None:
+        return None
+    # Anthropic has both its APIs at the same place.
+    is_apart = upstream.base_path != upstream.native_path + API_ROOT
+    if endpoint in _COMPATIBLE_ENDPOINTS or (is_apart and not is_native):
+        return upstream.credential.compatible
+    return upstream.credential.native

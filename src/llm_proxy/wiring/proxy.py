@@ -18,10 +18,10 @@ from llm_proxy.proxy.front import NoPages, StorePages, front
 from llm_proxy.proxy.headers import HeaderPolicy, HeaderRules
 from llm_proxy.proxy.transport.base import Origin, Transport
 from llm_proxy.proxy.transport.http1 import Http1Transport
-from llm_proxy.proxy.upstreams import Upstreams, upstream_at
 from llm_proxy.proxy.wire import WireLimits, WireProtocol
-from llm_proxy.settings import DEFAULT_UPSTREAM, Settings
+from llm_proxy.settings import Settings
 from llm_proxy.wiring.layout import DataDir, store_socket
+from llm_proxy.wiring.upstreams import upstreams_of
 
 
 async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) -> None:
@@ -34,7 +34,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     policy = HeaderPolicy(header_rules(), Fingerprints(data.fingerprint_secret()))
     calls = Proxy(
         transport=transport,
-        upstreams=_upstreams(settings),
+        upstreams=upstreams_of(settings),
         policy=policy,
         journal=journal,
         ledger=ledger,
@@ -43,6 +43,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     pages = _pages(assignment, transport, policy)
     app = front(
         calls=calls,
+        roots=calls.addresses.roots,
         pages=pages,
         journal=journal,
         numbers=functools.partial(read_all, data.counters),
@@ -104,19 +105,6 @@ def _tls(settings: Settings) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _upstreams(settings: Settings) -> Upstreams:
-    named = {
-        name: upstream_at(
-            name,
-            configured.base_url,
-            provider=configured.provider,
-            key=configured.key.get_secret_value() if configured.key else None,
-        )
-        for name, configured in settings.all_upstreams().items()
-    }
-    return Upstreams(named[DEFAULT_UPSTREAM], named)
 
 
 def header_rules() -> HeaderRules:

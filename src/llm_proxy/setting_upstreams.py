@@ -1,0 +1,66 @@
+"""The settings of an upstream: where calls go, and with which key."""
+
+import re
+from typing import Annotated
+
+from pydantic import Field
+
+from llm_proxy.setting_base import Section
+from llm_proxy.setting_types import BaseUrl, Key, VariableName
+
+#: Name of the upstream that ``upstream`` configures; one of ``upstreams`` cannot have it.
+DEFAULT_UPSTREAM = "default"
+_TAKEN = """
+    account alerts api assets calls compare completions costs dashboard docs evaluations export favicon feedback healthz
+    help import keys live login logout logs metrics model models organizations pipeline projects prompts readyz review
+    search sessions settings signup spend static storage tags tasks traces upload uploads users
+    v1 v1alpha v1beta v1beta1 v2
+"""
+#: First segments of paths that are no upstream's: those of the pages and APIs, of today and perhaps tomorrow, and those
+#: that are calls in themselves.
+RESERVED_NAMES = frozenset(_TAKEN.split())
+_UPSTREAM_NAME = re.compile(r"[a-z0-9-]+")
+
+
+class Upstream(Section):
+    """A provider that calls can be sent to."""
+
+    base_url: BaseUrl | None = Field(
+        default=None,
+        description="Base URL including its `/v1`, http or https; not needed for a provider that is known and has one",
+    )
+    provider: str | None = Field(
+        default=None,
+        description="Provider that the records name; without it, the one that a known host or the name stands for",
+    )
+    native_url: BaseUrl | None = Field(
+        default=None,
+        description="Root of the provider's own API, at the same host; without it, `base_url` without its `/v1`",
+    )
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = Field(
+        default=None, description="Region of AWS, in place of the base URL of Bedrock"
+    )
+    api_version: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,40}$")] | None = Field(
+        default=None, description="`api-version` for calls that bring none, as Azure asks for"
+    )
+    key_env: VariableName | None = Field(
+        default=None, description="Variable that holds the key; without it the client's own is sent"
+    )
+    key_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")] | None = Field(
+        default=None,
+        description="Header that carries the key, `Authorization` with `Bearer`; without it, as the provider asks for",
+    )
+    #: The value of that variable.
+    key: Key | None = None
+
+
+def checked_upstream_names(upstreams: dict[str, "Upstream"]) -> dict[str, "Upstream"]:
+    """``upstreams``, if each can be called by its name. Raises ValueError."""
+    for name in upstreams:
+        if not _UPSTREAM_NAME.fullmatch(name):
+            raise ValueError(f"the name {name!r} must be made of a-z, 0-9 and '-'")
+        if name == DEFAULT_UPSTREAM:
+            raise ValueError(f"the name {name!r} is taken by the option upstream")
+        if name in RESERVED_NAMES:
+            raise ValueError(f"the name {name!r} is taken: such paths have a meaning of their own")
+    return upstreams

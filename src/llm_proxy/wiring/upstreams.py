@@ -1,0 +1,49 @@
+"""The upstreams of the settings, and the known providers that can be called without any."""
+
+from urllib.parse import urlsplit
+
+from llm_proxy.errors import ConfigError
+from llm_proxy.proxy.providers import PROVIDERS, Provider, provider_named
+from llm_proxy.proxy.upstreams import Upstream, Upstreams, upstream_at
+from llm_proxy.setting_upstreams import Upstream as Configured
+from llm_proxy.settings import DEFAULT_UPSTREAM, Settings
+
+#: Stands for all that are at public addresses: what listens on this machine is not everybody's to call.
+_ALL = "all"
+
+
+def upstreams_of(settings: Settings) -> Upstreams:
+    """What calls can be sent to. Raises ConfigError for what does not add up."""
+    named = {name: _upstream(name, configured) for name, configured in settings.all_upstreams().items()}
+    return Upstreams(named[DEFAULT_UPSTREAM], named, known=_known(settings.providers))
+
+
+def _upstream(name: str, configured: Configured) -> Upstream:
+    try:
+        return upstream_at(
+            name,
+            configured.base_url,
+            provider=configured.provider,
+            key=configured.key.get_secret_value() if configured.key else None,
+            native_url=configured.native_url,
+            api_version=configured.api_version,
+            region=configured.region,
+            key_header=configured.key_header,
+        )
+    except ValueError as exc:
+        raise ConfigError(f"upstreams.{name}: {exc}") from None
+
+
+def _known(names: tuple[str, ...]) -> list[Provider]:
+    rows = {row.name: row for row in PROVIDERS if _is_public(row)} if _ALL in names else {}
+    for name in names:
+        row = provider_named(name)
+        if name != _ALL and (row is None or row.base_url is None):
+            raise ConfigError(f"providers: {name!r} is no provider that is known with an address of its own")
+        if row is not None:
+            rows[row.name] = row
+    return list(rows.values())
+
+
+def _is_public(row: Provider) -> bool:
+    return row.base_url is not None and urlsplit(row.base_url).scheme == "https"
