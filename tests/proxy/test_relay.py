@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import CHAT, PATIENCE_S
-from llm_proxy.model.exchange import Ending
+from llm_proxy.model.exchange import Ending, Endpoint
 from proxy.transport.by_hand import HandServer, receive
 from upstreams import (
     CLOSE,
@@ -168,7 +168,7 @@ async def test_an_upload_of_unknown_length_is_passed_on_piece_by_piece(upstream,
     assert exchange.request_body == b"first second"
 
 
-async def test_a_multipart_upload_is_passed_on_and_only_its_size_recorded(upstream, proxy):
+async def test_a_multipart_upload_is_passed_on_and_recorded(upstream, proxy):
     request = proxy.client.build_request(
         "POST", "/v1/audio/transcriptions", files={"file": ("a.wav", bytes(range(256)) * 10_000)}, data={"model": "w"}
     )
@@ -178,7 +178,7 @@ async def test_a_multipart_upload_is_passed_on_and_only_its_size_recorded(upstre
 
     assert upstream.received[0].body == body
     [exchange] = await proxy.ended()
-    assert exchange.request_body is None
+    assert (exchange.endpoint, exchange.request_body) == (Endpoint.TRANSCRIPTION, body)
     assert exchange.request_bytes == len(body)
     assert exchange.response_bytes == len(answer.content)
 
