@@ -10,6 +10,7 @@ from llm_proxy.api.auth import Gate
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.ui.pages import routes
+from llm_proxy.wiring.calls_rooms import rooms_of_calls
 
 
 @pytest.fixture
@@ -22,7 +23,8 @@ async def store(tmp_path):
 
 @pytest.fixture
 async def client(store):
-    transport = httpx.ASGITransport(Starlette(routes=routes(store, Gate(SqlAccounts(store), is_open=True).admit)))
+    admit = Gate(SqlAccounts(store), is_open=True).admit
+    transport = httpx.ASGITransport(Starlette(routes=routes(store, admit, *rooms_of_calls(store))))
     async with httpx.AsyncClient(transport=transport, base_url="http://proxy.test:9000") as client:
         yield client
 

@@ -87,7 +87,7 @@ async def test_a_call_in_the_list_says_what_it_was(client, store):
 
     for part in ("finished", "24 Nov", "gpt-4o", "What is the capital of France? → Paris.", "nightly", "evening run"):
         assert part in page.text
-    assert "14 3 410 ms 1.25 s" in page.text
+    assert f"14 3 {DASH} 410 ms 1.25 s" in page.text
 
 
 async def test_a_failed_call_says_why_and_unknown_numbers_are_dashes(client, store):
@@ -97,7 +97,7 @@ async def test_a_failed_call_says_why_and_unknown_numbers_are_dashes(client, sto
     page = await read(client, "/")
 
     assert "upstream_timeout: no byte for 600 s" in page.text
-    assert " ".join(DASH * 5) in page.text
+    assert " ".join(DASH * 6) in page.text
 
 
 async def test_a_call_that_runs_is_shown_as_running(client, store):

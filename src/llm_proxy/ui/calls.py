@@ -18,6 +18,7 @@ from llm_proxy.model.filters import Filter, parse
 from llm_proxy.model.query import Cursor, Page
 from llm_proxy.store.base import Store
 from llm_proxy.ui import present
+from llm_proxy.ui.columns import COLUMNS, chosen, remember
 from llm_proxy.ui.templating import base_url, page
 
 #: Calls on a page.
@@ -38,6 +39,7 @@ class Line:
     href: str
     session_href: str | None
     model_href: str | None
+    user_href: str | None
     #: Each as it is shown, and where it leads.
     tags: tuple[tuple[str, str], ...]
 
@@ -135,7 +137,9 @@ def _listed(
     older = None if result.next is None else _written(result.next)
     floor = {"floor": listed[-1].place} if full else {}
     live = after is None and fault is None
-    return page(
+    columns = chosen(request)
+    given = {"q": written} if written else {}
+    response = page(
         "calls.html",
         status=400 if fault else 200,
         lines=listed,
@@ -151,7 +155,17 @@ def _listed(
         live=f"/live?{urlencode({'q': str(found), **floor}, errors='replace')}" if live else None,
         zone=_zone(result.completions),
         base_url=base_url(request),
+        columns=columns,
+        all_columns=COLUMNS.values(),
+        save_href=_with("/views", given, columns=",".join(column.name for column in columns)),
     )
+    remember(request, response, columns)
+    return response
+
+
+def _with(path: str, given: dict[str, str], **more: str) -> str:
+    query = urlencode({**given, **more}, errors="replace")
+    return f"{path}?{query}" if query else path
 
 
 def _line(completion: Completion, found: Filter) -> Line:
@@ -164,6 +178,7 @@ def _line(completion: Completion, found: Filter) -> Line:
         href=call_href(completion.id),
         session_href=session_href(context.session_id) if context.session_id else None,
         model_href=href(found.also("model", model)) if model else None,
+        user_href=href(found.also("user", context.user_id)) if context.user_id else None,
         tags=tuple((present.visible(tag), href(found.also("tag", tag))) for tag in context.tags if tag),
     )
 

@@ -22,6 +22,7 @@ from llm_proxy.model.filters import Filter, parse
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.base import Store
 from llm_proxy.ui.calls import LATEST, lines, place
+from llm_proxy.ui.columns import USUAL, Column, chosen
 from llm_proxy.ui.templating import fragment, problem
 
 #: Lists that are live at once.
@@ -45,7 +46,8 @@ async def live(lists: "LiveLists", store: Store, request: Request, principal: Pr
     except ValueError as exc:
         return problem(400, "No such list", str(exc))
     query = found.query(principal.organization_id, now=now, after=None, limit=LATEST)
-    return LiveList(store, query, found, floor=request.query_params.get("floor", ""), lists=lists)
+    floor = request.query_params.get("floor", "")
+    return LiveList(store, query, found, floor=floor, lists=lists, columns=chosen(request))
 
 
 class LiveLists:
@@ -71,12 +73,22 @@ class LiveLists:
 class LiveList:
     """One of them, as the answer to a request. Rows that come before ``floor`` are not of its page."""
 
-    def __init__(self, store: Store, query: CompletionQuery, found: Filter, *, floor: str, lists: LiveLists) -> None:
+    def __init__(
+        self,
+        store: Store,
+        query: CompletionQuery,
+        found: Filter,
+        *,
+        floor: str,
+        lists: LiveLists,
+        columns: tuple[Column, ...] = USUAL,
+    ) -> None:
         self._store = store
         self._query = query
         self._found = found
         self._floor = floor
         self._lists = lists
+        self._columns = columns
         #: By id, in the order in which they were written.
         self._waiting: dict[str, Completion] = {}
         self._new = asyncio.Event()
@@ -135,7 +147,7 @@ class LiveList:
             self._waiting.clear()
             rows = [completion for completion in waiting if self._is_listed(completion)]
             gone = [completion.id for completion in waiting if not self._is_listed(completion)]
-            html = fragment("rows.html", lines=lines(rows, self._found), gone=gone)
+            html = fragment("rows.html", lines=lines(rows, self._found), gone=gone, columns=self._columns)
             await send({"type": "http.response.body", "body": _event(html), "more_body": True})
             # Many calls a second are one event, not many.
             await asyncio.sleep(_POLL_S)

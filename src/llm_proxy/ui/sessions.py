@@ -10,6 +10,7 @@ from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.base import Store
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import href, lines
+from llm_proxy.ui.columns import chosen
 from llm_proxy.ui.templating import page, problem
 
 #: Calls on the page; of a longer session, the newest.
@@ -29,6 +30,7 @@ async def session(store: Store, request: Request, principal: Principal) -> Respo
         name=next((present.visible(name) for call in calls[::-1] if (name := call.context.session_name)), None),
         session_id=present.visible(session_id),
         lines=lines(calls, Filter()),
+        columns=chosen(request),
         totals=_totals(calls),
         more=found.next is not None,
         shown=len(calls),

@@ -1,0 +1,168 @@
+"""What stands around the list of calls: suggestions for its filter, its calls in time, and saved views of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
+
+from llm_proxy.errors import Refused
+from llm_proxy.model.account import Principal
+from llm_proxy.model.filter_words import NOT, STATUSES, WORDS
+from llm_proxy.model.filters import Filter, parse
+from llm_proxy.model.keepsake import SavedView
+from llm_proxy.model.query import Attribute
+from llm_proxy.store.base import Findings, Keepsakes
+from llm_proxy.ui import present
+from llm_proxy.ui.calls import href
+from llm_proxy.ui.columns import named
+from llm_proxy.ui.histogram import HEIGHT, WIDTH, drawn, span
+from llm_proxy.ui.room import Table, changes, first, go_to, looks, read_form
+from llm_proxy.ui.templating import fragment, page
+
+_SUGGESTED = 10
+_NAME_CHARACTERS = 80
+#: Of which there are values to suggest.
+_FOUND: frozenset[str] = frozenset(
+    {
+        Attribute.MODEL, Attribute.TAG, Attribute.USER, Attribute.SESSION, Attribute.TRACE, Attribute.PROVIDER,
+        Attribute.UPSTREAM, Attribute.KEY, Attribute.ENDPOINT, Attribute.ENDING, Attribute.ERROR, Attribute.HTTP,
+    }
+)  # fmt: skip
+#: Of what has no values, some that make sense.
+_EXAMPLES = {
+    "status": tuple(status for status in STATUSES if status != "started"),
+    "latency": (">1s", ">5s", ">30s", "<500ms"),
+    "ttft": (">500ms", ">2s"),
+    "tokens": (">1k", ">10k"),
+    "input": (">1k", ">10k"),
+    "output": (">1k", "<10"),
+    "cost": (">0.01", ">0.1", ">1"),
+    "since": ("15m", "1h", "24h", "7d"),
+    "until": ("1h", "24h"),
+}
+#: Ranges of time that are one click away.
+_RANGES = ("15m", "1h", "24h", "7d")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A saved view, and where it leads."""
+
+    name: str
+    filter: str
+    href: str
+
+
+def table(findings: Findings, keepsakes: Keepsakes) -> Table:
+    """What is asked for where."""
+    return {
+        "/suggest": looks(partial(_suggest, findings)),
+        "/histogram": looks(partial(_histogram, findings)),
+        "/views": {**looks(partial(_views, keepsakes)), **changes(partial(_save, keepsakes))},
+        "/views/drop": changes(partial(_drop, keepsakes)),
+    }
+
+
+async def _suggest(findings: Findings, request: Request, principal: Principal) -> ASGIApp:
+    """What the word that is being written may go on with, as JSON: text, and what it means."""
+    written = request.query_params.get("word", "")[:200]
+    key, colon, value = written.partition(":")
+    bare = key.removeprefix(NOT)
+    if not colon:
+        return JSONResponse(list(_words(key, bare)))
+    if bare not in WORDS:
+        return JSONResponse([])
+    value = value.strip('"')
+    if bare in _FOUND:
+        values = await findings.values(principal.organization_id, Attribute(bare), value, limit=_SUGGESTED)
+    else:
+        values = [example for example in _EXAMPLES.get(bare, ()) if example.startswith(value)]
+    return JSONResponse([{"text": str(Filter(((key, one),))), "about": ""} for one in values if one])
+
+
+def _words(key: str, bare: str) -> Iterator[dict[str, str]]:
+    turned = key[: len(key) - len(bare)]
+    for word, known in WORDS.items():
+        if word.startswith(bare) and (not turned or known.turns_round):
+            yield {"text": f"{turned}{word}:", "about": known.meaning.replace("`", "")}
+
+
+async def _histogram(findings: Findings, request: Request, principal: Principal) -> ASGIApp:
+    """The calls of a list in time, as a part of its page."""
+    now = datetime.now(UTC)
+    try:
+        found = parse(request.query_params.get("q", ""), now=now)
+    except ValueError:
+        return Response(b"", media_type="text/html")
+    query = found.query(principal.organization_id, now=now, after=None, limit=None)
+    since = query.since or await findings.first_at(principal.organization_id)
+    until = min(query.until or now, now)
+    if since is None or since >= until:
+        return Response(b"", media_type="text/html")
+    start, end, parts = span(since, until)
+    buckets = await findings.histogram(replace(query, search=None), start, end, count=parts)
+    return Response(
+        fragment(
+            "histogram.html",
+            histogram=drawn(buckets, end),
+            axis=(WIDTH, HEIGHT),
+            start=present.time(start),
+            end=present.time(end),
+            base=str(found.without("since", "until")),
+            searched=query.search is not None,
+            ranges=[(ago, href(found.without("until").also("since", ago))) for ago in _RANGES],
+            everything=href(found.without("since", "until")) if found.value("since") or found.value("until") else None,
+        ),
+        media_type="text/html",
+    )
+
+
+async def _views(keepsakes: Keepsakes, request: Request, principal: Principal) -> ASGIApp:
+    """The saved views as a page, or in short for a list."""
+    shown = [_shown(view) for view in await keepsakes.views(principal.organization_id)]
+    written = request.query_params.get("q", "")
+    if "short" in request.query_params:
+        return Response(fragment("view_chips.html", views=shown, written=written), media_type="text/html")
+    return page(
+        "views.html",
+        views=shown,
+        written=present.visible(written),
+        columns=present.visible(request.query_params.get("columns", "")),
+        fault=None,
+    )
+
+
+async def _save(keepsakes: Keepsakes, request: Request, principal: Principal) -> ASGIApp:
+    fields = await read_form(request)
+    name, written = first(fields, "name"), first(fields, "q")
+    now = datetime.now(UTC)
+    if not 0 < len(name) <= _NAME_CHARACTERS:
+        message = f"a view needs a name of at most {_NAME_CHARACTERS} characters"
+        raise Refused(message, status=400, code="invalid_request")
+    try:
+        found = parse(written, now=now)
+    except ValueError as exc:
+        raise Refused(str(exc), status=400, code="invalid_request") from exc
+    columns = tuple(column.name for column in named([first(fields, "columns")]))
+    view = SavedView(
+        organization_id=principal.organization_id, name=name, filter=str(found), columns=columns, created_at=now
+    )
+    await keepsakes.save_view(view)
+    return go_to(_shown(view).href)
+
+
+async def _drop(keepsakes: Keepsakes, request: Request, principal: Principal) -> ASGIApp:
+    fields = await read_form(request)
+    await keepsakes.drop_view(principal.organization_id, (fields.get("name") or [""])[0])
+    return go_to("/views")
+
+
+def _shown(view: SavedView) -> View:
+    given = {"q": view.filter, "columns": ",".join(view.columns)}
+    given = {name: value for name, value in given.items() if value}
+    return View(name=view.name, filter=present.visible(view.filter), href=f"/?{urlencode(given, errors='replace')}")
