@@ -12,7 +12,7 @@ from llm_proxy.metrics import Ledger
 from llm_proxy.model.account import Organization
 from llm_proxy.model.completion import Bodies
 from llm_proxy.model.query import CompletionQuery
-from llm_proxy.retention import Ages, Limits, Retention
+from llm_proxy.retention import Ages, Limits, Retention, Sizes
 from llm_proxy.store.deletion import Receipt
 from llm_proxy.store.postgres import PostgresStore
 from llm_proxy.store.sql_accounts import SqlAccounts
@@ -45,7 +45,7 @@ def retention(store, ledger=None, **limits):
 
 async def left(store, organization_id="default"):
     """Id of each record, and whether what was said is there."""
-    query = CompletionQuery(organization_id=organization_id, with_bodies=True)
+    query = CompletionQuery(organization_id=organization_id, with_bodies=True, limit=None)
     return {one.id: one.bodies is not None for one in (await store.find(query)).completions}
 
 
@@ -75,18 +75,19 @@ async def test_an_organisation_may_keep_shorter_or_for_ever_by_its_name_or_id(st
     await store.put([aged(9, id="9", organization_id=one) for one in everybody])
 
     own = {"short": Ages(records=DAY), "id-ever": Ages()}
-    await retention(store, ages=Ages(records=7 * DAY), organizations=own).sweep(NOON)
+    await retention(store, ages=Ages(records=7 * DAY), own_ages=own).sweep(NOON)
 
     assert [sorted(await left(store, one)) for one in everybody] == [["3"], [], ["3", "9"], ["3"]]
 
 
-def large(number):
+def large(number, **different):
     """A record whose body does not compress away."""
     said = "".join(f"{number * 7919 + at * 104729:x}" for at in range(4000))
     return record(
         id=f"{number:03}",
         started_at=NOON + timedelta(seconds=number),
         bodies=replace(Bodies(), request={"messages": [{"role": "user", "content": said}]}),
+        **different,
     )
 
 
@@ -96,8 +97,8 @@ async def test_the_oldest_go_when_the_store_is_too_large(store, bodies_only):
         await store.put([large(number)])
     size = await store.disk_bytes()
 
-    limit = {"bodies_max_bytes" if bodies_only else "max_bytes": size // 2}
-    removed = await retention(store, **limit).sweep(NOON)
+    sizes = Sizes(bodies=size // 2) if bodies_only else Sizes(everything=size // 2)
+    removed = await retention(store, sizes=sizes).sweep(NOON)
 
     kept = await left(store)
     assert await store.disk_bytes() <= size // 2
@@ -105,6 +106,26 @@ async def test_the_oldest_go_when_the_store_is_too_large(store, bodies_only):
     assert removed.bodies > 0
     assert kept["119"]
     assert "000" not in kept or not kept["000"]
+
+
+@pytest.mark.parametrize("bodies_only", [True, False])
+async def test_the_oldest_of_an_organisation_go_when_it_has_too_much_and_nothing_of_another_one(store, bodies_only):
+    await SqlAccounts(store).add_organization(Organization(id="id-acme", name="acme", created_at=NOON))
+    for number in range(120):
+        await store.put([large(number, organization_id=one) for one in ("id-acme", "default")])
+    before, others = await store.size("id-acme"), await store.size("default")
+
+    limit = Sizes(bodies=before.body_bytes // 2) if bodies_only else Sizes(everything=before.body_bytes // 2)
+    removed = await retention(store, own_sizes={"acme": limit}).sweep(NOON)
+    again = await retention(store, own_sizes={"id-acme": limit}).sweep(NOON)
+
+    after, kept = await store.size("id-acme"), await left(store, "id-acme")
+    assert after.body_bytes + (0 if bodies_only else after.record_bytes) <= before.body_bytes // 2
+    assert (removed.rows, again) == (0 if bodies_only else before.records - after.records, Receipt())
+    assert 50 <= removed.bodies <= 110
+    assert list(dict(sorted(kept.items())).values()) == sorted(kept.values())
+    assert kept["119"]
+    assert (await store.size("default"), len(await left(store))) == (others, 120)
 
 
 async def test_without_limits_nothing_goes_and_nobody_looks(store):

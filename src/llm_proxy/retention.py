@@ -1,7 +1,8 @@
 """Deletes by itself what is too old or too much, beside all other work.
 
 Invariants: without a limit nothing is deleted; the ages of an organisation that has its own come in place of the
-general ones; sizes are for all organisations together, oldest first. Everything is done in small steps, with others
+general ones; its own sizes come besides the general ones, which are for all organisations together; what is oldest goes
+first. Everything is done in small steps, with others
 writing and reading in between, and may be interrupted: the next look goes on. A store that is away is asked again then.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from llm_proxy.errors import StoreUnavailable
 from llm_proxy.log import Incident, get_logger
@@ -18,6 +20,8 @@ from llm_proxy.model.completion import DEFAULT_ORGANIZATION
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.base import Accounts, Removal, Store
 from llm_proxy.store.deletion import Receipt
+
+_Limit = TypeVar("_Limit")
 
 _log = get_logger(__name__)
 
@@ -31,20 +35,30 @@ class Ages:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How much there may be; None is without limit."""
+
+    #: Records and their bodies together.
+    everything: int | None = None
+    bodies: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """All limits; None is none."""
 
     ages: Ages = Ages()
-    #: By id or name.
-    organizations: Mapping[str, Ages] = field(default_factory=dict)
-    max_bytes: int | None = None
-    bodies_max_bytes: int | None = None
+    #: By id or name of an organisation, what it has of its own.
+    own_ages: Mapping[str, Ages] = field(default_factory=dict)
+    own_sizes: Mapping[str, Sizes] = field(default_factory=dict)
+    #: Of the whole store.
+    sizes: Sizes = Sizes()
 
     @property
     def are_set(self) -> bool:
         """Whether anything is ever to be deleted."""
-        sizes = self.max_bytes, self.bodies_max_bytes
-        return any(ages != Ages() for ages in (self.ages, *self.organizations.values())) or sizes != (None, None)
+        ages, sizes = (self.ages, *self.own_ages.values()), (self.sizes, *self.own_sizes.values())
+        return any(one != Ages() for one in ages) or any(one != Sizes() for one in sizes)
 
 
 class Retention:
@@ -91,23 +105,32 @@ class Retention:
         return removed
 
     async def _parts(self, now: datetime) -> AsyncIterator[Receipt]:
-        for organization_id, ages in (await self._ages()).items():
+        limits = self._limits
+        for organization_id, name in (await self._organizations()).items():
+            ages = _own(limits.own_ages, organization_id, name) or limits.ages
             if ages.records is not None:
                 yield await self._removal.remove(_before(now - ages.records, organization_id))
             if ages.bodies is not None:
                 old = _before(now - ages.bodies, organization_id)
                 yield await self._store.delete_matching(old, bodies_only=True)
-        if self._limits.bodies_max_bytes is not None:
-            yield await self._store.shrink(self._limits.bodies_max_bytes, bodies_only=True)
-        if self._limits.max_bytes is not None:
-            yield await self._store.shrink(self._limits.max_bytes)
+            sizes = _own(limits.own_sizes, organization_id, name) or Sizes()
+            if sizes.bodies is not None:
+                yield await self._store.shrink_organization(organization_id, sizes.bodies, bodies_only=True)
+            if sizes.everything is not None:
+                yield await self._store.shrink_organization(organization_id, sizes.everything)
+        if limits.sizes.bodies is not None:
+            yield await self._store.shrink(limits.sizes.bodies, bodies_only=True)
+        if limits.sizes.everything is not None:
+            yield await self._store.shrink(limits.sizes.everything)
 
-    async def _ages(self) -> dict[str, Ages]:
-        """By the id of each organisation that there is."""
-        names = {DEFAULT_ORGANIZATION: DEFAULT_ORGANIZATION}
-        names |= {organization.id: organization.name for organization in await self._accounts.organizations()}
-        own = self._limits.organizations
-        return {one: own.get(one, own.get(name, self._limits.ages)) for one, name in names.items()}
+    async def _organizations(self) -> dict[str, str]:
+        """The name of each organisation that there is, by its id."""
+        known = {organization.id: organization.name for organization in await self._accounts.organizations()}
+        return {DEFAULT_ORGANIZATION: DEFAULT_ORGANIZATION} | known
+
+
+def _own(limits: Mapping[str, _Limit], organization_id: str, name: str) -> _Limit | None:
+    return limits.get(organization_id, limits.get(name))
 
 
 def _before(time: datetime, organization_id: str) -> CompletionQuery:

@@ -186,12 +186,24 @@ class Auth(Section):
 
 
 class OrganizationRetention(Section):
-    """How long the records of one organisation are kept, where that is not as for all others."""
+    """How long and how many records of one organisation are kept, where that is not as for all others."""
 
     max_age_days: Days | None = Field(default=None, description="Age at which its records are deleted")
     bodies_max_age_days: Days | None = Field(
         default=None, description="Age at which the bodies of its records are deleted"
     )
+    max_bytes: Count | None = Field(
+        default=None, description="Size of its records and their bodies beyond which its oldest records are deleted"
+    )
+    bodies_max_bytes: Count | None = Field(
+        default=None, description="Size of its bodies beyond which the bodies of its oldest records are deleted"
+    )
+
+    @property
+    def sets_ages(self) -> bool:
+        """Whether its ages, which may be none, come in place of the general ones: not if it has nothing but sizes."""
+        has_sizes = (self.max_bytes, self.bodies_max_bytes) != (None, None)
+        return (self.max_age_days, self.bodies_max_age_days) != (None, None) or not has_sizes
 
 
 class Retention(Section):

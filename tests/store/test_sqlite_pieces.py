@@ -31,9 +31,9 @@ def test_what_is_there_is_not_written_again_nor_compressed(connection):
     add(connection, b"a", b"b")
     compressed = []
 
-    add_links(connection, chain([b"a", b"b", b"c"], "default"), lambda piece: compressed.append(piece) or piece)
+    new = add_links(connection, chain([b"a", b"b", b"c"], "default"), lambda piece: compressed.append(piece) or piece)
 
-    assert compressed == [b"c"]
+    assert (compressed, new) == ([b"c"], [1])
     assert count(connection) == (3, 3)
 
 
@@ -48,7 +48,7 @@ def test_thousands_of_links_at_once(connection):
     tip = add(connection, *(str(number).encode() for number in range(3000)))
 
     assert count(connection) == (3000, 3000)
-    assert remove_links(connection, [tip]) == (3000, sum(len(str(number)) for number in range(3000)))
+    assert sorted(remove_links(connection, [tip])) == sorted(len(str(number)) for number in range(3000))
     assert count(connection) == (0, 0)
 
 
@@ -60,23 +60,23 @@ def test_what_another_link_or_body_refers_to_stays(connection):
     )
     connection.execute("INSERT INTO completion_bodies (completion_id, content, tip) VALUES ('1', x'00', ?)", (short,))
 
-    assert remove_links(connection, [short]) == (0, 0)
-    assert remove_links(connection, [long]) == (1, 1)
+    assert remove_links(connection, [short]) == []
+    assert remove_links(connection, [long]) == [1]
     assert count(connection) == (2, 2)
     connection.execute("DELETE FROM completion_bodies")
-    assert remove_links(connection, [short]) == (2, 2)
+    assert remove_links(connection, [short]) == [1] * 2
 
 
 def test_two_ends_of_one_tree_go_together(connection):
     ends = [add(connection, b"a", b"b", b"c"), add(connection, b"a", b"b", b"d"), add(connection, b"a")]
 
-    assert remove_links(connection, ends) == (4, 4)
+    assert remove_links(connection, ends) == [1] * 4
     assert count(connection) == (0, 0)
 
 
 def test_the_rest_of_a_shared_tree_stays(connection):
     gone, stays = add(connection, b"a", b"b", b"c"), add(connection, b"a", b"d")
 
-    assert remove_links(connection, [gone, b"never there"]) == (2, 2)
+    assert remove_links(connection, [gone, b"never there"]) == [1] * 2
     assert count(connection) == (2, 2)
-    assert remove_links(connection, [stays]) == (2, 2)
+    assert remove_links(connection, [stays]) == [1] * 2

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from llm_proxy.metrics import read_all
-from llm_proxy.retention import Ages, Limits
+from llm_proxy.retention import Ages, Limits, Sizes
 from llm_proxy.settings import Settings
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring.layout import DataDir
@@ -18,7 +18,11 @@ def test_days_of_the_settings_are_ages_and_an_empty_section_keeps_for_ever():
             "retention": {
                 "max_age_days": 1.5,
                 "max_bytes": 9,
-                "organizations": {"a": {"bodies_max_age_days": 1.0}, "b": {}},
+                "organizations": {
+                    "a": {"bodies_max_age_days": 1.0},
+                    "b": {},
+                    "c": {"max_bytes": 5, "bodies_max_bytes": 4},
+                },
             }
         }
     )
@@ -27,8 +31,9 @@ def test_days_of_the_settings_are_ages_and_an_empty_section_keeps_for_ever():
 
     assert limits == Limits(
         ages=Ages(records=timedelta(hours=36)),
-        organizations={"a": Ages(bodies=timedelta(days=1)), "b": Ages()},
-        max_bytes=9,
+        own_ages={"a": Ages(bodies=timedelta(days=1)), "b": Ages()},
+        own_sizes={"a": Sizes(), "b": Sizes(), "c": Sizes(everything=5, bodies=4)},
+        sizes=Sizes(everything=9),
     )
     assert limits.are_set
     assert not limits_of(Settings().retention).are_set

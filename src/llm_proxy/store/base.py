@@ -21,7 +21,7 @@ from llm_proxy.model.query import (
     TagUse,
 )
 from llm_proxy.model.trace import Entity, EntityPage, EntityQuery, Statement, Upload
-from llm_proxy.store.deletion import Receipt
+from llm_proxy.store.deletion import Receipt, Size
 
 
 class Store(Protocol):
@@ -84,6 +84,15 @@ class Store(Protocol):
 
     async def shrink(self, max_bytes: int, *, bodies_only: bool = False) -> Receipt:
         """Remove the oldest records, of any organisation, until the store takes at most so much on the disk."""
+
+    async def size(self, organization_id: str) -> Size:
+        """How much an organisation has. Reads one row, however much that is."""
+
+    async def shrink_organization(self, organization_id: str, max_bytes: int, *, bodies_only: bool = False) -> Receipt:
+        """Remove the oldest records of an organisation until it has at most so many bytes, of both kinds together.
+
+        With ``bodies_only`` the bodies of the oldest, until its bodies have at most so many.
+        """
 
     async def close(self) -> None:
         """Release files and connections. Idempotent."""

@@ -1,7 +1,17 @@
-"""What a deletion says of what it did."""
+"""How much there is, and what a deletion says of what it did."""
 
 from dataclasses import dataclass
 from typing import Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """What one organisation has in the store; what counts is in sql_sizes.py."""
+
+    records: int = 0
+    record_bytes: int = 0
+    #: Of what is its own of bodies, and of the pieces that they share, compressed.
+    body_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ _REMOVE_PIECES = """
 _ADD_PIECES = """
     INSERT INTO body_pieces (hash, content)
     SELECT * FROM unnest(%s::bytea[], %s::bytea[]) ON CONFLICT DO NOTHING
+    RETURNING octet_length(content)
 """
 _ADD_LINKS = """
     INSERT INTO body_links (hash, parent, piece)
@@ -38,26 +39,29 @@ _AT_ONCE_BYTES = 16 * 2**20
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 
-def add_links(cursor: Cursor, links: Iterable[Link], compress: Callable[[bytes], bytes]) -> None:
-    """Write what is not there yet of links and their pieces; only that is compressed."""
-    cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", (PIECES,))
+def add_links(cursor: Cursor, links: Iterable[Link], compress: Callable[[bytes], bytes]) -> list[int]:
+    """Write what is not there yet of links and their pieces; only that is compressed. The length of each new piece.
+
+    The caller holds ``PIECES`` shared.
+    """
     by_hash = {link.hash: link for link in links}
     if not by_hash:
-        return
+        return []
     for (known,) in cursor.execute("SELECT hash FROM body_links WHERE hash = ANY(%s)", (list(by_hash),)).fetchall():
         del by_hash[known]
     pieces = {link.piece_hash: link.piece for link in by_hash.values()}
     for (known,) in cursor.execute("SELECT hash FROM body_pieces WHERE hash = ANY(%s)", (list(pieces),)).fetchall():
         del pieces[known]
     # Two that add the same wait for each other, and not in a circle, since both go in the order of the hashes.
-    _add_pieces(cursor, {piece_hash: compress(pieces[piece_hash]) for piece_hash in sorted(pieces)})
+    added = _add_pieces(cursor, {piece_hash: compress(pieces[piece_hash]) for piece_hash in sorted(pieces)})
     new = sorted(by_hash.values(), key=lambda link: link.hash)
     columns = [link.hash for link in new], [link.parent for link in new], [link.piece_hash for link in new]
     cursor.execute(_ADD_LINKS, columns)
+    return added
 
 
-def remove_links(cursor: Cursor, tips: Iterable[bytes]) -> tuple[int, int]:
-    """Remove what of these tips and of all before them nobody refers to; how many pieces went, and their bytes.
+def remove_links(cursor: Cursor, tips: Iterable[bytes]) -> list[int]:
+    """Remove what of these tips and of all before them nobody refers to; the length of each piece that went.
 
     The caller holds ``PIECES`` alone.
     """
@@ -69,19 +73,23 @@ def remove_links(cursor: Cursor, tips: Iterable[bytes]) -> tuple[int, int]:
         # A link may still have another child, which is at its end in a later round or stays.
         ends = list({parent for parent, _ in removed if parent is not None})
     if not pieces:
-        return 0, 0
-    lengths = [length for (length,) in cursor.execute(_REMOVE_PIECES, (list(pieces),)).fetchall()]
-    return len(lengths), sum(lengths)
+        return []
+    return [length for (length,) in cursor.execute(_REMOVE_PIECES, (list(pieces),)).fetchall()]
 
 
-def _add_pieces(cursor: Cursor, pieces: dict[bytes, bytes]) -> None:
+def _add_pieces(cursor: Cursor, pieces: dict[bytes, bytes]) -> list[int]:
+    """Write those that nobody else has written meanwhile; their lengths."""
     some: dict[bytes, bytes] = {}
+    lengths: list[int] = []
     size = 0
     for piece_hash, content in pieces.items():
         some[piece_hash] = content
         size += len(content)
         if size >= _AT_ONCE_BYTES:
-            cursor.execute(_ADD_PIECES, (list(some), list(some.values())))
+            lengths += _add_some(cursor, some)
             some, size = {}, 0
-    if some:
-        cursor.execute(_ADD_PIECES, (list(some), list(some.values())))
+    return lengths + (_add_some(cursor, some) if some else [])
+
+
+def _add_some(cursor: Cursor, pieces: dict[bytes, bytes]) -> list[int]:
+    return [length for (length,) in cursor.execute(_ADD_PIECES, (list(pieces), list(pieces.values()))).fetchall()]

@@ -8,7 +8,7 @@ same record do so one behind the other. All of one writer belongs to one thread.
 
 import contextlib
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -39,6 +39,15 @@ from llm_proxy.store.postgres_partitions import Month, drop_empty_parts, make_pa
 from llm_proxy.store.postgres_pieces import PIECES, Cursor, add_links, remove_links
 from llm_proxy.store.rows import Rows, latest, to_rows
 from llm_proxy.store.sql import completion_bodies, completion_tags, completions
+from llm_proxy.store.sql_sizes import (
+    PIECE_BYTES,
+    SIZES_OF_RECORDS,
+    Growth,
+    add_sizes,
+    gone_by_owner,
+    growth_of,
+    links_by_owner,
+)
 
 #: Keys of advisory locks: who gives numbers to changes, and who migrates.
 _NUMBERS, _MIGRATION = 0x6C6C6D70_00000003, 0x6C6C6D70_00000004
@@ -111,14 +120,15 @@ class PostgresWriter:
         stored_ids = list(row_ids)
         with errors_of(self._place), self._transaction() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (PIECES,))
-            bodies = cursor.execute(_REMOVE_BODIES, (stored_ids,)).fetchall()
-            rows = 0
+            bodies, growth, rows = cursor.execute(_REMOVE_BODIES, (stored_ids,)).fetchall(), Growth(), 0
             if not bodies_only:
+                growth.remove(cursor.execute(_SIZES, (stored_ids,)).fetchall())
                 cursor.execute("DELETE FROM completion_tags WHERE completion_id = ANY(%s)", (stored_ids,))
                 rows = cursor.execute("DELETE FROM completions WHERE id = ANY(%s)", (stored_ids,)).rowcount
-            pieces, piece_bytes = remove_links(cursor, [tip for _, tip in bodies if tip is not None])
-            body_bytes = sum(length for length, _ in bodies)
-            return Receipt(rows=rows, bodies=len(bodies), pieces=pieces, bytes=body_bytes + piece_bytes)
+            pieces = _remove_tips(cursor, gone_by_owner(bodies, growth), growth)
+            _add_sizes(cursor, growth)
+            total_bytes = sum(pieces) + sum(length for _, length, _ in bodies)
+            return Receipt(rows=rows, bodies=len(bodies), pieces=len(pieces), bytes=total_bytes)
 
     @contextlib.contextmanager
     def alone(self, row_id: str) -> Iterator[None]:
@@ -191,25 +201,44 @@ class PostgresWriter:
             # Only now, since who adds pieces must not remove any: two that did both would wait for each other.
             with self._transaction() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", (PIECES,))
-                remove_links(cursor, left_behind)
+                growth = Growth()
+                _remove_tips(cursor, left_behind, growth)
+                _add_sizes(cursor, growth)
 
-    def _replace(self, cursor: Cursor, batch: Sequence[Rows]) -> set[bytes]:
-        """Write the rows in place of those that are there; the tips that nothing in the batch refers to any more."""
-        add_links(cursor, [link for rows in batch for link in rows.links], self._packer.compress)
+    def _replace(self, cursor: Cursor, batch: Sequence[Rows]) -> dict[str, set[bytes]]:
+        """Write the rows in place of those that are there; by organisation, the tips that nothing refers to now."""
+        added = self._add_links(cursor, batch)
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_NUMBERS,))
         started = [rows.id for rows in batch if rows.status is Status.STARTED]
         late = {found for (found,) in cursor.execute(_ENDED, (started,)).fetchall()} if started else set()
         kept = [rows for rows in batch if rows.id not in late]
         ids = [rows.id for rows in kept]
-        replaced = {tip for _, tip in cursor.execute(_REMOVE_BODIES, (ids,)).fetchall() if tip is not None}
+        growth = growth_of(kept)
+        for owner, body_bytes in added.items():
+            growth.add(owner, body_bytes=body_bytes)
+        left_behind = gone_by_owner(cursor.execute(_REMOVE_BODIES, (ids,)).fetchall(), growth)
+        growth.remove(cursor.execute(_SIZES, (ids,)).fetchall())
         cursor.execute("DELETE FROM completion_tags WHERE completion_id = ANY(%s)", (ids,))
         cursor.execute("DELETE FROM completions WHERE id = ANY(%s)", (ids,))
         _copy(cursor, completions, [rows.completion for rows in kept])
         _copy(cursor, completion_tags, [tag for rows in kept for tag in rows.tags])
         _copy(cursor, completion_bodies, [rows.bodies for rows in kept if rows.bodies is not None])
+        _add_sizes(cursor, growth)
         # The links of a record that came too late are in nobody's use, either.
-        unused = {rows.links[-1].hash for rows in batch if rows.links and rows.id in late}
-        return (replaced | unused) - {rows.links[-1].hash for rows in kept if rows.links}
+        for rows in batch:
+            if rows.links and rows.id in late:
+                left_behind.setdefault(rows.organization_id, set()).add(rows.links[-1].hash)
+        used = {rows.links[-1].hash for rows in kept if rows.links}
+        return {owner: tips - used for owner, tips in left_behind.items() if tips - used}
+
+    def _add_links(self, cursor: Cursor, batch: Sequence[Rows]) -> dict[str, int]:
+        """Write the links that are not there yet; by how many bytes each organisation grows."""
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", (PIECES,))
+        grown = {}
+        for owner, links in links_by_owner(batch).items():
+            lengths = add_links(cursor, links, self._packer.compress)
+            grown[owner] = sum(lengths) + PIECE_BYTES * len(lengths)
+        return grown
 
     def _can_be_written(self, rows: Rows) -> bool:
         try:
@@ -227,9 +256,28 @@ class PostgresWriter:
             yield cursor
 
 
-_REMOVE_BODIES = "DELETE FROM completion_bodies WHERE completion_id = ANY(%s) RETURNING octet_length(content), tip"
+_REMOVE_BODIES = """
+    DELETE FROM completion_bodies WHERE completion_id = ANY(%s) RETURNING completion_id, octet_length(content), tip
+"""
+_SIZES = f"{SIZES_OF_RECORDS} id = ANY(%s) GROUP BY organization_id"
+_ADD_SIZES = add_sizes("%s")
 _ENDED = "SELECT id FROM completions WHERE status <> 'started' AND id = ANY(%s)"
 _VACUUM = "VACUUM completions, completion_tags, completion_bodies, body_links, body_pieces"
+
+
+def _remove_tips(cursor: Cursor, tips: Mapping[str, set[bytes]], growth: Growth) -> list[int]:
+    """Remove what only these referred to; the length of each piece that went. The caller holds ``PIECES`` alone."""
+    lengths: list[int] = []
+    for owner, some in tips.items():
+        removed = remove_links(cursor, some)
+        growth.add(owner, body_bytes=-sum(removed) - PIECE_BYTES * len(removed))
+        lengths += removed
+    return lengths
+
+
+def _add_sizes(cursor: Cursor, growth: Growth) -> None:
+    for row in growth.rows():
+        cursor.execute(_ADD_SIZES, row)
 
 
 def _check_size(rows: Rows) -> None:

@@ -36,6 +36,8 @@ class Rows:
 
     #: That of the tables, ``row_id``.
     id: str
+    #: As it stands in the tables.
+    organization_id: str
     status: Status
     completion: tuple[SqlValue, ...]
     tags: tuple[tuple[SqlValue, ...], ...]
@@ -56,6 +58,7 @@ def to_rows(completion: Completion, packer: Packer) -> Rows:
     tags = dict.fromkeys(completion.context.tags)
     return Rows(
         id=key,
+        organization_id=str(organization_id),
         status=completion.status,
         completion=(key, *columns[1:]),
         tags=tuple((key, storable(tag), organization_id, started_at_us) for tag in tags),
@@ -142,6 +145,11 @@ def row_id(completion_id: str, organization_id: str) -> str:
     if organization_id == DEFAULT_ORGANIZATION:
         return storable(completion_id)
     return f"{storable(completion_id)}{_OF}{storable(organization_id)}"
+
+
+def owner(id_of_row: str) -> str:
+    """Whose record has this id in the tables, as it stands there."""
+    return id_of_row.rpartition(_OF)[2] if _OF in id_of_row else DEFAULT_ORGANIZATION
 
 
 def original_id(id_of_row: str, organization_id: str) -> str:

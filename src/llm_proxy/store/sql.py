@@ -248,6 +248,15 @@ def matching(query: CompletionQuery) -> Iterator[ColumnElement[bool]]:
         yield or_(*_of_model(query.model))
 
 
+def oldest_of(organization_id: str, *, after: tuple[int, str], with_bodies: bool, limit: int) -> Select[int, str]:
+    """Time and row id of the oldest records of an organisation behind such a place; see ``ids``."""
+    place = completions.c.started_at_us, completions.c.id
+    rows = select(*place).where(completions.c.organization_id == storable(organization_id), tuple_(*place) > after)
+    if with_bodies:
+        rows = rows.where(exists().where(completion_bodies.c.completion_id == completions.c.id))
+    return rows.order_by(*place).limit(limit)
+
+
 def oldest(*, with_bodies: bool, limit: int) -> Select[str]:
     """Row ids of the records that were written first; ``with_bodies`` only of those that have bodies."""
     rows = select(completions.c.id).order_by(completions.c.change).limit(limit)

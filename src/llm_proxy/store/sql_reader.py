@@ -16,9 +16,11 @@ from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion
 from llm_proxy.model.query import CompletionQuery, Cursor, Page
 from llm_proxy.store import sql
 from llm_proxy.store.bodies import decompress
+from llm_proxy.store.deletion import Size
 from llm_proxy.store.migrations import HEAD
 from llm_proxy.store.rows import restored, to_completion
 from llm_proxy.store.search import Searcher
+from llm_proxy.store.sql_sizes import size_of
 
 #: Rows that are fetched at a time, so that a list of everything is not in memory twice; with bodies they are big.
 _ROWS = 200
@@ -92,6 +94,22 @@ class SqlReader:
     def oldest(self, *, with_bodies: bool, limit: int) -> list[str]:
         """Row ids of the records that were written first, of all organisations; see ``ids``."""
         return self._ids(sql.oldest(with_bodies=with_bodies, limit=limit))
+
+    def oldest_of(
+        self, organization_id: str, *, after: tuple[int, str], with_bodies: bool, limit: int
+    ) -> list[tuple[int, str]]:
+        """Time and row id of the oldest records of one of them behind such a place; see ``ids``."""
+        statement = sql.oldest_of(organization_id, after=after, with_bodies=with_bodies, limit=limit)
+        return self.read(lambda connection: [(row[0], row[1]) for row in connection.execute(statement)], otherwise=[])
+
+    def size(self, organization_id: str) -> Size:
+        """See ``Store.size``."""
+
+        def read(connection: Connection) -> Size:
+            row = connection.execute(size_of(organization_id)).one_or_none()
+            return Size() if row is None else Size(records=row[0], record_bytes=row[1], body_bytes=row[2])
+
+        return self.read(read, otherwise=Size())
 
     def tags(self, organization_id: str, containing: str, *, limit: int) -> list[str]:
         """See ``Store.tags``."""

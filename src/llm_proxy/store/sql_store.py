@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from llm_proxy.errors import StoreUnavailable
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion
 from llm_proxy.model.query import CompletionQuery, Page
-from llm_proxy.store.deletion import Receipt
+from llm_proxy.store.deletion import Receipt, Size
 from llm_proxy.store.rows import row_id
 from llm_proxy.store.sql_reader import SqlReader
 
@@ -27,6 +27,8 @@ READERS = 4
 _DELETED_AT_ONCE = 500
 #: Fewer where each is one too many once the store is small enough.
 _SHRUNK_AT_ONCE = 50
+#: A time and an id before all others.
+_BEGINNING = (-(2**63), "")
 
 _Result = TypeVar("_Result")
 
@@ -124,6 +126,28 @@ class SqlStore:
             if more == Receipt():
                 break
             removed += more
+        return removed
+
+    async def size(self, organization_id: str) -> Size:
+        """How much an organisation has."""
+        return await self._read(partial(self._reader.size, organization_id))
+
+    async def shrink_organization(self, organization_id: str, max_bytes: int, *, bodies_only: bool = False) -> Receipt:
+        """Remove the oldest records of an organisation, or their bodies, until it has at most so many bytes."""
+        removed, place = Receipt(), _BEGINNING
+        while True:
+            size = await self.size(organization_id)
+            if size.body_bytes + (0 if bodies_only else size.record_bytes) <= max_bytes:
+                break
+            # From where the last ones were: before that are none but those that have no bodies any more.
+            find = partial(self._reader.oldest_of, organization_id, after=place, with_bodies=bodies_only)
+            oldest = await self._read(partial(find, limit=_SHRUNK_AT_ONCE))
+            if not oldest:
+                break
+            place = oldest[-1]
+            ids = [id_of_row for _, id_of_row in oldest]
+            removed += await self._write(partial(self._writer.delete, ids, bodies_only=bodies_only))
+        await self._reclaim(removed)
         return removed
 
     async def amend(

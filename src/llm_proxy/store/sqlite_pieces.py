@@ -29,8 +29,8 @@ _REMOVE_PIECES = f"""
 """  # noqa: S608
 
 
-def add_links(connection: sqlite3.Connection, links: Iterable[Link], compress: Callable[[bytes], bytes]) -> None:
-    """Write what is not there yet of links and their pieces; only that is compressed."""
+def add_links(connection: sqlite3.Connection, links: Iterable[Link], compress: Callable[[bytes], bytes]) -> list[int]:
+    """Write what is not there yet of links and their pieces; only that is compressed. The length of each new piece."""
     by_hash = {link.hash: link for link in links}
     for known in _select(connection, _KNOWN_LINKS, list(by_hash)):
         del by_hash[known[0]]
@@ -41,10 +41,11 @@ def add_links(connection: sqlite3.Connection, links: Iterable[Link], compress: C
     connection.executemany("INSERT INTO body_pieces (hash, content) VALUES (?, ?)", new_pieces)
     new_links = [(link.hash, link.parent, link.piece_hash) for link in by_hash.values()]
     connection.executemany("INSERT INTO body_links (hash, parent, piece) VALUES (?, ?, ?)", new_links)
+    return [len(content) for _, content in new_pieces]
 
 
-def remove_links(connection: sqlite3.Connection, tips: Iterable[bytes]) -> tuple[int, int]:
-    """Remove what of these tips and of all before them nobody refers to; how many pieces went, and their bytes."""
+def remove_links(connection: sqlite3.Connection, tips: Iterable[bytes]) -> list[int]:
+    """Remove what of these tips and of all before them nobody refers to; the length of each piece that went."""
     pieces: set[bytes] = set()
     ends = list(set(tips))
     while ends:
@@ -52,8 +53,7 @@ def remove_links(connection: sqlite3.Connection, tips: Iterable[bytes]) -> tuple
         pieces.update(piece for _, piece in removed)
         # A link may still have another child, which is at its end in a later round or stays.
         ends = list({parent for parent, _ in removed if parent is not None})
-    lengths = [length for (length,) in _select(connection, _REMOVE_PIECES, list(pieces))]
-    return len(lengths), sum(lengths)
+    return [length for (length,) in _select(connection, _REMOVE_PIECES, list(pieces))]
 
 
 def _select(connection: sqlite3.Connection, statement: str, hashes: Sequence[bytes]) -> Iterator[tuple[Any, ...]]:

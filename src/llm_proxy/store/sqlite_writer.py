@@ -21,6 +21,15 @@ from llm_proxy.store.deletion import Receipt
 from llm_proxy.store.migrations import HEAD
 from llm_proxy.store.rows import Rows, latest, to_rows
 from llm_proxy.store.sql import completion_bodies, completion_tags, completions
+from llm_proxy.store.sql_sizes import (
+    PIECE_BYTES,
+    SIZES_OF_RECORDS,
+    Growth,
+    add_sizes,
+    gone_by_owner,
+    growth_of,
+    links_by_owner,
+)
 from llm_proxy.store.sqlite_connection import INCREMENTAL, errors_of, open_writer, schema_step
 from llm_proxy.store.sqlite_pieces import add_links, remove_links
 
@@ -37,9 +46,14 @@ _INSERT_BODIES = _insert(completion_bodies)
 _DELETE = "DELETE FROM completions WHERE id = ?"
 #: Of some ids, a JSON list, those whose record has ended.
 _ENDED = "SELECT id FROM completions WHERE status <> 'started' AND id IN (SELECT value FROM json_each(?))"
-#: Of some ids, what their bodies share.
-_TIPS = "SELECT tip FROM completion_bodies WHERE tip NOT NULL AND completion_id IN (SELECT value FROM json_each(?))"
-_REMOVE_BODY = "DELETE FROM completion_bodies WHERE completion_id = ? RETURNING length(content), tip"
+#: Of some ids, their bodies.
+_BODIES = """
+    SELECT completion_id, length(content), tip FROM completion_bodies
+    WHERE completion_id IN (SELECT value FROM json_each(?))
+"""
+_REMOVE_BODY = "DELETE FROM completion_bodies WHERE completion_id = ? RETURNING completion_id, length(content), tip"
+_SIZES = f"{SIZES_OF_RECORDS} id IN (SELECT value FROM json_each(?)) GROUP BY organization_id"  # noqa: S608
+_ADD_SIZES = add_sizes("?")
 #: Pages that are given back in one transaction, during which others cannot write.
 _PAGES_AT_ONCE = 2000
 #: What SQLite and its driver say of what they will never take: too big, of no known type, against a constraint.
@@ -79,11 +93,15 @@ class SqliteWriter:
     def delete(self, row_ids: Sequence[str], *, bodies_only: bool) -> Receipt:
         """See ``Writer.delete``."""
         with errors_of(self._path), _transaction(self._connection()) as connection:
+            growth, rows = Growth(), 0
             bodies = [body for one in row_ids for body in connection.execute(_REMOVE_BODY, (one,)).fetchall()]
-            rows = 0 if bodies_only else sum(connection.execute(_DELETE, (one,)).rowcount for one in row_ids)
-            pieces, piece_bytes = remove_links(connection, [tip for _, tip in bodies if tip is not None])
-            body_bytes = sum(length for length, _ in bodies)
-            return Receipt(rows=rows, bodies=len(bodies), pieces=pieces, bytes=body_bytes + piece_bytes)
+            if not bodies_only:
+                growth.remove(connection.execute(_SIZES, (encode_json(list(row_ids)).decode(),)).fetchall())
+                rows = sum(connection.execute(_DELETE, (one,)).rowcount for one in row_ids)
+            pieces = _remove_bodies(connection, bodies, growth)
+            connection.executemany(_ADD_SIZES, growth.rows())
+            total_bytes = sum(pieces) + sum(length for _, length, _ in bodies)
+            return Receipt(rows=rows, bodies=len(bodies), pieces=len(pieces), bytes=total_bytes)
 
     def alone(self, row_id: str) -> AbstractContextManager[None]:
         """See ``Writer.alone``. Only the one process that serves a file changes single records."""
@@ -149,14 +167,18 @@ class SqliteWriter:
             self._replace(connection, [rows for rows in batch if rows.id not in late])
 
     def _replace(self, connection: sqlite3.Connection, batch: Sequence[Rows]) -> None:
-        ids = encode_json([rows.id for rows in batch]).decode()
-        replaced = {tip for (tip,) in connection.execute(_TIPS, (ids,))}
-        add_links(connection, (link for rows in batch for link in rows.links), self._packer.compress)
+        ids, growth = encode_json([rows.id for rows in batch]).decode(), growth_of(batch)
+        replaced = connection.execute(_BODIES, (ids,)).fetchall()
+        growth.remove(connection.execute(_SIZES, (ids,)).fetchall())
+        for owner, links in links_by_owner(batch).items():
+            added = add_links(connection, links, self._packer.compress)
+            growth.add(owner, body_bytes=sum(added) + PIECE_BYTES * len(added))
         connection.executemany(_DELETE, [(rows.id,) for rows in batch])
         connection.executemany(_INSERT_COMPLETION, [rows.completion for rows in batch])
         connection.executemany(_INSERT_TAG, [tag for rows in batch for tag in rows.tags])
         connection.executemany(_INSERT_BODIES, [rows.bodies for rows in batch if rows.bodies is not None])
-        remove_links(connection, replaced)
+        _remove_bodies(connection, replaced, growth)
+        connection.executemany(_ADD_SIZES, growth.rows())
 
     def _can_be_written(self, rows: Rows) -> bool:
         try:
@@ -165,6 +187,18 @@ class SqliteWriter:
         except _NEVER:
             return False
         return True
+
+
+def _remove_bodies(
+    connection: sqlite3.Connection, bodies: Sequence[tuple[str, int, bytes | None]], growth: Growth
+) -> list[int]:
+    """Remove what only these bodies, which are gone, referred to; the length of each piece that went."""
+    lengths: list[int] = []
+    for owner, tips in gone_by_owner(bodies, growth).items():
+        removed = remove_links(connection, tips)
+        growth.add(owner, body_bytes=-sum(removed) - PIECE_BYTES * len(removed))
+        lengths += removed
+    return lengths
 
 
 def _late_starts(connection: sqlite3.Connection, batch: Sequence[Rows]) -> set[str]:

@@ -8,7 +8,7 @@ from functools import partial
 
 from llm_proxy.errors import ConfigError
 from llm_proxy.metrics import Ledger
-from llm_proxy.retention import Ages, Limits, Retention
+from llm_proxy.retention import Ages, Limits, Retention, Sizes
 from llm_proxy.settings import OrganizationRetention, Settings
 from llm_proxy.settings import Retention as RetentionSettings
 from llm_proxy.store.sql_accounts import SqlAccounts
@@ -33,9 +33,9 @@ def limits_of(retention: RetentionSettings) -> Limits:
     """What the settings say."""
     return Limits(
         ages=_ages(retention),
-        organizations={name: _ages(own) for name, own in retention.organizations.items()},
-        max_bytes=retention.max_bytes,
-        bodies_max_bytes=retention.bodies_max_bytes,
+        own_ages={name: _ages(own) for name, own in retention.organizations.items() if own.sets_ages},
+        own_sizes={name: _sizes(own) for name, own in retention.organizations.items()},
+        sizes=_sizes(retention),
     )
 
 
@@ -64,6 +64,10 @@ def _claims(data: DataDir, held: contextlib.ExitStack) -> bool:
 
 def _ages(section: RetentionSettings | OrganizationRetention) -> Ages:
     return Ages(records=_days(section.max_age_days), bodies=_days(section.bodies_max_age_days))
+
+
+def _sizes(section: RetentionSettings | OrganizationRetention) -> Sizes:
+    return Sizes(everything=section.max_bytes, bodies=section.bodies_max_bytes)
 
 
 def _days(count: float | None) -> timedelta | None:
