@@ -28,6 +28,7 @@ from llm_proxy.proxy.endpoint import CallLimits, Proxy
 from llm_proxy.proxy.front import front
 from llm_proxy.proxy.headers import HeaderPolicy, HeaderRules
 from llm_proxy.proxy.providers import Provider
+from llm_proxy.proxy.target_hosts import TargetHosts
 from llm_proxy.proxy.transport.base import Transport
 from llm_proxy.proxy.transport.http1 import Http1Transport
 from llm_proxy.proxy.transport.over_httpx import HttpxTransport
@@ -196,6 +197,8 @@ class ProxyOptions:
     #: Providers that can be called without being configured.
     known: Sequence[Provider] = ()
     keys: dict[str, str] = field(default_factory=dict)
+    target_hosts: tuple[str, ...] = ()
+    model_prefix: bool = False
     rules: HeaderRules = RULES
     #: The ASGI application behind every path that is no call.
     pages: Any = field(default_factory=lambda: _no_pages)
@@ -253,6 +256,8 @@ async def start_proxy(tmp_path: Path, make_transport: Callable[..., Transport]) 
                 max_captured_body_bytes=wanted.max_captured_body_bytes,
                 unrecorded=wanted.unrecorded,
             ),
+            target_hosts=TargetHosts(wanted.target_hosts, timeout_s=wanted.connect_timeout_s),
+            model_prefix=wanted.model_prefix,
         )
         app = front(
             calls=calls,

@@ -38,6 +38,20 @@ _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
 _PREFIX = r"^[A-Za-z0-9._:-]{1,100}$"
 
 
+class Routing(Section):
+    """What of a call chooses its upstream, besides headers and paths."""
+
+    model_prefix: bool = Field(
+        default=False,
+        description="Whether `NAME/model` in a body goes to the upstream or provider `NAME`, with `model` as its model",
+    )
+    target_hosts: Names = Field(
+        default=(),
+        description="Hosts that a call may name itself (`Helicone-Target-URL`, `x-portkey-custom-host`): `host`, "
+        "`host:port`, `*.domain`, `http://host:port`",
+    )
+
+
 class Limits(Section):
     """What a request may be like; more is answered with 414, 431 or 413."""
 
@@ -287,6 +301,7 @@ class Settings(Section):
         description="Known providers that can be called without being configured, with the client's own key; "
         "`all` is all at public addresses",
     )
+    routing: Routing = Routing()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     capture: Capture = Capture()

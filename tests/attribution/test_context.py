@@ -58,7 +58,15 @@ def test_our_own_headers_say_everything():
     )
 
 
-OBEYED = {Tells.LOG, Tells.UPSTREAM, Tells.OMIT_CALL, Tells.OMIT_BODIES, Tells.OMIT_REQUEST, Tells.OMIT_RESPONSE}
+OBEYED = {
+    Tells.LOG,
+    Tells.UPSTREAM,
+    Tells.TARGET,
+    Tells.OMIT_CALL,
+    Tells.OMIT_BODIES,
+    Tells.OMIT_REQUEST,
+    Tells.OMIT_RESPONSE,
+}
 READ = [header for header in HEADERS if header.tells not in {*OBEYED, Tells.COST}]
 
 

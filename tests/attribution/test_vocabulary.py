@@ -63,7 +63,8 @@ async def test_every_header_of_the_table_is_understood_and_goes_on_only_if_it_is
     upstream, start_proxy
 ):
     proxy = await start_proxy(upstream.url, rules=header_rules())
-    rows = [header for header in HEADERS if header.tells is not Tells.OMIT_CALL]
+    # Calls to an address that is not allowed are refused: proxy/test_target_hosts.py.
+    rows = [header for header in HEADERS if header.tells not in (Tells.OMIT_CALL, Tells.TARGET)]
 
     for header in rows:
         lines = {sent_name(header): sent_value(header)}

@@ -1,5 +1,7 @@
 """Where a call goes."""
 
+import json
+
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
@@ -258,3 +260,48 @@ async def test_of_a_file_only_the_beginning_is_kept(start_proxy, upstream):
     assert len(upstream.received[0].body) == 200_000
     [exchange] = await proxy.ended()
     assert (len(exchange.request_body), exchange.request_bytes, exchange.truncated) == (65536, 200_000, True)
+
+
+async def test_a_name_before_the_model_chooses_the_upstream_and_is_cut_off_in_place(
+    start_proxy, upstream, transport_name
+):
+    proxy = await start_proxy(
+        "http://127.0.0.1:1/v1", transport=transport_name, named={"mine": upstream.url}, model_prefix=True
+    )
+    body = b'{ "model":"mine/org/m", "messages": [ {"model":"mine/x"} ] ,"n":1.0}'
+
+    await proxy.client.post("/v1/chat/completions", content=body)
+
+    [received] = upstream.received
+    assert received.body == body.replace(b"mine/org/m", b"org/m")
+    [exchange] = await proxy.ended()
+    assert (exchange.upstream, exchange.request_body) == ("mine", body)
+
+
+@pytest.mark.parametrize(
+    ("model", "path", "headers"),
+    [
+        ("nobody/m", "/v1/chat/completions", {}),
+        ("mine/", "/v1/chat/completions", {}),
+        ("mine", "/v1/chat/completions", {}),
+        ("mine/m", "/default/v1/chat/completions", {}),
+        ("mine/m", "/v1/chat/completions", {"X-LLM-Provider": "default"}),
+    ],
+)
+async def test_what_stands_before_a_slash_is_left_alone_if_it_is_no_upstream_or_something_else_was_said(
+    start_proxy, upstream, model, path, headers
+):
+    proxy = await start_proxy(upstream.url, named={"mine": "http://127.0.0.1:1/v1"}, model_prefix=True)
+
+    await proxy.client.post(path, json={"model": model}, headers=headers)
+
+    assert upstream.received[0].body == json.dumps({"model": model}, separators=(",", ":")).encode()
+
+
+async def test_the_model_is_not_looked_at_unless_it_is_asked_for(start_proxy, upstream):
+    proxy = await start_proxy(upstream.url, named={"mine": "http://127.0.0.1:1/v1"})
+
+    answer = await proxy.client.post("/v1/chat/completions", content=b'{"model": "mine/m"}')
+
+    assert answer.status_code == 200
+    assert upstream.received[0].body == b'{"model": "mine/m"}'

@@ -27,6 +27,13 @@ NO_RESPONSE = Wishes(response_body=False)
         ([(b"X-LLM-Log", b"never heard of")], "log=off", Wishes(None, "off")),
         ([(b"X-LLM-Provider", b"")], "provider=b", Wishes("b", "full")),
         ([(b"X-LLM-Log", b"\xff")], None, Wishes(None, "full")),
+        ([(b"x-portkey-provider", b"@Groq")], None, Wishes("groq")),
+        ([(b"X-LLM-Provider", b"a"), (b"x-portkey-provider", b"b")], None, Wishes("a")),
+        ([(b"x-portkey-provider", b"b"), (b"X-LLM-Provider", b"a")], None, Wishes("a")),
+        ([(b"x-portkey-provider", b"b")], "provider=c", Wishes("c")),
+        ([(b"x-portkey-provider", b"")], None, Wishes()),
+        ([(b"Helicone-Target-URL", b" https://H/A ")], "log=off", Wishes(None, "off", address="https://H/A")),
+        ([(b"x-portkey-custom-host", b"")], None, Wishes()),
         ([], "", Wishes()),
     ],
 )

@@ -127,7 +127,7 @@ def _take_single(draft: Draft, tells: Tells, source: str, value: str) -> None:
     if tells is Tells.LOG:
         if value.strip().lower() not in LOG_WORDS:
             draft.dropped(source, f"it must be one of {', '.join(LOG_WORDS)}")
-    elif tells is not Tells.UPSTREAM:
+    elif tells not in (Tells.UPSTREAM, Tells.TARGET):
         draft.text(tells, source, value)
 
 

@@ -7,7 +7,7 @@ Imported by the proxy process: nothing but plain values here, and nothing heavy.
 
 import re
 
-from llm_proxy.attribution.vocabulary import HEADERS, SESSION_PATTERN
+from llm_proxy.attribution.vocabulary import HEADERS, SESSION_PATTERN, Tells
 
 #: Headers of gateways: meant for what stands in our place, many of them with a key of it, and for nobody behind.
 STRIPPED_PREFIXES: tuple[bytes, ...] = (
@@ -44,7 +44,15 @@ _PLAIN_REQUEST_HEADERS = b"""
     tracestate
 """
 RECORDED_REQUEST_HEADERS: frozenset[bytes] = frozenset(
-    [*_PLAIN_REQUEST_HEADERS.split(), *(header.name.lower().encode() for header in HEADERS if not header.is_prefix)]
+    [
+        *_PLAIN_REQUEST_HEADERS.split(),
+        # An address that somebody sends can hold a password.
+        *(
+            header.name.lower().encode()
+            for header in HEADERS
+            if not header.is_prefix and header.tells is not Tells.TARGET
+        ),
+    ]
 )
 RECORDED_REQUEST_PREFIXES: tuple[bytes, ...] = (
     b"x-stainless-",

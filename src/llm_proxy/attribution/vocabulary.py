@@ -28,6 +28,8 @@ class Tells(StrEnum):
     COST = "cost"
     #: Which upstream is called; obeyed by the proxy.
     UPSTREAM = "upstream"
+    #: The address to be called instead, where the configuration allows it; obeyed by the proxy.
+    TARGET = "address that is called, if it is allowed"
 
 
 class Level(IntEnum):
@@ -135,6 +137,8 @@ HEADERS: tuple[Header, ...] = (
         _meta("Helicone-Experiment-Row-Index", "experiment_row_index"),
         _as("Helicone-Omit-Request", Tells.OMIT_REQUEST, Form.IF_TRUE),
         _as("Helicone-Omit-Response", Tells.OMIT_RESPONSE, Form.IF_TRUE),
+        _text("Helicone-Target-URL", Tells.TARGET),
+        _text("Helicone-OpenAI-Api-Base", Tells.TARGET),
     ),
     *_rows(
         Level.GATEWAY,
@@ -146,6 +150,8 @@ HEADERS: tuple[Header, ...] = (
         _meta("x-portkey-span-id", "span_id"),
         _meta("x-portkey-parent-span-id", "parent_span_id"),
         _as("x-portkey-debug", Tells.OMIT_BODIES, Form.IF_FALSE),
+        _text("x-portkey-provider", Tells.UPSTREAM),
+        _text("x-portkey-custom-host", Tells.TARGET),
     ),
     *_rows(
         Level.GATEWAY,

@@ -80,6 +80,7 @@ class Assembly:
         """What is known by now."""
         opening, answer, closing = self._opening, self._answer, self._closing
         answered = answer is not None or len(self._sizes) > 0
+        elsewhere = answer if answer is not None and answer.upstream is not None else None
         return Exchange(
             id=self._id,
             started_at=self._started_at,
@@ -87,8 +88,8 @@ class Assembly:
             target=_text(opening.target),
             path_context=opening.path_context,
             endpoint=_endpoint(opening.endpoint),
-            upstream=opening.upstream,
-            provider=opening.provider,
+            upstream=elsewhere.upstream if elsewhere else opening.upstream,
+            provider=elsewhere.provider if elsewhere else opening.provider,
             client=opening.client,
             key_fingerprint=opening.key_fingerprint,
             request_headers=_headers(opening.headers),

@@ -80,6 +80,10 @@ class Answer(msgspec.Struct, array_like=True, frozen=True):
     status: int
     headers: list[tuple[bytes, bytes | None]]
     connect_us: int | None = None
+    #: Who answered, if not the one that the call was opened with, and which model that one was asked for.
+    upstream: str | None = None
+    provider: str | None = None
+    model: str | None = None
 
 
 class Closing(msgspec.Struct, array_like=True, frozen=True):

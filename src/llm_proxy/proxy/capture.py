@@ -42,6 +42,7 @@ class Capture:
         self._recording = False
         self._opened = False
         self._truncated = False
+        self._sent_to: tuple[str | None, str | None, str | None] = (None, None, None)
         self.ending: Ending | None = None
         #: Of the request body, so far; None if it never came to that.
         self.request_bytes: int | None = None
@@ -61,6 +62,10 @@ class Capture:
             self._room = {kind: min(room, _FILE_BYTES) for kind, room in self._room.items()}
         self._frames.add(Kind.OPEN, wall_ns // 1000, encode(opening))
 
+    def sent_to(self, upstream: str, provider: str | None, model: str | None) -> None:
+        """Note that the call went elsewhere than it was opened with; said with the answer."""
+        self._sent_to = (upstream, provider, model)
+
     def request_piece(self, piece: bytes) -> None:
         """Note a piece of the request body."""
         self.request_bytes = (self.request_bytes or 0) + len(piece)
@@ -71,7 +76,7 @@ class Capture:
         """Note the head of the answer."""
         if self._recording:
             connect_us = None if connect_s is None else int(connect_s * 1e6)
-            self._frames.add(Kind.RESPONSE, self._now_us(), encode(Answer(status, headers, connect_us)))
+            self._frames.add(Kind.RESPONSE, self._now_us(), encode(Answer(status, headers, connect_us, *self._sent_to)))
 
     def keep_bodies(self) -> None:
         """Keep the response body from now on, though bodies are not kept: it tells of an error.

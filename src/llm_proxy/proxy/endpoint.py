@@ -24,9 +24,11 @@ from llm_proxy.proxy.capture import Capture
 from llm_proxy.proxy.client import Client
 from llm_proxy.proxy.credentials import blank_secrets
 from llm_proxy.proxy.cycle import WireCycle
-from llm_proxy.proxy.headers import HeaderPolicy, RequestHead
+from llm_proxy.proxy.headers import HeaderPolicy, RequestHead, with_length
+from llm_proxy.proxy.model_edit import model_in, with_model
 from llm_proxy.proxy.relay import relay
-from llm_proxy.proxy.routing import Target, choose, target_at
+from llm_proxy.proxy.routing import Target, by_prefix, choose, target_at
+from llm_proxy.proxy.target_hosts import TargetHosts
 from llm_proxy.proxy.transport.base import Transport, UpstreamRequest, UpstreamResponse
 from llm_proxy.proxy.upstreams import Upstreams
 from llm_proxy.proxy.wishes import Wishes, wishes
@@ -59,7 +61,10 @@ class Proxy:
         journal: Journal,
         ledger: Ledger,
         limits: CallLimits,
+        target_hosts: TargetHosts,
+        model_prefix: bool = False,
     ) -> None:
+        """``model_prefix`` is whether ``NAME/model`` in a body chooses an upstream."""
         self._transport = transport
         self._upstreams = upstreams
         self.addresses = Addresses(upstreams.names())
@@ -67,6 +72,8 @@ class Proxy:
         self._journal = journal
         self._ledger = ledger
         self._limits = limits
+        self._target_hosts = target_hosts
+        self._model_prefix = model_prefix
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Relay one call and have it on record, however it ends."""
@@ -110,7 +117,7 @@ class Proxy:
 
     async def _forward(self, call: "_Call", receive: Any) -> None:
         said = wishes(call.wire.raw_headers, call.path_context)
-        target, refusal = self._choose(call, said.provider)
+        target, refusal = await self._choose(call, said)
         head = self._policy.request(call.wire.raw_headers)
         if said.log == "off":
             self._ledger.add("dropped.log_off")
@@ -125,28 +132,49 @@ class Proxy:
             call.capture.commit()
             if not call.capture.recording and self._limits.unrecorded == "refuse" and said.log != "off":
                 raise Refused("the call cannot be recorded, and is therefore refused", status=503, code="unrecorded")
+            target = self._by_model(call, said, target, body)
             call.response = await self._transport.send(self._request(call, head, target, body))
             own = [(ID_HEADER, call.id.encode())]
             await relay(call.response, self._policy, call.capture, call.wire, own=own)
 
-    def _choose(self, call: "_Call", name: str | None) -> tuple[Target, Refused | None]:
+    async def _choose(self, call: "_Call", said: Wishes) -> tuple[Target, Refused | UpstreamError | None]:
         """The target, or the default one and why it is not what was asked for: a refused call is on record, too."""
         address, default = call.address or _NOWHERE, self._upstreams.default
         upstream, refusal = default, None
         try:
-            upstream = choose(self._upstreams, call.address, name)
-        except Refused as exc:
+            upstream = choose(self._upstreams, call.address, said.provider)
+            if said.address is not None:
+                upstream = await self._target_hosts.upstream(said.address, self._upstreams)
+        except (Refused, UpstreamError) as exc:
             refusal = exc
         return target_at(upstream, address, call.method, call.scope["query_string"]), refusal
+
+    def _by_model(self, call: "_Call", said: Wishes, target: Target, body: bytes | AsyncIterator[bytes]) -> Target:
+        """Where the model in ``body`` sends the call, if nothing else says it; not read unless that is asked for."""
+        address = call.address
+        if not self._model_prefix or said.provider or said.address or not isinstance(body, bytes) or address is None:
+            return target
+        if address.is_native or address.name is not None:
+            return target
+        found = by_prefix(self._upstreams, model_in(body))
+        if found is None:
+            return target
+        upstream, model = found
+        call.capture.sent_to(upstream.name, upstream.provider, model)
+        return target_at(upstream, address, call.method, call.scope["query_string"])._replace(model=model)
 
     def _request(
         self, call: "_Call", head: RequestHead, target: Target, body: bytes | AsyncIterator[bytes]
     ) -> UpstreamRequest:
+        headers = head.forward(target.upstream.host, target.credential)
+        if target.model is not None and isinstance(body, bytes):
+            body = with_model(body, target.model)
+            headers = with_length(headers, len(body))
         return UpstreamRequest(
             origin=target.upstream.origin,
             method=call.method,
             target=target.target,
-            headers=head.forward(target.upstream.host, target.credential),
+            headers=headers,
             body=body,
             chunked=head.chunked,
             on_informational=lambda status, headers: call.wire.inform(status, self._policy.response(headers)[0]),

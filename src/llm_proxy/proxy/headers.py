@@ -183,6 +183,11 @@ class HeaderPolicy:
         return verdict
 
 
+def with_length(headers: RawHeaders, body_bytes: int) -> RawHeaders:
+    """``headers`` for a body of another length."""
+    return [(name, b"%d" % body_bytes if name.lower() == b"content-length" else value) for name, value in headers]
+
+
 def _note_framing(head: RequestHead, fate: _Fate, name: bytes, value: bytes) -> None:
     if fate is _Fate.LENGTH:
         head.content_length = int(value)  # the parser has taken it for a number

@@ -52,6 +52,13 @@ def choose(upstreams: Upstreams, address: Address | None, name: str | None) -> U
     return _of_provider(upstreams, address, address.provider)
 
 
+def by_prefix(upstreams: Upstreams, model: str | None) -> tuple[Upstream, str] | None:
+    """The upstream that stands before the slash in ``model``, and what stands behind; None if none is called so."""
+    name, slash, rest = (model or "").partition("/")
+    upstream = upstreams.find(name) if slash and rest else None
+    return (upstream, rest) if upstream is not None else None
+
+
 def _of_provider(upstreams: Upstreams, address: Address, provider: str) -> Upstream:
     """Where a path is sent that only ``provider`` has, or whoever speaks its language as well."""
     default = upstreams.default

@@ -61,6 +61,9 @@ class Upstreams:
                 self._by_provider.setdefault(upstream.row.name, upstream)
         for row in known:
             self._by_provider.setdefault(row.name, known_upstream(row))
+        self._by_origin: dict[Origin, Upstream] = {}
+        for upstream in (*self._named.values(), *self._by_provider.values()):
+            self._by_origin.setdefault(upstream.origin, upstream)
 
     @property
     def default(self) -> Upstream:
@@ -80,15 +83,21 @@ class Upstreams:
         """The first upstream that is of this provider; None if it is neither configured nor to be called without."""
         return self._by_provider.get(provider)
 
+    def at(self, origin: Origin) -> Upstream | None:
+        """The first upstream that is there; None if there is none."""
+        return self._by_origin.get(origin)
+
+    def find(self, name: str) -> Upstream | None:
+        """The one that is called ``name``, or is of the provider that is; None if none is or can be called."""
+        row = provider_named(name)
+        return self._named.get(name) or (self._by_provider.get(row.name) if row else None)
+
     def choose(self, name: str) -> Upstream:
         """The one that is called ``name``, or is of the provider that is. Raises Refused for an unknown name."""
-        upstream = self._named.get(name)
+        upstream = self.find(name)
         if upstream is not None:
             return upstream
         row = provider_named(name)
-        upstream = self._by_provider.get(row.name) if row else None
-        if upstream is not None:
-            return upstream
         if row is not None:
             raise Refused(
                 f"the provider {row.name!r} is to be configured here, as upstreams.{row.name}, before it can be called",

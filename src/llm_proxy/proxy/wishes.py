@@ -4,17 +4,17 @@ Said in our headers, in the path prefix, or in the headers of other gateways, ea
 attribution/vocabulary.py. Ours count alone; of others', whatever asks for less is obeyed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llm_proxy.attribution.path import path_options
-from llm_proxy.attribution.vocabulary import HEADERS, LOG_WORDS, Form, Tells
+from llm_proxy.attribution.vocabulary import HEADERS, LOG_WORDS, Form, Level, Tells
 from llm_proxy.proxy.transport.base import RawHeaders
 
 _OMISSIONS = frozenset({Tells.OMIT_CALL, Tells.OMIT_BODIES, Tells.OMIT_REQUEST, Tells.OMIT_RESPONSE})
 _OBEYED = {
     header.name.lower().encode(): header
     for header in HEADERS
-    if header.tells in _OMISSIONS or header.tells in (Tells.LOG, Tells.UPSTREAM)
+    if header.tells in _OMISSIONS or header.tells in (Tells.LOG, Tells.UPSTREAM, Tells.TARGET)
 }
 _YES = frozenset({b"true", b"1", b"yes", b"on"})
 _NO = frozenset({b"false", b"0", b"no", b"off"})
@@ -34,6 +34,8 @@ class Wishes:
     #: Of what is recorded in full, one body may be left out.
     request_body: bool = True
     response_body: bool = True
+    #: URL that is to be called instead, as it was sent.
+    address: str | None = None
 
 
 def wishes(headers: RawHeaders, path_context: str | None) -> Wishes:
@@ -43,17 +45,23 @@ def wishes(headers: RawHeaders, path_context: str | None) -> Wishes:
         return _NO_WISHES
     named: dict[Tells, str] = {}
     omitted: set[Tells] = set()
+    elsewhere = address = None
     # Of a header that occurs twice the last one counts.
     for name, value in {name.lower(): value for name, value in said}.items():
         tells, word = _OBEYED[name].tells, value.strip().lower()
-        if tells not in _OMISSIONS:
+        if tells is Tells.TARGET:
+            address = value.strip().decode("latin-1")
+        elif tells is Tells.UPSTREAM and _OBEYED[name].level is not Level.OWN:
+            elsewhere = word.decode("latin-1").removeprefix("@")  # so Portkey spells what it calls a slug
+        elif tells not in _OMISSIONS:
             named[tells] = word.decode("latin-1")
         elif word in (_YES if _OBEYED[name].form is Form.IF_TRUE else _NO):
             omitted.add(tells)
     in_path = path_options(path_context) if path_context else {}
-    provider = named.get(Tells.UPSTREAM) or in_path.get("provider")
+    provider = named.get(Tells.UPSTREAM) or in_path.get("provider") or elsewhere or None
     log = next((word for word in (named.get(Tells.LOG), in_path.get("log")) if word in LOG_WORDS), None)
-    return Wishes(provider, log) if log is not None else _without(provider, omitted)
+    wanted = Wishes(provider, log) if log is not None else _without(provider, omitted)
+    return replace(wanted, address=address) if address else wanted
 
 
 _NO_WISHES = Wishes()

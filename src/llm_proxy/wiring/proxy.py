@@ -21,7 +21,7 @@ from llm_proxy.proxy.transport.http1 import Http1Transport
 from llm_proxy.proxy.wire import WireLimits, WireProtocol
 from llm_proxy.settings import Settings
 from llm_proxy.wiring.layout import DataDir, store_socket
-from llm_proxy.wiring.upstreams import upstreams_of
+from llm_proxy.wiring.upstreams import target_hosts_of, upstreams_of
 
 
 async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) -> None:
@@ -39,6 +39,8 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         journal=journal,
         ledger=ledger,
         limits=_call_limits(settings),
+        target_hosts=target_hosts_of(settings),
+        model_prefix=settings.routing.model_prefix,
     )
     pages = _pages(assignment, transport, policy)
     app = front(

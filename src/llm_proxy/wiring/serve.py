@@ -26,7 +26,7 @@ from llm_proxy.settings import Settings, masked
 from llm_proxy.supervisor import Supervisor
 from llm_proxy.wiring.guarded import is_guarded
 from llm_proxy.wiring.layout import DataDir
-from llm_proxy.wiring.upstreams import upstreams_of
+from llm_proxy.wiring.upstreams import target_hosts_of, upstreams_of
 
 Command: TypeAlias = Literal["serve", "proxy", "worker", "store"]
 
@@ -51,6 +51,7 @@ def run(settings: Settings, command: Command = "serve") -> int:
         )
     if command in ("serve", "proxy"):
         upstreams_of(settings)
+        target_hosts_of(settings)
     if settings.pricing.file is not None:
         # Here, since nothing else that the supervisor does needs a price.
         from llm_proxy.wiring.pricing import read_prices  # noqa: PLC0415

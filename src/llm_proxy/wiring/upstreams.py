@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 from llm_proxy.errors import ConfigError
 from llm_proxy.proxy.providers import PROVIDERS, Provider, provider_named
+from llm_proxy.proxy.target_hosts import TargetHosts
 from llm_proxy.proxy.upstreams import Upstream, Upstreams, upstream_at
 from llm_proxy.setting_upstreams import Upstream as Configured
 from llm_proxy.settings import DEFAULT_UPSTREAM, Settings
@@ -16,6 +17,14 @@ def upstreams_of(settings: Settings) -> Upstreams:
     """What calls can be sent to. Raises ConfigError for what does not add up."""
     named = {name: _upstream(name, configured) for name, configured in settings.all_upstreams().items()}
     return Upstreams(named[DEFAULT_UPSTREAM], named, known=_known(settings.providers))
+
+
+def target_hosts_of(settings: Settings) -> TargetHosts:
+    """What calls may name by themselves. Raises ConfigError for what is no host."""
+    try:
+        return TargetHosts(settings.routing.target_hosts, timeout_s=settings.timeouts.connect_s)
+    except ValueError as exc:
+        raise ConfigError(f"routing.target_hosts: {exc}") from None
 
 
 def _upstream(name: str, configured: Configured) -> Upstream:

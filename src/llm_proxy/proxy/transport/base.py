@@ -23,6 +23,8 @@ class Origin(NamedTuple):
     port: int
     #: Path of a Unix socket to connect to instead.
     socket_path: str | None = None
+    #: IP address to connect to, if ``host`` is not to be looked up; certificates are still those of ``host``.
+    address: str | None = None
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):

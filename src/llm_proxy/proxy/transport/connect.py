@@ -68,7 +68,7 @@ async def _connected_socket(origin: Origin) -> socket.socket:
     loop = asyncio.get_running_loop()
     if origin.socket_path is not None:
         return await _connect_to(socket.AF_UNIX, origin.socket_path)
-    addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    addresses = await loop.getaddrinfo(origin.address or origin.host, origin.port, type=socket.SOCK_STREAM)
     failure: OSError | None = None
     for family, _, _, _, address in addresses:
         try:

@@ -30,16 +30,17 @@ class HttpxTransport:
 
     async def send(self, request: UpstreamRequest) -> "HttpxResponse":
         """Send the request and wait for the head of the response."""
+        origin = request.origin
         framing = [(b"Transfer-Encoding", b"chunked")] if request.chunked else []
         with _translated():
             outgoing = httpx.Request(
                 request.method.decode("ascii"),
-                httpx.URL(scheme=request.origin.scheme, host=request.origin.host, port=request.origin.port, path="/"),
+                httpx.URL(scheme=origin.scheme, host=origin.address or origin.host, port=origin.port, path="/"),
                 headers=request.headers + framing,
                 stream=_Pieces(request.body),
-                extensions={"timeout": self._timeout.as_dict(), "target": request.target},
+                extensions={"timeout": self._timeout.as_dict(), "target": request.target} | _named(origin),
             )
-            response = await self._transport(request.origin).handle_async_request(outgoing)
+            response = await self._transport(origin).handle_async_request(outgoing)
             made = HttpxResponse(response, _body_bytes(outgoing.method, response))
             await made.end_if_nothing_is_left()
         return made
@@ -56,6 +57,10 @@ class HttpxTransport:
                 verify=self._tls, http2=True, limits=self._limits, uds=origin.socket_path, trust_env=False
             )
         return transport
+
+
+def _named(origin: Origin) -> dict[str, str]:
+    return {"sni_hostname": origin.host} if origin.address else {}
 
 
 class HttpxResponse:

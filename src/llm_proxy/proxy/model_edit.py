@@ -1,0 +1,36 @@
+"""The model in a JSON body: read, and written in place.
+
+Only looked at where something depends on it. A body that is no JSON object has no model.
+"""
+
+import json
+
+import msgspec
+
+from llm_proxy.proxy.json_edit import members, with_value
+
+_MODEL = "model"
+
+
+class _Asked(msgspec.Struct):
+    model: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Asked).decode
+
+
+def model_in(body: bytes) -> str | None:
+    """The model that ``body`` names; None if it names none."""
+    try:
+        return _decode(body).model
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def with_model(body: bytes, model: str) -> bytes:
+    """``body`` with ``model`` for each that it names in its outermost object; no other byte is changed."""
+    written = json.dumps(model, ensure_ascii=False).encode()
+    for member in reversed(members(body) or ()):
+        if member.name == _MODEL:
+            body = with_value(body, member, written)
+    return body
