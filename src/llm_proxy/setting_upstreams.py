@@ -11,10 +11,11 @@ from llm_proxy.setting_types import BaseUrl, Key, VariableName
 #: Name of the upstream that ``upstream`` configures; one of ``upstreams`` cannot have it.
 DEFAULT_UPSTREAM = "default"
 _TAKEN = """
-    account alerts api assets calls compare completions costs dashboard docs evaluations export favicon feedback healthz
-    help import keys live login logout logs metrics model models organizations pipeline projects prompts readyz review
-    search sessions settings signup spend static storage tags tasks traces upload uploads users
-    v1 v1alpha v1beta v1beta1 v2
+    access account alerts api assets audit calls charts compare completions costs dashboard datasets docs
+    evaluations export facets favicon feedback filters healthz help histogram import keys live login logout logs
+    members metrics model models organizations pipeline playground projects prompts queue readyz replay report
+    reports requests review roles saved search sessions settings shared signup spans spend static stats storage
+    suggest summary tags tasks traces upload uploads users v1 v1alpha v1beta v1beta1 v2 views
 """
 #: First segments of paths that are no upstream's: those of the pages and APIs, of today and perhaps tomorrow, and those
 #: that are calls in themselves.
