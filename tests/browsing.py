@@ -4,13 +4,14 @@ Every page is watched: what it says in the console, what its policy forbids, and
 """
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from llm_proxy.model.completion import Completion
@@ -113,3 +114,18 @@ async def watched(browser: Browser, **options: Any) -> AsyncIterator[Page]:
         assert seen.faults == []
     finally:
         await context.close()
+
+
+async def check_usable(browser: Browser, url: str, paths: Sequence[str]) -> None:
+    """Everybody can use these pages in both themes, and none of them is wider than its window."""
+    for theme in ("light", "dark"):
+        async with watched(browser, base_url=url, color_scheme=theme) as page:
+            for path in paths:
+                await page.goto(path)
+                await page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
+                found = await Axe().run(page)
+                assert found.violations_count == 0, f"{path} ({theme}): {found.generate_report()}"
+                for width in (400, 2560):
+                    await page.set_viewport_size({"width": width, "height": 900})
+                    assert await page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} at {width}"
+                await page.set_viewport_size({"width": 1280, "height": 900})

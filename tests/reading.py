@@ -8,6 +8,38 @@ import httpx
 #: What must not become anything but text.
 HOSTILE = "</title></pre><script>alert(1)</script><img src=x onerror=alert(2)>\"'><b>&amp;{{ 7*7 }} \u202e\x1b[2J"
 
+#: What has run elsewhere: each would call ``alert``, which a page is watched for, or load or send something.
+ATTACKS = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(1)</script>",
+    "</textarea></title></style></template><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg onload=alert(1)>",
+    '"><svg/onload=alert(1)>',
+    "' onfocus=alert(1) autofocus x='",
+    '" onmouseover="alert(1)',
+    "javascript:alert(1)",
+    "[x](javascript:alert(1))",
+    "![x](http://127.0.0.1:9/pixel.png)",
+    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
+    "<link rel=stylesheet href=http://127.0.0.1:9/x.css>",
+    "<style>@import 'http://127.0.0.1:9/x.css'</style>",
+    "<meta http-equiv=refresh content='0;url=javascript:alert(1)'>",
+    "<base href=http://127.0.0.1:9/>",
+    "<form action=javascript:alert(1)><button>x",
+    "<div hx-get='/' hx-trigger='load' hx-on:load='alert(1)'>x</div>",
+    "<template hx type=partial hx-target='body'><script>alert(1)</script></template>",
+    "<tr hx-swap-oob='true' id='rows'><td><script>alert(1)</script></td></tr>",
+    "data: x\n\nevent: full\ndata: <script>alert(1)</script>\n\n",
+    "{{ constructor.constructor('alert(1)')() }}",
+    "${alert(1)}",
+    "\u2028alert(1)\u2029",
+    "<math><mtext><table><mglyph><style><!--</style><img title='--&gt;&lt;img src=x onerror=alert(1)&gt;'>",
+    "```html\n<script>alert(1)</script>\n```",
+    "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
+    "\x00<script>alert(1)</script>",
+]
+
 
 class Page(HTMLParser):
     """Text and elements of a page."""

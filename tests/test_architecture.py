@@ -59,7 +59,7 @@ NARROW = {
     ("api", "store"): {"base"},
     ("ui", "decode"): {"replay"},
     ("ui", "store"): {"base"},
-    ("ui", "api"): {"login", "login_link"},
+    ("ui", "api"): {"json_schema", "login", "login_link"},
     ("worker", "store"): {"base"},
     ("retention", "store"): {"base", "deletion"},
     ("worker", "queue"): {"base"},

@@ -21,7 +21,7 @@ from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.ui.assets import script, scripts
 from llm_proxy.ui.calls import call_href, session_href
 from llm_proxy.ui.pages import routes
-from reading import HOSTILE, read
+from reading import ATTACKS, HOSTILE, read
 from records import BODIES, NOON, record, tagged
 
 #: Scripts that some pages have and others do not.
@@ -162,39 +162,6 @@ async def test_a_key_that_is_not_for_reading_opens_no_page(client, store):
 
     assert page.status_code == 403
     assert "it has no scope read" in page.text
-
-
-#: What has run elsewhere: each would call ``alert``, which a page is watched for, or load or send something.
-ATTACKS = [
-    "<script>alert(1)</script>",
-    "</script><script>alert(1)</script>",
-    "</textarea></title></style></template><script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    "<svg onload=alert(1)>",
-    '"><svg/onload=alert(1)>',
-    "' onfocus=alert(1) autofocus x='",
-    '" onmouseover="alert(1)',
-    "javascript:alert(1)",
-    "[x](javascript:alert(1))",
-    "![x](http://127.0.0.1:9/pixel.png)",
-    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
-    "<link rel=stylesheet href=http://127.0.0.1:9/x.css>",
-    "<style>@import 'http://127.0.0.1:9/x.css'</style>",
-    "<meta http-equiv=refresh content='0;url=javascript:alert(1)'>",
-    "<base href=http://127.0.0.1:9/>",
-    "<form action=javascript:alert(1)><button>x",
-    "<div hx-get='/' hx-trigger='load' hx-on:load='alert(1)'>x</div>",
-    "<template hx type=partial hx-target='body'><script>alert(1)</script></template>",
-    "<tr hx-swap-oob='true' id='rows'><td><script>alert(1)</script></td></tr>",
-    "data: x\n\nevent: full\ndata: <script>alert(1)</script>\n\n",
-    "{{ constructor.constructor('alert(1)')() }}",
-    "${alert(1)}",
-    "\u2028alert(1)\u2029",
-    "<math><mtext><table><mglyph><style><!--</style><img title='--&gt;&lt;img src=x onerror=alert(1)&gt;'>",
-    "```html\n<script>alert(1)</script>\n```",
-    "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
-    "\x00<script>alert(1)</script>",
-]
 
 
 def attacked(number, attack):

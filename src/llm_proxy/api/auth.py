@@ -153,7 +153,12 @@ class Gate:
             raise Refused(_BAD_KEY, status=401, code="invalid_key")
         await self._note_use(known.key.id, now)
         key = known.key
-        return Principal(organization_id=key.organization_id, project_id=key.project_id, scopes=key.scopes)
+        return Principal(
+            organization_id=key.organization_id,
+            project_id=key.project_id,
+            scopes=key.scopes,
+            who=key.label or key.shown,
+        )
 
     async def _look_up(self, key_hash: bytes) -> KnownKey | None:
         found = self._known.get(key_hash)

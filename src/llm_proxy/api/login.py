@@ -37,7 +37,9 @@ class Login(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def principal(self) -> Principal:
         """Who it is, where no key says so."""
-        return Principal(organization_id=self.organization, scopes=frozenset(self.scopes), everywhere=self.everywhere)
+        return Principal(
+            organization_id=self.organization, scopes=frozenset(self.scopes), everywhere=self.everywhere, who=self.who
+        )
 
 
 class Logins:

@@ -99,6 +99,8 @@ class Principal:
     scopes: frozenset[Scope]
     #: Whether it may act for any organisation: who runs the proxy itself.
     everywhere: bool = False
+    #: Who it is to others, and to himself tomorrow: the label of the key, or else how it is shown.
+    who: str = "whoever runs the proxy"
 
 
 def new_secret() -> str:

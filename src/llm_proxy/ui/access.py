@@ -22,6 +22,8 @@ from llm_proxy.ui.room import first, read_form
 from llm_proxy.ui.templating import page
 
 Holder = Callable[[str], Awaitable[Principal]]
+#: As whom one is logged in without a key of an organisation.
+_OPERATOR = "whoever runs the proxy"
 _NOT_FOR_LOOKING = "This key is not for looking at records: it has no scope read."
 _FOREIGN = "The form was not sent by a page of this site."
 _USED_UP = "This link was used already, or is too old. Start the program again for a new one, or log in with a key."
@@ -54,7 +56,7 @@ class Access:
             return asked(request, status=403, fault=_USED_UP)
         login = Login(
             until=time.time() + LIFE_S,
-            who="the link of the start",
+            who=_OPERATOR,
             organization=DEFAULT_ORGANIZATION,
             scopes=tuple(Scope),
             everywhere=True,
@@ -121,7 +123,7 @@ def _login(key: str, principal: Principal) -> Login:
     # The key of who runs the proxy was thought of by people: its hash might be enough to guess it, so it is not sent.
     return Login(
         until=until,
-        who="the key of who runs the proxy",
+        who=_OPERATOR,
         organization=principal.organization_id,
         scopes=tuple(sorted(principal.scopes)),
         everywhere=True,

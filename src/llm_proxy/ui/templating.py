@@ -42,7 +42,10 @@ class Visitor:
 visitor: ContextVar[Visitor | None] = ContextVar("visitor", default=None)
 
 #: A page says which of these it belongs to by ``{% set here = "Calls" %}``.
-ROOMS = (Room("Calls", "/", "c"),)
+ROOMS = (
+    Room("Calls", "/", "c"),
+    Room("Grading", "/grading", "r"),
+)
 
 
 def _rooms() -> list[Room]:

@@ -46,6 +46,7 @@ from llm_proxy.store.sql_traces import SqlTraces
 from llm_proxy.ui import pages
 from llm_proxy.ui.access import Access
 from llm_proxy.wiring.calls_rooms import rooms_of_calls
+from llm_proxy.wiring.house_rooms import rooms_of_the_house
 from llm_proxy.wiring.layout import DataDir, store_socket
 from llm_proxy.wiring.pricing import make_pricer
 from llm_proxy.wiring.retention import keep_within_limits
@@ -122,7 +123,8 @@ def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:
     documents = openapi.routes(*tables)
     served = [*documents, *resource.routes(gate, *tables), *maxim_uploads.routes(files), resource.nothing_else()]
     access = Access(logins, gate.holder, link=data.login_link)
-    return [*served, *pages.routes(store, gate.admit, *rooms_of_calls(store), access=access)]
+    rooms = (*rooms_of_calls(store), *rooms_of_the_house(store))
+    return [*served, *pages.routes(store, gate.admit, *rooms, access=access)]
 
 
 def _ops(data: DataDir, store: SqlStore) -> list[Route]:

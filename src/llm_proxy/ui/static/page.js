@@ -59,6 +59,8 @@
     const act = to ? () => to.click() : KEYS[event.key];
     if (act) {
       event.preventDefault();
+      // What a page has on this key besides is not meant.
+      if (to) event.stopImmediatePropagation();
       act();
     }
   });

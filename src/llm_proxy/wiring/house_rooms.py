@@ -1,0 +1,14 @@
+"""The pages about the whole: grading, and what else is about no single call."""
+
+from llm_proxy.store.sql_feedback import SqlFeedback
+from llm_proxy.store.sql_grading import SqlGrading
+from llm_proxy.store.sql_store import SqlStore
+from llm_proxy.ui import grading, grading_about, grading_queue
+from llm_proxy.ui.desk import Desk
+from llm_proxy.ui.room import Table
+
+
+def rooms_of_the_house(store: SqlStore) -> tuple[Table, ...]:
+    """Their tables."""
+    desk = Desk(store, SqlFeedback(store), SqlGrading(store))
+    return grading.table(desk), grading_queue.table(desk), grading_about.table(desk)
