@@ -20,6 +20,7 @@ from llm_proxy.model.query import (
     SpendRow,
     TagUse,
 )
+from llm_proxy.model.series import Series, SeriesQuery
 from llm_proxy.model.trace import Entity, EntityPage, EntityQuery, Statement, Upload
 from llm_proxy.store.deletion import Receipt, Size
 
@@ -177,6 +178,13 @@ class Findings(Protocol):
 
     async def histogram(self, query: CompletionQuery, since: datetime, until: datetime, *, count: int) -> list[Bucket]:
         """How many calls that match, but for a search, began in each of so many equal parts of a time."""
+
+
+class Statistics(Protocol):
+    """How calls went over a time. Every method raises StoreUnavailable when it may work later."""
+
+    async def series(self, query: SeriesQuery) -> Series:
+        """How the calls went, all together and told apart; every step of the time has a point."""
 
 
 class Keepsakes(Protocol):
