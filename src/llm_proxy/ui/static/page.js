@@ -29,6 +29,32 @@
   const kind = performance.getEntriesByType("navigation")[0]?.type;
   if (left && kind !== "navigate") document.getElementById(left)?.querySelector("a.open")?.focus();
 
+  // Two calls to compare: the one that is marked first is kept, and the second one leads on.
+
+  const MARK = "compare";
+  const idOf = (row) => row?.id.replace(/^call-/, "");
+  const showMark = () => {
+    for (const row of document.querySelectorAll("#rows tr"))
+      row.classList.toggle("marked", idOf(row) === sessionStorage.getItem(MARK));
+  };
+  function compare() {
+    const id = idOf(document.activeElement?.closest("#rows tr"));
+    const other = sessionStorage.getItem(MARK);
+    if (!id) return;
+    if (other && other !== id) {
+      sessionStorage.removeItem(MARK);
+      location.assign(`/compare?a=${encodeURIComponent(other)}&b=${encodeURIComponent(id)}`);
+    } else {
+      if (other) sessionStorage.removeItem(MARK);
+      else sessionStorage.setItem(MARK, id);
+      showMark();
+    }
+  }
+  showMark();
+  find("#only-differences")?.addEventListener("change", (event) =>
+    document.body.classList.toggle("only-differences", event.target.checked),
+  );
+
   const follow = (selector) => find(selector)?.click();
   const KEYS = {
     j: () => go(1),
@@ -44,6 +70,7 @@
     u: () => follow("[data-up]"),
     r: () => follow("#replay-button"),
     d: () => follow("[data-compare]"),
+    x: compare,
     Escape: () => document.activeElement.blur(),
   };
 
