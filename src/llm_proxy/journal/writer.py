@@ -195,6 +195,8 @@ class JournalWriter:
 
     def _pay(self) -> bool:
         """Write some of what is owed; true if there is more that can be written."""
+        if not self._owed:
+            return False
         with contextlib.suppress(JournalUnwritable):
             for _ in range(min(len(self._owed), OWED_PER_APPEND)):
                 self._write(self._owed[0])
@@ -285,7 +287,10 @@ def _claim_directory(root: Path) -> tuple[Path, int]:
 
 
 def _write_all(file: int, parts: list[bytes], size: int) -> None:
-    written = os.writev(file, parts) if len(parts) <= _IOV_MAX else os.write(file, b"".join(parts))
+    if size <= _JOINED_BYTES or len(parts) > _IOV_MAX:
+        written = os.write(file, b"".join(parts))
+    else:
+        written = os.writev(file, parts)
     if written < size:
         rest = memoryview(b"".join(parts))[written:]
         while rest:
@@ -293,3 +298,5 @@ def _write_all(file: int, parts: list[bytes], size: int) -> None:
 
 
 _IOV_MAX = os.sysconf("SC_IOV_MAX")
+#: To copy so little is cheaper than to show the kernel one part after the other.
+_JOINED_BYTES = 16 * 1024
