@@ -360,7 +360,7 @@ def test_the_example_file_names_exactly_the_options_that_exist_with_their_defaul
 
 
 def test_every_option_of_the_example_file_can_be_switched_on(tmp_path):
-    for name in ("company-ca.pem", "redis-client.pem", "redis-client.key"):
+    for name in ("company-ca.pem", "redis-client.pem", "redis-client.key", "llm-proxy.pem", "llm-proxy.key"):
         (tmp_path / name).touch()
     path = tmp_path / "llm-proxy.toml"
     path.write_text(uncommented(EXAMPLE.read_text()))

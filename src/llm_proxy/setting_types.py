@@ -72,6 +72,17 @@ def _checked_redis_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def _checked_outgoing_proxy(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
+    if text == "off":
+        return url
+    if not _URL.fullmatch(text) or urlsplit(text).scheme != "http" or not urlsplit(text).hostname:
+        raise ValueError('must be a URL that begins with http:// and a host name, or "off"')
+    if urlsplit(text).path not in ("", "/") or "?" in text or "#" in text:
+        raise ValueError("must have no path, no query and no fragment")
+    return url
+
+
 def _checked_path(path: Path) -> Path:
     # A name that is no UTF-8 comes as lone surrogates, which neither JSON nor SQLite can hold.
     if "\0" in str(path) or any("\ud800" <= character <= "\udfff" for character in str(path)):
@@ -92,6 +103,7 @@ AdminKey = Annotated[SecretStr, AfterValidator(_checked_admin_key)]
 #: With a password in it, so that it is a secret as a whole.
 StoreUrl = Annotated[SecretStr, AfterValidator(_checked_store_url)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_checked_redis_url)]
+OutgoingProxyUrl = Annotated[SecretStr, AfterValidator(_checked_outgoing_proxy)]
 #: JSON and TOML have no type for paths, so that a string is one.
 FilePath = Annotated[Path, Field(strict=False), AfterValidator(_checked_path)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

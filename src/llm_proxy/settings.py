@@ -23,6 +23,7 @@ from llm_proxy.setting_types import (
     FilePath,
     Key,
     Names,
+    OutgoingProxyUrl,
     RedisUrl,
     Seconds,
     StoreUrl,
@@ -66,6 +67,11 @@ class Limits(Section):
     )
     max_body_bytes: Count | None = Field(
         default=None, description="Request body, in bytes; more is answered with 413; not set is without limit"
+    )
+    upstream_calls: Count | None = Field(
+        default=None,
+        description="Calls that a proxy process has running at a time with each upstream; more wait their turn, for "
+        "`timeouts.connect_s` at most; not set is without limit",
     )
 
 
@@ -256,6 +262,16 @@ class Tls(Section):
         default=None, description="Certificate authorities in PEM to trust instead of the built-in ones"
     )
     verify: bool = Field(default=True, description="Whether certificates are checked; off, anybody can read the keys")
+    cert_file: FilePath | None = Field(
+        default=None, description="Certificate in PEM to show, where an upstream asks for one; with `tls.key_file`"
+    )
+    key_file: FilePath | None = Field(default=None, description="Its key in PEM")
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together")
+        return self
 
 
 class Log(Section):
@@ -294,6 +310,11 @@ class Settings(Section):
     upstream_key: Key | None = None
     upstream_transport: Literal["http1", "httpx"] = Field(
         default="http1", description="HTTP client towards the upstreams: the fast HTTP/1.1 one, or httpx with HTTP/2"
+    )
+    outgoing_proxy: OutgoingProxyUrl | None = Field(
+        default=None,
+        description="HTTP proxy to reach the upstreams through, `http://user:password@host:port`, or `off` for none; "
+        "without it, the variables `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` count",
     )
     upstreams: Annotated[dict[str, Upstream], AfterValidator(checked_upstream_names)] = Field(default_factory=dict)
     providers: Names = Field(

@@ -1,12 +1,18 @@
+import asyncio
 import ssl
+import subprocess
 
 import pytest
+from pydantic import SecretStr
 
 from llm_proxy.config import load_settings
-from llm_proxy.settings import Settings
-from llm_proxy.wiring.proxy import _tls
+from llm_proxy.proxy.transport.base import Origin, UpstreamRequest
+from llm_proxy.proxy.transport.tunnel import OutgoingProxy, directly
+from llm_proxy.proxy.transport.turns import TakingTurns
+from llm_proxy.settings import Limits, Settings, Tls
+from llm_proxy.wiring.proxy import _outgoing, _tls, _transport
 from running import CHAT, serve
-from upstreams import json_response
+from upstreams import Upstream, json_response
 
 KEY = "sk-of-the-operator-0123456789"
 
@@ -66,3 +72,52 @@ def test_certificates_are_checked_unless_the_settings_say_otherwise():
 
     assert (checked.verify_mode, checked.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert unchecked.verify_mode == ssl.CERT_NONE
+
+
+def test_an_outgoing_proxy_of_the_settings_goes_before_that_of_the_environment(monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://environment.example:1")
+    provider = Origin("https", "api.example.com", 443)
+    chosen = Settings(outgoing_proxy=SecretStr("http://settings.example:2"))
+
+    assert _outgoing(Settings())(provider) == OutgoingProxy("environment.example", 1)
+    assert _outgoing(chosen)(provider) == OutgoingProxy("settings.example", 2)
+    assert _outgoing(Settings(outgoing_proxy=SecretStr("off"))) is directly
+
+
+@pytest.mark.parametrize("name", ["http1", "httpx"])
+async def test_a_limit_of_calls_stands_before_either_transport(name):
+    limited = _transport(Settings(upstream_transport=name, limits=Limits(upstream_calls=3)))
+    free = _transport(Settings(upstream_transport=name))
+
+    assert isinstance(limited, TakingTurns)
+    assert not isinstance(free, TakingTurns)
+
+
+async def test_an_upstream_that_asks_for_a_certificate_is_shown_that_of_the_settings(tmp_path):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
+    await asyncio.to_thread(
+        subprocess.run,
+        [*command.split(), "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
+    server_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificate)
+    server_tls.load_cert_chain(certificate, key)
+    server_tls.verify_mode = ssl.CERT_REQUIRED
+    upstream = Upstream()
+    await upstream.start(tls=server_tls)
+    settings = Settings(tls=Tls(ca_file=certificate, cert_file=certificate, key_file=key))
+    transport = _transport(settings)
+    try:
+        request = UpstreamRequest(
+            origin=Origin("https", "localhost", upstream.port), method=b"GET", target=b"/", headers=[(b"Host", b"x")]
+        )
+
+        answer = await transport.send(request)
+
+        assert answer.status == 200
+        answer.close()
+    finally:
+        await transport.close()
+        await upstream.stop()

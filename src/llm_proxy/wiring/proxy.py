@@ -4,6 +4,7 @@ import asyncio
 import functools
 import socket
 import ssl
+from collections.abc import Callable
 
 import certifi
 
@@ -18,6 +19,8 @@ from llm_proxy.proxy.front import NoPages, StorePages, front
 from llm_proxy.proxy.headers import HeaderPolicy, HeaderRules
 from llm_proxy.proxy.transport.base import Origin, Transport
 from llm_proxy.proxy.transport.http1 import Http1Transport
+from llm_proxy.proxy.transport.tunnel import Outgoing, as_environment_says, directly, through
+from llm_proxy.proxy.transport.turns import TakingTurns, Turns
 from llm_proxy.proxy.wire import WireLimits, WireProtocol
 from llm_proxy.settings import Settings
 from llm_proxy.wiring.layout import DataDir, store_socket
@@ -81,31 +84,41 @@ def _pages(assignment: Assignment, transport: Transport, policy: HeaderPolicy) -
 
 
 def _transport(settings: Settings) -> Transport:
-    timeouts, tls = settings.timeouts, _tls(settings)
+    timeouts = settings.timeouts
+    kind: Callable[..., Transport] = Http1Transport
     if settings.upstream_transport == "httpx":
         # Here, since it takes 15 MB and a third of the start-up time, and is not what most use.
         from llm_proxy.proxy.transport.over_httpx import HttpxTransport  # noqa: PLC0415
 
-        return HttpxTransport(
-            tls=tls,
-            connect_timeout_s=timeouts.connect_s,
-            idle_timeout_s=timeouts.idle_s,
-            pool_idle_s=timeouts.pool_idle_s,
-        )
-    return Http1Transport(
-        tls=tls,
+        kind = HttpxTransport
+    transport = kind(
+        tls=_tls(settings),
         connect_timeout_s=timeouts.connect_s,
         idle_timeout_s=timeouts.idle_s,
         pool_idle_s=timeouts.pool_idle_s,
+        outgoing=_outgoing(settings),
     )
+    if settings.limits.upstream_calls is None:
+        return transport
+    return TakingTurns(transport, Turns(settings.limits.upstream_calls, patience_s=timeouts.connect_s))
+
+
+def _outgoing(settings: Settings) -> Outgoing:
+    url = None if settings.outgoing_proxy is None else settings.outgoing_proxy.get_secret_value()
+    if url is None:
+        return as_environment_says()
+    return directly if url == "off" else through(url)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.tls.ca_file or certifi.where())
+    tls = settings.tls
+    context = ssl.create_default_context(cafile=tls.ca_file or certifi.where())
     context.set_alpn_protocols(["http/1.1"])
-    if not settings.tls.verify:
+    if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    if tls.cert_file is not None:
+        context.load_cert_chain(tls.cert_file, tls.key_file)
     return context
 
 

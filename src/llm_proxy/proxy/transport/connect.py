@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from llm_proxy.errors import UpstreamTimeout, UpstreamUnreachable
 from llm_proxy.proxy.transport.base import Origin
+from llm_proxy.proxy.transport.tunnel import Outgoing, directly, open_tunnel
 
 _Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 
@@ -21,13 +22,21 @@ _TCP_CLOSE = 7
 
 
 async def connect(
-    origin: Origin, protocol: Callable[[], _Protocol], *, tls: ssl.SSLContext, timeout_s: float
+    origin: Origin,
+    protocol: Callable[[], _Protocol],
+    *,
+    tls: ssl.SSLContext,
+    timeout_s: float,
+    outgoing: Outgoing = directly,
 ) -> tuple[_Protocol, socket.socket]:
     """A connection to ``origin`` with ``protocol`` on it. Raises UpstreamUnreachable or UpstreamTimeout."""
     try:
         async with asyncio.timeout(timeout_s):
-            sock = await _connected_socket(origin)
+            proxy = outgoing(origin)
+            sock = await _connected_socket(origin if proxy is None else Origin("http", proxy.host, proxy.port))
             try:
+                if proxy is not None:
+                    await open_tunnel(sock, proxy, origin)
                 return await _with_protocol(sock, origin, protocol, tls), sock
             except BaseException:
                 sock.close()

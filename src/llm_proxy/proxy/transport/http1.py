@@ -16,15 +16,23 @@ from llm_proxy.proxy.transport.base import Origin, UpstreamRequest
 from llm_proxy.proxy.transport.connect import connect
 from llm_proxy.proxy.transport.http1_connection import Connection, NotTaken
 from llm_proxy.proxy.transport.http1_response import Http1Response
+from llm_proxy.proxy.transport.tunnel import Outgoing, directly
 
 
 class Http1Transport:
     """Connections to any number of origins; of the idle ones the newest is used first."""
 
     def __init__(
-        self, *, tls: ssl.SSLContext, connect_timeout_s: float, idle_timeout_s: float, pool_idle_s: float
+        self,
+        *,
+        tls: ssl.SSLContext,
+        connect_timeout_s: float,
+        idle_timeout_s: float,
+        pool_idle_s: float,
+        outgoing: Outgoing = directly,
     ) -> None:
         self._tls = tls
+        self._outgoing = outgoing
         self._connect_timeout_s = connect_timeout_s
         self._idle_timeout_s = idle_timeout_s
         self._pool_idle_s = pool_idle_s
@@ -66,6 +74,7 @@ class Http1Transport:
             lambda: Connection(lambda connection: self._keep(origin, connection), idle_timeout_s=self._idle_timeout_s),
             tls=self._tls,
             timeout_s=self._connect_timeout_s,
+            outgoing=self._outgoing,
         )
         connection.opened(sock, loop.time() - started)
         return connection

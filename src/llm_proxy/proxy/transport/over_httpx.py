@@ -15,18 +15,26 @@ import httpx
 
 from llm_proxy.errors import LlmProxyError, UpstreamBrokeOff, UpstreamTimeout, UpstreamUnreachable
 from llm_proxy.proxy.transport.base import Origin, RawHeaders, UpstreamRequest
+from llm_proxy.proxy.transport.tunnel import Outgoing, OutgoingProxy, directly
 
 
 class HttpxTransport:
-    """One httpx transport per Unix socket, and one for the rest."""
+    """One httpx transport per Unix socket and outgoing proxy, and one for the rest."""
 
     def __init__(
-        self, *, tls: ssl.SSLContext, connect_timeout_s: float, idle_timeout_s: float, pool_idle_s: float
+        self,
+        *,
+        tls: ssl.SSLContext,
+        connect_timeout_s: float,
+        idle_timeout_s: float,
+        pool_idle_s: float,
+        outgoing: Outgoing = directly,
     ) -> None:
         self._tls = tls
+        self._outgoing = outgoing
         self._limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=pool_idle_s)
         self._timeout = httpx.Timeout(idle_timeout_s, connect=connect_timeout_s, pool=None)
-        self._transports: dict[str | None, httpx.AsyncHTTPTransport] = {}
+        self._transports: dict[tuple[str | None, OutgoingProxy | None], httpx.AsyncHTTPTransport] = {}
 
     async def send(self, request: UpstreamRequest) -> "HttpxResponse":
         """Send the request and wait for the head of the response."""
@@ -35,11 +43,12 @@ class HttpxTransport:
         with _translated():
             outgoing = httpx.Request(
                 request.method.decode("ascii"),
-                httpx.URL(scheme=origin.scheme, host=origin.address or origin.host, port=origin.port, path="/"),
+                "",
                 headers=request.headers + framing,
                 stream=_Pieces(request.body),
-                extensions={"timeout": self._timeout.as_dict(), "target": request.target} | _named(origin),
+                extensions={"timeout": self._timeout.as_dict()} | _named(origin),
             )
+            outgoing.url = _ExactUrl(origin, request.target)
             response = await self._transport(origin).handle_async_request(outgoing)
             made = HttpxResponse(response, _body_bytes(outgoing.method, response))
             await made.end_if_nothing_is_left()
@@ -51,10 +60,16 @@ class HttpxTransport:
             await transport.aclose()
 
     def _transport(self, origin: Origin) -> httpx.AsyncHTTPTransport:
-        transport = self._transports.get(origin.socket_path)
+        socket_path, proxy = key = origin.socket_path, self._outgoing(origin)
+        transport = self._transports.get(key)
         if transport is None:
-            transport = self._transports[origin.socket_path] = httpx.AsyncHTTPTransport(
-                verify=self._tls, http2=True, limits=self._limits, uds=origin.socket_path, trust_env=False
+            transport = self._transports[key] = httpx.AsyncHTTPTransport(
+                verify=self._tls,
+                http2=True,
+                limits=self._limits,
+                uds=socket_path,
+                proxy=None if proxy is None else _proxy(proxy),
+                trust_env=False,
             )
         return transport
 
@@ -122,6 +137,11 @@ class HttpxResponse:
             task.add_done_callback(self._closing.discard)
 
 
+def _proxy(proxy: OutgoingProxy) -> httpx.Proxy:
+    headers = [] if proxy.authorization is None else [(b"Proxy-Authorization", proxy.authorization)]
+    return httpx.Proxy(httpx.URL(scheme="http", host=proxy.host, port=proxy.port), headers=headers)
+
+
 def _body_bytes(method: str, response: httpx.Response) -> int | None:
     """How long the body is; None if that is not known, or if the end of HTTP/2's stream is a frame of its own."""
     if response.http_version == "HTTP/2":
@@ -130,6 +150,21 @@ def _body_bytes(method: str, response: httpx.Response) -> int | None:
         return 0
     length = response.headers.get("content-length")
     return None if length is None else int(length)
+
+
+class _ExactUrl(httpx.URL):
+    """A URL of which path and query go on the wire as they are.
+
+    httpx has the extension ``target`` for that, but says it in the place of host and port to an outgoing proxy as well.
+    """
+
+    def __init__(self, origin: Origin, target: bytes) -> None:
+        super().__init__(scheme=origin.scheme, host=origin.address or origin.host, port=origin.port, path="/")
+        self._target = target
+
+    @property
+    def raw_path(self) -> bytes:
+        return self._target
 
 
 class _Pieces(httpx.AsyncByteStream):
