@@ -185,7 +185,7 @@ class Streams(Section):
     claim_after_s: Seconds = Field(
         default=60.0, description="Silence of a worker after which others take over what it had"
     )
-    max_deliveries: Annotated[int, Field(ge=2)] = Field(
+    max_deliveries: Annotated[int, Field(ge=3)] = Field(
         default=5, description="Deliveries without an acknowledgement after which a call becomes a dead letter"
     )
 

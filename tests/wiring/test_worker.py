@@ -6,10 +6,11 @@ import pytest
 from children import children
 from llm_proxy.metrics import read_all
 from llm_proxy.model.query import CompletionQuery
+from llm_proxy.queue.redis_letters import RedisLetters
 from llm_proxy.queue.redis_publisher import Parcel
 from llm_proxy.store.sqlite import SqliteStore
 from queue_exchanges import exchange, incompressible, running
-from running import until
+from running import run, until
 
 
 @pytest.fixture
@@ -135,3 +136,46 @@ async def test_a_redis_that_is_killed_while_workers_work_costs_nothing(tmp_path,
     assert worker.stop() == 0
     assert await stored(workers) == sorted(ids)
     assert (depth.shipped, depth.stored) == (1000, 1000)
+
+
+#: In every process that runs with it: one call kills whoever tries to understand it.
+KILLER = """
+import os
+import llm_proxy.understand
+
+def understand(exchange, **options):
+    if exchange.target == "/v1/poison":
+        os.kill(os.getpid(), 9)
+    return honest(exchange, **options)
+
+honest, llm_proxy.understand.understand = llm_proxy.understand.understand, understand
+"""
+
+
+async def test_a_call_that_kills_workers_becomes_a_dead_letter_and_takes_none_of_its_batch_with_it(tmp_path, ends):
+    (tmp_path / "sitecustomize.py").write_text(KILLER)
+    env = {
+        "PYTHONPATH": str(tmp_path),
+        "LLM_PROXY_REDIS_URL": ends.url,
+        "LLM_PROXY_STREAMS__PREFIX": ends.prefix,
+        "LLM_PROXY_STREAMS__CLAIM_AFTER_S": "0.3",
+        "LLM_PROXY_STREAMS__MAX_DELIVERIES": "3",
+        "LLM_PROXY_STREAMS__WORKERS": "2",
+    }
+    calls = [exchange(target="/v1/poison" if number == 20 else "/v1/chat/completions") for number in range(40)]
+    await ends.publisher().publish([Parcel.of(call) for call in calls])
+
+    async with run(tmp_path, "worker", env=env) as product:
+        depth = await emptied(ends)
+        await product.stop()
+        completions = await product.completions()
+    letters = RedisLetters(ends.connection(), ends.shards)
+    (letter,) = [each async for each in letters.all()]
+    died = [line for line in product.logged() if line["event"] == "a process died; starting it again"]
+
+    assert (depth.stored, depth.dead) == (39, 1)
+    assert sorted(one.id for one in completions) == sorted(one.id for one in calls if one.target != "/v1/poison")
+    assert letter.call_id == calls[20].id
+    assert letter.deliveries == 4
+    assert "may kill workers" in letter.reason
+    assert [line["exit_status"] for line in died] == [-9] * 3
