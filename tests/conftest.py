@@ -23,6 +23,7 @@ from llm_proxy.journal.reader import JournalReader
 from llm_proxy.journal.writer import JournalLimits, JournalWriter
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.exchange import Exchange
+from llm_proxy.proxy.admission import Admission
 from llm_proxy.proxy.credentials import Fingerprints
 from llm_proxy.proxy.endpoint import CallLimits, Proxy
 from llm_proxy.proxy.front import front
@@ -200,6 +201,7 @@ class ProxyOptions:
     target_hosts: tuple[str, ...] = ()
     model_prefix: bool = False
     rules: HeaderRules = RULES
+    admission: Admission | None = None
     #: The ASGI application behind every path that is no call.
     pages: Any = field(default_factory=lambda: _no_pages)
 
@@ -250,6 +252,7 @@ async def start_proxy(tmp_path: Path, make_transport: Callable[..., Transport]) 
             policy=HeaderPolicy(wanted.rules, Fingerprints(b"secret")),
             journal=journal,
             ledger=ledger,
+            admission=wanted.admission,
             limits=CallLimits(
                 buffered_body_bytes=wanted.buffered_body_bytes,
                 max_body_bytes=wanted.max_body_bytes,

@@ -40,6 +40,7 @@ ARROWS = {
     "understand": {"attribution", "decode", "errors", "model"},
     "worker": {"errors", "log", "metrics", "model", "queue", "store", "understand"},
     "shipper": {"errors", "journal", "log", "metrics", "model", "queue"},
+    "key_watch": {"errors", "log", "model", "store"},
     "retention": {"errors", "log", "metrics", "model", "store"},
     # Faces on the store.
     "api": {"errors", "metrics", "model", "store"},
@@ -62,6 +63,7 @@ NARROW = {
     ("ui", "api"): {"json_schema", "login", "login_link"},
     ("worker", "store"): {"base"},
     ("retention", "store"): {"base", "deletion"},
+    ("key_watch", "store"): {"base"},
     ("worker", "queue"): {"base"},
 }
 #: Technologies that stand beside each other and do not know each other, by the beginning of their files' names.

@@ -19,6 +19,11 @@
      └─ StoreRejected          never will work: bury the record
 """
 
+from typing import TypeAlias
+
+#: Names and values.
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
 
 class LlmProxyError(Exception):
     """Root of the tree."""
@@ -31,10 +36,12 @@ class ConfigError(LlmProxyError):
 class Refused(LlmProxyError):
     """The call is not relayed, and it is the caller who can mend it."""
 
-    def __init__(self, message: str, *, status: int, code: str) -> None:
+    def __init__(self, message: str, *, status: int, code: str, answer_headers: Headers = ()) -> None:
+        """``answer_headers`` are those of the answer, besides the usual ones."""
         super().__init__(message)
         self.status = status
         self.code = code
+        self.answer_headers = answer_headers
 
 
 class ClientDisconnected(LlmProxyError):

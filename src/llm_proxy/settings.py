@@ -204,6 +204,21 @@ class Auth(Section):
         "provider that the proxy adds to the calls of others",
     )
 
+    calls: Literal["open", "keys"] = Field(
+        default="open",
+        description="Whether calls need a key of the scope `proxy`; one that is sent counts in any case",
+    )
+    keys_unknown: Literal["refuse", "continue"] = Field(
+        default="refuse",
+        description="Calls that come with a key before the proxy knows any, since no store has run yet: refused with "
+        "503, or relayed as if they had none",
+    )
+    limits_unknown: Literal["refuse", "continue"] = Field(
+        default="continue",
+        description="Calls of a key one of whose limits cannot be checked, since the store is away for more than a "
+        "minute or the body is not read whole: refused, or relayed",
+    )
+
 
 class OrganizationRetention(Section):
     """How long and how many records of one organisation are kept, where that is not as for all others."""

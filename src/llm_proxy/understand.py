@@ -1,8 +1,10 @@
 """Exchange → Completion: decode the bytes, find out whose call it was, say how it ended. Pure; never fails."""
 
+from dataclasses import replace
+
 from llm_proxy.attribution.context import attribute
 from llm_proxy.decode.dispatch import decode
-from llm_proxy.model.completion import Bodies, Completion, Decoded, Status
+from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Bodies, Completion, Context, Decoded, Status
 from llm_proxy.model.exchange import Ending, Exchange
 
 
@@ -12,6 +14,7 @@ def understand(exchange: Exchange, *, harmful: str | None = None) -> Completion:
     status, failure_kind, failure_reason = _outcome(exchange, decoded)
     return Completion(
         id=exchange.id,
+        organization_id=exchange.organization_id or DEFAULT_ORGANIZATION,
         status=status,
         ending=exchange.ending,
         failure_kind=failure_kind,
@@ -26,9 +29,11 @@ def understand(exchange: Exchange, *, harmful: str | None = None) -> Completion:
         model=decoded.model,
         response_model=decoded.response_model,
         stream=decoded.stream,
-        context=attribute(exchange.request_headers, exchange.path_context, decoded.request),
+        context=_context(exchange, decoded),
         client=exchange.client,
         key_fingerprint=exchange.key_fingerprint,
+        project_id=exchange.project_id,
+        key_id=exchange.key_id,
         started_at=exchange.started_at,
         duration_s=exchange.ended_s,
         ttfb_s=exchange.first_byte_s,
@@ -53,6 +58,11 @@ def understand(exchange: Exchange, *, harmful: str | None = None) -> Completion:
             chunks=exchange.chunks,
         ),
     )
+
+
+def _context(exchange: Exchange, decoded: Decoded) -> Context:
+    context = attribute(exchange.request_headers, exchange.path_context, decoded.request)
+    return replace(context, tags=tuple(dict.fromkeys([*context.tags, *exchange.tags]))) if exchange.tags else context
 
 
 def _outcome(exchange: Exchange, decoded: Decoded) -> tuple[Status, str | None, str | None]:

@@ -10,8 +10,9 @@ import contextlib
 import mmap
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
@@ -37,6 +38,10 @@ _NOTE_BYTES = 2 * _ID_CHARACTERS + 1
 
 #: What a record cost; None if it has nothing to be priced.
 Pricer: TypeAlias = Callable[[Completion], Cost | None]
+#: Notes when a key was used.
+NoteUse: TypeAlias = Callable[[str, datetime], Awaitable[None]]
+#: How often that is noted at most.
+_NOTED_EVERY = timedelta(minutes=1)
 
 _log = get_logger(__name__)
 
@@ -45,13 +50,21 @@ class Worker:
     """Runs until told to stop, and then until the queue has nothing more."""
 
     def __init__(
-        self, queue: Queue, store: Store, *, price: Pricer | None = None, suspect_note: Path | None = None
+        self,
+        queue: Queue,
+        store: Store,
+        *,
+        price: Pricer | None = None,
+        suspect_note: Path | None = None,
+        note_use: NoteUse | None = None,
     ) -> None:
         """Without ``price``, no cost is known. ``suspect_note`` tells the next process of what this one died."""
         self._queue = queue
         self._store = store
         self._price = price
         self._suspect = _Suspect(suspect_note)
+        self._note_use = note_use
+        self._noted: dict[str, datetime] = {}
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -80,6 +93,19 @@ class Worker:
             await self._put_one_by_one(deliveries, completions)
         else:
             await self._queue.ack(deliveries)
+        await self._note_uses(completions)
+
+    async def _note_uses(self, completions: Sequence[Completion]) -> None:
+        """Note when the keys of these calls were last used, to the minute."""
+        if self._note_use is None:
+            return
+        for one in completions:
+            noted = None if one.key_id is None else self._noted.get(one.key_id)
+            if one.key_id is not None and (noted is None or one.started_at - noted >= _NOTED_EVERY):
+                self._noted[one.key_id] = one.started_at
+                # A store that is away for a moment takes the next use.
+                with contextlib.suppress(StoreUnavailable):
+                    await self._note_use(one.key_id, one.started_at)
 
     def _understand_all(self, deliveries: Sequence[Delivery]) -> list[Completion]:
         completions = []

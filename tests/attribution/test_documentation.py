@@ -22,6 +22,7 @@ def test_the_documentation_has_every_table():
         "others",
         "limits",
         "stripped",
+        "gateway_keys",
         "recorded_request",
         "recorded_response",
     ]

@@ -13,7 +13,15 @@ from queue_exchanges import exchange
 
 
 def keys_of(shard):
-    return [shard.calls, shard.started, shard.dead, shard.counters, shard.shipper("x"), shard.part("upload", 1)]
+    return [
+        shard.calls,
+        shard.started,
+        shard.dead,
+        shard.counters,
+        shard.keys,
+        shard.shipper("x"),
+        shard.part("upload", 1),
+    ]
 
 
 def test_all_keys_of_a_shard_are_in_one_slot_and_shards_are_in_different_ones():

@@ -175,3 +175,13 @@ async def test_where_there_are_no_tables_yet_there_is_nothing(tmp_path):
     assert (await accounts.organizations(), await accounts.projects("a"), await accounts.keys(None)) == ([], [], [])
     assert (await accounts.organization("default"), await accounts.known_key(b"")) == (None, None)
     await store.close()
+
+
+async def test_a_use_that_is_told_of_late_does_not_hide_a_later_one(accounts):
+    key, key_hash = key_of("a")
+    await accounts.add_key(key, key_hash)
+
+    await accounts.note_use(key.id, LATER)
+    await accounts.note_use(key.id, NOON)
+
+    assert (await accounts.keys("a"))[0].last_used_at == LATER

@@ -20,6 +20,7 @@ from llm_proxy.attribution.path import path_pairs, unquote
 from llm_proxy.attribution.vocabulary import (
     HEADERS,
     LOG_WORDS,
+    OWN_KEY,
     OWN_PREFIX,
     PATH_KEYS,
     PATH_META_PREFIX,
@@ -85,7 +86,7 @@ def _said(headers: RecordedHeaders, draft: Draft) -> list[_Said]:
         lower = name.lower()
         if value is not None:
             values.setdefault(lower, []).append(value)
-        if lower.startswith(OWN_PREFIX) and not _rows(lower):
+        if lower.startswith(OWN_PREFIX) and lower != OWN_KEY and not _rows(lower):
             draft.note(f"{shown(name)} was dropped: no such header is known")
     said = [_Said(row, name, repeated) for name, repeated in values.items() for row in _rows(name)]
     return sorted(said, key=lambda one: one.row.rank)

@@ -58,6 +58,10 @@ def _stripped() -> str:
     return _names(passage.STRIPPED_REQUEST_HEADERS, passage.STRIPPED_PREFIXES)
 
 
+def _gateway_keys() -> str:
+    return _names(passage.GATEWAY_KEYS, ())
+
+
 def _recorded_request() -> str:
     return _names(passage.RECORDED_REQUEST_HEADERS, passage.RECORDED_REQUEST_PREFIXES)
 
@@ -96,6 +100,7 @@ _TABLES = {
     "others": _others(),
     "limits": _limits(),
     "stripped": _stripped(),
+    "gateway_keys": _gateway_keys(),
     "recorded_request": _recorded_request(),
     "recorded_response": _recorded_response(),
 }

@@ -36,6 +36,22 @@ STRIPPED_REQUEST_HEADERS: frozenset[bytes] = frozenset(
     }
 )
 
+#: Where clients send the key of a gateway and, beside it, that of the provider. All of them end here.
+GATEWAY_KEYS: frozenset[bytes] = frozenset(
+    {
+        b"x-llm-key",
+        b"helicone-auth",
+        b"x-portkey-api-key",
+        b"x-litellm-api-key",
+        b"cf-aig-authorization",
+        b"x-bf-vk",
+        b"x-bf-api-key",
+        b"x-log10-token",
+        b"x-maxim-api-key",
+        b"x-bt-api-key",
+    }
+)
+
 #: What is recorded of a request besides what is read: what the body is, who sent it, which version of an API it wants.
 _PLAIN_REQUEST_HEADERS = b"""
     accept accept-encoding accept-language connection content-encoding content-length content-type expect host

@@ -347,3 +347,5 @@ BODY_METADATA = ("metadata", "litellm_metadata", "labels", "requestMetadata")
 #: What ``X-LLM-Log`` and ``log=`` can say.
 LOG_WORDS = ("full", "metadata", "off")
 OWN_PREFIX = "x-llm-"
+#: Of the headers with that beginning, the one that tells nothing but who sends it; it is never recorded.
+OWN_KEY = "x-llm-key"

@@ -72,6 +72,11 @@ class Opening(msgspec.Struct, array_like=True, frozen=True):
     #: Of these, one may be left out.
     request_body: bool = True
     response_body: bool = True
+    #: Whose key the call was made by, and what comes with it.
+    organization_id: str | None = None
+    project_id: str | None = None
+    key_id: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 class Answer(msgspec.Struct, array_like=True, frozen=True):

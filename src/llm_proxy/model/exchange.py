@@ -126,6 +126,12 @@ class Exchange:
     first_byte_s: float | None = None
     #: When the ending was set.
     ended_s: float | None = None
+    #: Whose key the call was made by; None without one.
+    organization_id: str | None = None
+    project_id: str | None = None
+    key_id: str | None = None
+    #: Those that the key gives to every call.
+    tags: tuple[str, ...] = ()
 
 
 def new_id() -> str:

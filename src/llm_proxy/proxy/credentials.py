@@ -6,6 +6,7 @@ Where a key can stand, here and in the headers of attribution/passage.py, nothin
 import hashlib
 import hmac
 import re
+from urllib.parse import unquote_to_bytes
 
 #: Headers that carry the client's key for a provider, lower-case.
 CREDENTIAL_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
@@ -43,6 +44,18 @@ class Fingerprints:
         digest = hmac.new(self._secret, key, hashlib.sha256).hexdigest()[:12]
         last = key[-_LAST_CHARACTERS:].decode("ascii", "replace") if len(key) >= _SHORT_KEY_CHARACTERS else ""
         return f"{digest}…{last}"
+
+
+def without_keys(query: bytes, mark: bytes) -> tuple[bytes, list[bytes]]:
+    """``query`` without the parameters whose value begins with ``mark``, and those values."""
+    if mark not in query:
+        return query, []
+    kept: list[bytes] = []
+    keys: list[bytes] = []
+    for parameter in query.split(b"&"):
+        value = unquote_to_bytes(parameter.partition(b"=")[2])
+        (keys if value.startswith(mark) else kept).append(value if value.startswith(mark) else parameter)
+    return b"&".join(kept), keys
 
 
 def blank_secrets(query: bytes) -> bytes:

@@ -13,16 +13,18 @@ from typing import Any, Literal
 import uuid_utils
 
 from llm_proxy.attribution.path import split_path_context
-from llm_proxy.errors import ClientDisconnected, Refused, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from llm_proxy.errors import ClientDisconnected, Headers, Refused, UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from llm_proxy.journal.format import Opening
 from llm_proxy.journal.writer import Journal
 from llm_proxy.metrics import Ledger
+from llm_proxy.model.account import MARK
 from llm_proxy.model.exchange import Ending, Endpoint
 from llm_proxy.proxy.addresses import Address, Addresses
+from llm_proxy.proxy.admission import NOBODY, Admission, AdmissionRules, Pass
 from llm_proxy.proxy.answers import ID_HEADER, error_body, error_headers
 from llm_proxy.proxy.capture import Capture
 from llm_proxy.proxy.client import Client
-from llm_proxy.proxy.credentials import blank_secrets
+from llm_proxy.proxy.credentials import blank_secrets, without_keys
 from llm_proxy.proxy.cycle import WireCycle
 from llm_proxy.proxy.headers import HeaderPolicy, RequestHead, with_length
 from llm_proxy.proxy.model_edit import model_in, with_model
@@ -30,9 +32,10 @@ from llm_proxy.proxy.relay import relay
 from llm_proxy.proxy.routing import Target, by_prefix, choose, target_at
 from llm_proxy.proxy.target_hosts import TargetHosts
 from llm_proxy.proxy.transport.base import Transport, UpstreamRequest, UpstreamResponse
-from llm_proxy.proxy.upstreams import Upstreams
+from llm_proxy.proxy.upstreams import Upstreams, require_no_key
 from llm_proxy.proxy.wishes import Wishes, wishes
 
+KEY_MARK = MARK.encode()
 #: What a call is on record with whose path is none of those that are relayed.
 _NOWHERE = Address(None, None, b"", is_native=True)
 
@@ -63,8 +66,12 @@ class Proxy:
         limits: CallLimits,
         target_hosts: TargetHosts,
         model_prefix: bool = False,
+        admission: Admission | None = None,
     ) -> None:
-        """``model_prefix`` is whether ``NAME/model`` in a body chooses an upstream."""
+        """``model_prefix`` is whether ``NAME/model`` in a body chooses an upstream.
+
+        Without ``admission`` no key is known, and none is needed.
+        """
         self._transport = transport
         self._upstreams = upstreams
         self.addresses = Addresses(upstreams.names())
@@ -74,6 +81,7 @@ class Proxy:
         self._limits = limits
         self._target_hosts = target_hosts
         self._model_prefix = model_prefix
+        self._admission = admission or Admission(rules=AdmissionRules())
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Relay one call and have it on record, however it ends."""
@@ -83,7 +91,8 @@ class Proxy:
         except ClientDisconnected as exc:
             call.capture.end(Ending.CLIENT_DISCONNECTED, str(exc))
         except Refused as exc:
-            await self._answer(call, exc.status, exc.code, ending=Ending.REFUSED, reason=str(exc))
+            ended = Ending.REFUSED
+            await self._answer(call, exc.status, exc.code, ending=ended, reason=str(exc), headers=exc.answer_headers)
         except UpstreamError as exc:
             await self._answer(call, exc.status, exc.code, ending=_ending_of(exc), reason=str(exc))
         except asyncio.CancelledError:
@@ -92,12 +101,14 @@ class Proxy:
             call.wire.break_off()
         finally:
             call.capture.end(Ending.ABORTED, "an error in the proxy")
+            call.admitted.end()
             if call.response is not None:
                 call.response.close()
 
     def _begin(self, scope: Any) -> "_Call":
         exchange_id = uuid_utils.uuid7()
         path_context, path = split_path_context(scope["raw_path"])
+        query, keys = without_keys(scope["query_string"], KEY_MARK)
         capture = Capture(
             self._journal,
             self._ledger,
@@ -111,6 +122,8 @@ class Proxy:
             wire=scope.pop("llm_proxy.wire"),
             path_context=path_context,
             address=self.addresses.find(path, scope["query_string"]),
+            query=query,
+            keys_in_query=keys,
             wall_ns=time.time_ns(),
             capture=capture,
         )
@@ -119,6 +132,7 @@ class Proxy:
         said = wishes(call.wire.raw_headers, call.path_context)
         target, refusal = await self._choose(call, said)
         head = self._policy.request(call.wire.raw_headers)
+        refusal = self._admit(call, head, target, said) or refusal
         if said.log == "off":
             self._ledger.add("dropped.log_off")
         else:
@@ -130,9 +144,11 @@ class Proxy:
         with Client(receive, call.wire, max_body_bytes=self._limits.max_body_bytes) as client:
             body = await self._body(client, head, call.capture)
             call.capture.commit()
+            call.admitted.check_model(call.method, target.target.partition(b"?")[0], body)
             if not call.capture.recording and self._limits.unrecorded == "refuse" and said.log != "off":
                 raise Refused("the call cannot be recorded, and is therefore refused", status=503, code="unrecorded")
             target = self._by_model(call, said, target, body)
+            _check_target(call, head, target)
             call.response = await self._transport.send(self._request(call, head, target, body))
             own = [(ID_HEADER, call.id.encode())]
             await relay(call.response, self._policy, call.capture, call.wire, own=own)
@@ -147,7 +163,18 @@ class Proxy:
                 upstream = await self._target_hosts.upstream(said.address, self._upstreams)
         except (Refused, UpstreamError) as exc:
             refusal = exc
-        return target_at(upstream, address, call.method, call.scope["query_string"]), refusal
+        return target_at(upstream, address, call.method, call.query), refusal
+
+    def _admit(self, call: "_Call", head: RequestHead, target: Target, said: Wishes) -> Refused | None:
+        """Find out whose the call is and whether it may go there; why not, if not."""
+        try:
+            call.admitted = self._admission.identify([*head.proxy_keys, *call.keys_in_query])
+            call.admitted.check_record(answer_is_kept=said.log == "full" and said.response_body)
+            _check_target(call, head, target)
+            self._admission.begin(call.admitted)
+        except Refused as exc:
+            return exc
+        return None
 
     def _by_model(self, call: "_Call", said: Wishes, target: Target, body: bytes | AsyncIterator[bytes]) -> Target:
         """Where the model in ``body`` sends the call, if nothing else says it; not read unless that is asked for."""
@@ -161,7 +188,7 @@ class Proxy:
             return target
         upstream, model = found
         call.capture.sent_to(upstream.name, upstream.provider, model)
-        return target_at(upstream, address, call.method, call.scope["query_string"])._replace(model=model)
+        return target_at(upstream, address, call.method, call.query)._replace(model=model)
 
     def _request(
         self, call: "_Call", head: RequestHead, target: Target, body: bytes | AsyncIterator[bytes]
@@ -196,6 +223,7 @@ class Proxy:
             bodies=said.log == "full" and target.endpoint is not Endpoint.OTHER,
             request_body=said.request_body,
             response_body=said.response_body,
+            **call.admitted.owner,
         )
         call.capture.open(opening, wall_ns=call.wall_ns)
 
@@ -224,18 +252,20 @@ class Proxy:
         client.watch()
         return body
 
-    async def _answer(self, call: "_Call", status: int, code: str, *, ending: Ending, reason: str) -> None:
+    async def _answer(
+        self, call: "_Call", status: int, code: str, *, ending: Ending, reason: str, headers: Headers = ()
+    ) -> None:
         """Tell the client what happened, or break its answer off if that has begun."""
         if call.wire.response_started:
             call.capture.end(ending, reason)
             call.wire.break_off()
             return
         body = error_body(status=status, code=code, message=reason, call_id=call.id)
-        headers = error_headers(body, call.id)
-        call.capture.answer(status, list(headers), None)
+        all_headers = [*error_headers(body, call.id), *headers]
+        call.capture.answer(status, list(all_headers), None)
         call.capture.chunk(body)
         call.capture.end(ending, reason)
-        await call.wire.begin(status, headers, body, more=False)
+        await call.wire.begin(status, all_headers, body, more=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -248,14 +278,25 @@ class _Call:
     path_context: str | None
     #: None if the path is no call.
     address: Address | None
+    #: Without keys of ours, which are beside it.
+    query: bytes
+    keys_in_query: list[bytes]
     wall_ns: int
     capture: Capture
+    admitted: Pass = NOBODY
     response: UpstreamResponse | None = None
 
     @property
     def method(self) -> bytes:
         method: str = self.scope["method"]
         return method.encode()
+
+
+def _check_target(call: _Call, head: RequestHead, target: Target) -> None:
+    """Raise Refused if the call may not go there, or would come there without a key since ours never goes on."""
+    call.admitted.check_upstream(target.upstream.name)
+    if target.credential is None and not head.credentials and (head.proxy_keys or call.keys_in_query):
+        require_no_key(target.upstream)
 
 
 def _ending_of(error: UpstreamError) -> Ending:

@@ -52,6 +52,8 @@ class _Fate(Enum):
     LENGTH = 6
     CODING = 7
     UPGRADE = 8
+    #: The key of a gateway, which may be one of ours.
+    GATEWAY_KEY = 9
 
 
 _FATES = {
@@ -74,6 +76,10 @@ class HeaderRules:
     recorded_request_pattern: re.Pattern[bytes] | None = None
     recorded_response: frozenset[bytes] = frozenset()
     recorded_response_prefixes: tuple[bytes, ...] = ()
+    #: What our own keys begin with, which are for us and never go on; None where all keys go on.
+    proxy_key_mark: bytes | None = None
+    #: Headers in which clients send the key of a gateway, beside that of the provider.
+    gateway_keys: frozenset[bytes] = frozenset()
 
 
 @dataclass(slots=True)
@@ -87,6 +93,8 @@ class RequestHead:
     hosts: list[int] = field(default_factory=list)
     credentials: list[int] = field(default_factory=list)
     key_fingerprint: str | None = None
+    #: Keys of ours in the headers; none of them is in ``passed``.
+    proxy_keys: list[bytes] = field(default_factory=list)
     content_length: int | None = None
     #: The body comes in a transfer encoding; the parser has seen to it that it is ``chunked`` and nothing else.
     chunked: bool = False
@@ -138,11 +146,20 @@ class HeaderPolicy:
                 listed |= _listed(value)
             elif fate is _Fate.CREDENTIAL:
                 head.key_fingerprint = head.key_fingerprint or self.fingerprints.of(value)
-                head.credentials.append(len(passed))
-                passed.append((name, value))
+                if self._is_ours(value):
+                    head.proxy_keys.append(value.rsplit(b" ", 1)[-1].strip())
+                else:
+                    head.credentials.append(len(passed))
+                    passed.append((name, value))
+            elif fate is _Fate.GATEWAY_KEY:
+                if self._is_ours(value):
+                    head.proxy_keys.insert(0, value.rsplit(b" ", 1)[-1].strip())
             else:
                 _note_framing(head, fate, name, value)
         return head, listed
+
+    def _is_ours(self, value: bytes) -> bool:
+        return self.rules.proxy_key_mark is not None and self.rules.proxy_key_mark in value
 
     def response(self, headers: RawHeaders) -> tuple[RawHeaders, Recorded]:
         """What goes to the client, and what is recorded."""
@@ -170,6 +187,8 @@ class HeaderPolicy:
             verdict = _FATES[lower], kept
         elif lower in CREDENTIAL_HEADERS:
             verdict = _Fate.CREDENTIAL, False
+        elif lower in rules.gateway_keys:
+            verdict = _Fate.GATEWAY_KEY, False
         elif lower in HOP_BY_HOP or lower in rules.stripped or lower.startswith(rules.stripped_prefixes):
             verdict = _Fate.DROP, kept
         _remember(self._request, name, verdict)

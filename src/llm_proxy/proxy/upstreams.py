@@ -108,6 +108,17 @@ class Upstreams:
         raise Refused(f"no upstream is called {name!r}; configured: {known}", status=400, code="unknown_provider")
 
 
+def require_no_key(upstream: Upstream) -> None:
+    """Raise Refused if ``upstream`` is known to want a key, of which there is none."""
+    if upstream.row is not None and upstream.row.keys:
+        option = "upstream_key_env" if upstream.name == "default" else f"upstreams.{upstream.name}.key_env"
+        message = (
+            f"no key of {upstream.row.name} is configured here for the upstream {upstream.name}, and the proxy key is"
+            f" never sent there: set {option}, or send your own key where it belongs and the proxy key as X-LLM-Key"
+        )
+        raise Refused(message, status=401, code="no_provider_key")
+
+
 def upstream_at(
     name: str,
     base_url: str | None,

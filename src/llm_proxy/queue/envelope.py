@@ -64,6 +64,10 @@ class Fields(msgspec.Struct, kw_only=True):
     connect_s: float | None = None
     first_byte_s: float | None = None
     ended_s: float | None = None
+    organization_id: str | None = None
+    project_id: str | None = None
+    key_id: str | None = None
+    tags: tuple[str, ...] = ()
 
     def exchange(self, times_us: Iterable[int], sizes: Iterable[int]) -> Exchange:
         """The exchange of these fields and chunks."""

@@ -12,6 +12,8 @@ id says. ``P`` is ``{PREFIX:SHARD}``, for example ``{llm-proxy:0}``::
                               number, and they are delivered at most once.
     P:dead           stream   dead letters: the fields of the entry, and ``reason``, ``deliveries``. Never trimmed.
     P:counters       hash     ``shipped``, ``stored``, ``dead``, ``retried``, ``dropped``: calls, since ever
+    P:keys           string   of the first shard only: what proxies have to know of keys (model/key_snapshot.py). No key
+                              can be made of it. Written by workers, the last one wins; read by shippers.
     P:shipper:NAME   hash     of one journal: ``batch``, the name of its newest batch, and ``ids``, the calls that were
                               accepted and may be shipped again after a crash; ``shipped``, its number of calls.
                               Expires long after the last batch.
@@ -69,6 +71,11 @@ class Shard:
         """Hash of numbers."""
         return self._key("counters")
 
+    @property
+    def keys(self) -> str:
+        """Snapshot of the keys, as a string."""
+        return self._key("keys")
+
     def shipper(self, name: str) -> str:
         """Hash of one journal."""
         return self._key(f"shipper:{name}")
@@ -119,6 +126,12 @@ return redis.call('HINCRBY', KEYS[3], 'shipped', count)
 
 #: KEYS part. ARGV bytes, TTL in s.
 UPLOAD = "return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])"
+
+#: KEYS keys. ARGV bytes.
+WRITE_KEYS = "return redis.call('SET', KEYS[1], ARGV[1])"
+
+#: KEYS keys. Replies with its bytes, or nothing.
+READ_KEYS = "return redis.call('GET', KEYS[1])"
 
 #: KEYS any. Deletes them.
 DELETE = "return redis.call('UNLINK', unpack(KEYS))"

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from llm_proxy.model.account import ApiKey, KnownKey, Organization, Project
@@ -147,7 +148,17 @@ class Accounts(Protocol):
         """Whether a key was ever made; one that was made is never forgotten."""
 
     async def note_use(self, key_id: str, at: datetime) -> None:
-        """Note when a key was last used."""
+        """Note that a key was used then, unless it was later, too."""
+
+
+class KeySpend(Protocol):
+    """What proxies have to know of keys. Every method raises StoreUnavailable when it may work later."""
+
+    async def valid_keys(self, now: datetime) -> Sequence[KnownKey]:
+        """All that are valid at ``now``, of all organisations, oldest first."""
+
+    async def spent(self, key: ApiKey, *, since: datetime, until: datetime | None = None) -> Decimal:
+        """What those calls of a key have cost that began within these times, as far as it is known."""
 
 
 class Overviews(Protocol):

@@ -131,7 +131,7 @@ class SqlAccounts:
         listed = select(api_keys).order_by(api_keys.c.created_at_us, api_keys.c.id)
         if organization_id is not None:
             listed = listed.where(api_keys.c.organization_id == storable(organization_id))
-        return await self._store.reading(lambda connection: [*map(_key, _all(connection, listed))], otherwise=[])
+        return await self._store.reading(lambda connection: [*map(key_of, _all(connection, listed))], otherwise=[])
 
     async def expire_key(self, key_id: str, organization_id: str | None, *, at: datetime) -> ApiKey | None:
         """Let a key be valid no longer than until then; None if the organisation has none of this id."""
@@ -174,7 +174,7 @@ class SqlAccounts:
             row = connection.execute(wanted).mappings().one_or_none()
             if row is None:
                 return None
-            return KnownKey(key=_key(row), hash=row["hash"], organization_name=restored(row["organization_name"]))
+            return KnownKey(key=key_of(row), hash=row["hash"], organization_name=restored(row["organization_name"]))
 
         return await self._store.reading(find, otherwise=None)
 
@@ -184,8 +184,10 @@ class SqlAccounts:
         return await self._store.reading(lambda connection: bool(connection.scalar(any_key)), otherwise=False)
 
     async def note_use(self, key_id: str, at: datetime) -> None:
-        """Note when a key was last used."""
-        change = update(api_keys).where(api_keys.c.id == storable(key_id)).values(last_used_at_us=to_micros(at))
+        """Note that a key was used then, unless it was later, too."""
+        earlier = or_(api_keys.c.last_used_at_us.is_(None), api_keys.c.last_used_at_us < to_micros(at))
+        change = update(api_keys).where(api_keys.c.id == storable(key_id), earlier)
+        change = change.values(last_used_at_us=to_micros(at))
         await self._store.writing(lambda connection: connection.execute(change).close())
 
 
@@ -206,7 +208,7 @@ def _locked_key(connection: Connection, key_id: str, organization_id: str | None
     if organization_id is not None:
         wanted = wanted.where(api_keys.c.organization_id == storable(organization_id))
     row = connection.execute(wanted.with_for_update()).mappings().one_or_none()
-    return None if row is None else _key(row)
+    return None if row is None else key_of(row)
 
 
 def _expire(connection: Connection, key: ApiKey, at: datetime) -> ApiKey:
@@ -267,7 +269,8 @@ def _key_row(key: ApiKey) -> dict[str, Any]:
     }
 
 
-def _key(row: RowMapping) -> ApiKey:
+def key_of(row: RowMapping) -> ApiKey:
+    """The key of a row."""
     return ApiKey(
         id=restored(row["id"]),
         organization_id=restored(row["organization_id"]),

@@ -51,6 +51,16 @@ class DataDir:
         return self.root / "login.link"
 
     @property
+    def keys(self) -> Path:
+        """What the proxies know of keys."""
+        return self.root / "keys.snapshot"
+
+    @property
+    def rates(self) -> Path:
+        """What the proxies have counted of calls by keys with limits; one file per process."""
+        return self.root / "rates"
+
+    @property
     def suspect(self) -> Path:
         """Of which exchange the last worker died, if it died of one."""
         return self.root / "worker.suspect"

@@ -12,11 +12,16 @@ from llm_proxy.assignment import Assignment
 from llm_proxy.attribution import passage
 from llm_proxy.child import Lifeline, main, serve_app
 from llm_proxy.journal.writer import JournalLimits, JournalWriter
+from llm_proxy.log import get_logger
 from llm_proxy.metrics import read_all
+from llm_proxy.model.account import MARK
+from llm_proxy.proxy.admission import Admission, AdmissionRules
 from llm_proxy.proxy.credentials import Fingerprints
 from llm_proxy.proxy.endpoint import CallLimits, Proxy
 from llm_proxy.proxy.front import NoPages, StorePages, front
 from llm_proxy.proxy.headers import HeaderPolicy, HeaderRules
+from llm_proxy.proxy.key_file import KeyFile
+from llm_proxy.proxy.rates import Rates
 from llm_proxy.proxy.transport.base import Origin, Transport
 from llm_proxy.proxy.transport.http1 import Http1Transport
 from llm_proxy.proxy.transport.tunnel import Outgoing, as_environment_says, directly, through
@@ -34,6 +39,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     ledger = data.ledger(f"{assignment.role}-{assignment.index}")
     journal = JournalWriter(data.journal, limits=_journal_limits(settings), ledger=ledger)
     transport = _transport(settings)
+    keys = KeyFile(data.keys)
     policy = HeaderPolicy(header_rules(), Fingerprints(data.fingerprint_secret()))
     calls = Proxy(
         transport=transport,
@@ -44,6 +50,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         limits=_call_limits(settings),
         target_hosts=target_hosts_of(settings),
         model_prefix=settings.routing.model_prefix,
+        admission=_admission(settings, keys, _rates(settings, data, assignment)),
     )
     pages = _pages(assignment, transport, policy)
     app = front(
@@ -55,7 +62,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     )
 
     async def let_go(stopping: asyncio.Event) -> None:
-        await stopping.wait()
+        await keys.follow(stopping)
         pages.let_go()
 
     await serve_app(
@@ -73,6 +80,24 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     )
     await transport.close()
     journal.close()
+
+
+def _admission(settings: Settings, keys: KeyFile, rates: Rates | None) -> Admission:
+    auth = settings.auth
+    rules = AdmissionRules(
+        required=auth.calls == "keys", keys_unknown=auth.keys_unknown, limits_unknown=auth.limits_unknown
+    )
+    return Admission(keys, rates, rules=rules)
+
+
+def _rates(settings: Settings, data: DataDir, assignment: Assignment) -> Rates | None:
+    """What is counted, by this process and those beside it; None if there is no room for that on the disk."""
+    names = [f"{assignment.role}-{index}" for index in range(settings.workers)]
+    try:
+        return Rates(data.rates, f"{assignment.role}-{assignment.index}", names)
+    except OSError as exc:
+        get_logger(__name__).error("calls by keys cannot be counted", path=str(data.rates), reason=exc.strerror)
+        return None
 
 
 def _pages(assignment: Assignment, transport: Transport, policy: HeaderPolicy) -> StorePages | NoPages:
@@ -132,6 +157,8 @@ def header_rules() -> HeaderRules:
         recorded_request_pattern=passage.RECORDED_REQUEST_PATTERN,
         recorded_response=passage.RECORDED_RESPONSE_HEADERS,
         recorded_response_prefixes=passage.RECORDED_RESPONSE_PREFIXES,
+        proxy_key_mark=MARK.encode(),
+        gateway_keys=passage.GATEWAY_KEYS,
     )
 
 

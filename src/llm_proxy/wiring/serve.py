@@ -91,11 +91,11 @@ def _guarded(settings: Settings, command: Command, listener: socket.socket) -> s
 def _spendable(settings: Settings) -> str | None:
     """Which provider's key others could spend, and what to do about it; None if there is none."""
     spendable = [name for name, upstream in settings.all_upstreams().items() if upstream.key is not None]
-    if not spendable:
+    if not spendable or settings.auth.calls == "keys":
         return None
     return (
-        f"they could spend the key of the upstream {spendable[0]}: leave the keys to the clients,"
-        " or set auth.open = true where something else guards the port"
+        f'they could spend the key of the upstream {spendable[0]}: let calls need a key (auth.calls = "keys"), leave'
+        " the keys to the clients, or set auth.open = true where something else guards the port"
     )
 
 

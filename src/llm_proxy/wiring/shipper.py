@@ -12,6 +12,7 @@ from llm_proxy.queue.redis_publisher import RedisPublisher
 from llm_proxy.settings import Settings
 from llm_proxy.shipper import Shipper
 from llm_proxy.wiring import redis
+from llm_proxy.wiring.keys_known import follow_redis
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.sole_reader import sole_reader
 
@@ -28,9 +29,13 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         with lifeline.calling(shipper.stop):
             lifeline.say_ready()
             async with asyncio.TaskGroup() as group:
-                advice = group.create_task(redis.advise(connection))
+                beside = [
+                    group.create_task(redis.advise(connection)),
+                    group.create_task(follow_redis(connection, redis.shards(settings)[0], data.keys)),
+                ]
                 await shipper.run()
-                advice.cancel()
+                for task in beside:
+                    task.cancel()
         await connection.close()
 
 

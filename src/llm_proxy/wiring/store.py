@@ -47,6 +47,7 @@ from llm_proxy.ui import pages
 from llm_proxy.ui.access import Access
 from llm_proxy.wiring.calls_rooms import rooms_of_calls
 from llm_proxy.wiring.house_rooms import rooms_of_the_house
+from llm_proxy.wiring.keys_known import watch_into_file
 from llm_proxy.wiring.layout import DataDir, store_socket
 from llm_proxy.wiring.pricing import make_pricer
 from llm_proxy.wiring.retention import keep_within_limits
@@ -76,9 +77,13 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
                 return
             async with asyncio.TaskGroup() as group:
                 group.create_task(worker.run())
-                retention = group.create_task(keep_within_limits(settings, store, ledger=ledger))
+                beside = [
+                    group.create_task(keep_within_limits(settings, store, ledger=ledger)),
+                    group.create_task(watch_into_file(store, data.keys).run()),
+                ]
                 await stopping.wait()
-                retention.cancel()
+                for task in beside:
+                    task.cancel()
                 worker.stop()
 
         await serve_app(
@@ -98,7 +103,9 @@ def _worker(settings: Settings, store: SqlStore, ledger: Ledger) -> Worker:
     data = DataDir(settings.data_dir)
     reader = JournalReader(data.journal, ledger=ledger, announce_after_s=ANNOUNCE_AFTER_S, ledgers=data.counters)
     queue = JournalQueue(reader, dead_letters=data.dead_letters)
-    return Worker(queue, store, price=make_pricer(settings), suspect_note=data.suspect)
+    return Worker(
+        queue, store, price=make_pricer(settings), suspect_note=data.suspect, note_use=SqlAccounts(store).note_use
+    )
 
 
 def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:

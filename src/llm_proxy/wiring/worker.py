@@ -20,7 +20,9 @@ from llm_proxy.queue.redis_depth import depth
 from llm_proxy.queue.redis_streams import RedisStreams
 from llm_proxy.settings import Settings
 from llm_proxy.store.base import Store
+from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.wiring import redis
+from llm_proxy.wiring.keys_known import watch_into_redis
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.pricing import make_pricer
 from llm_proxy.wiring.retention import keep_within_limits
@@ -37,7 +39,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     store, connection = open_store(settings), redis.connection(settings)
     ledger = DataDir(settings.data_dir).ledger(f"{assignment.role}-{assignment.index}")
     queue = _queue(settings, connection, ledger)
-    worker = Worker(queue, store, price=make_pricer(settings))
+    worker = Worker(queue, store, price=make_pricer(settings), note_use=SqlAccounts(store).note_use)
     async with upgrading(store) as upgrade:
 
         async def work(stopping: asyncio.Event) -> None:
@@ -49,6 +51,8 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
                     group.create_task(redis.advise(connection)),
                 ]
                 if assignment.index == 0:
+                    watch = watch_into_redis(store, connection, redis.shards(settings)[0])
+                    beside.append(group.create_task(watch.run()))
                     beside.append(group.create_task(keep_within_limits(settings, store, ledger=ledger)))
                 working = group.create_task(worker.run())
                 await stopping.wait()

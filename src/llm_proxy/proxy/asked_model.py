@@ -1,0 +1,35 @@
+"""Which model a call asks for: by the member of that name of a JSON body, or by its path; nothing else is read.
+
+Only looked for where something depends on it.
+"""
+
+import re
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+#: Google (``/models/NAME:generateContent``), Bedrock (``/model/NAME/converse``), Azure (``/deployments/NAME/…``).
+_IN_PATH = re.compile(rb"/(?:models/([^/:]+):[A-Za-z]+|model/([^/]+)/[a-z-]+|deployments/([^/]+)/.+)$")
+#: In a form, as uploads are sent: a part of that name.
+_IN_FORM = re.compile(rb'\bname="?model"?(?:;[^\r\n]*)?(?:\r\n[^\r\n]+)*\r\n\r\n([^\r\n]*)\r\n--', re.IGNORECASE)
+
+
+class _Asked(msgspec.Struct):
+    model: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Asked).decode
+
+
+def asked_model(path: bytes, body: bytes) -> str | None:
+    """The model that ``path``, without its query, or ``body`` names; None if neither does."""
+    if match := _IN_PATH.search(path):
+        named = next(group for group in match.groups() if group is not None)
+        return unquote_to_bytes(named).decode("utf-8", "replace")
+    if body[:2] == b"--":
+        found = _IN_FORM.search(body)
+        return None if found is None else found[1].decode("utf-8", "replace")
+    try:
+        return _decode(body).model
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
