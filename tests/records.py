@@ -207,6 +207,7 @@ completions = st.builds(
         Context,
         tags=_several,
         session_id=_maybe_texts,
+        session_inferred=st.booleans(),
         session_name=_maybe_texts,
         user_id=_maybe_texts,
         trace_id=_maybe_texts,

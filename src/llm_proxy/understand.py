@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from llm_proxy.attribution.context import attribute
+from llm_proxy.attribution.conversation import turns_of
 from llm_proxy.decode.dispatch import decode
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Bodies, Completion, Context, Decoded, Status
 from llm_proxy.model.exchange import Ending, Exchange
@@ -12,6 +13,8 @@ def understand(exchange: Exchange, *, harmful: str | None = None) -> Completion:
     """The record of ``exchange``, with its bodies; they are not looked into if it is said why that does harm."""
     decoded = decode(exchange) if harmful is None else Decoded(problem=harmful)
     status, failure_kind, failure_reason = _outcome(exchange, decoded)
+    context = _context(exchange, decoded)
+    told = context.session_id is not None
     return Completion(
         id=exchange.id,
         organization_id=exchange.organization_id or DEFAULT_ORGANIZATION,
@@ -29,7 +32,7 @@ def understand(exchange: Exchange, *, harmful: str | None = None) -> Completion:
         model=decoded.model,
         response_model=decoded.response_model,
         stream=decoded.stream,
-        context=_context(exchange, decoded),
+        context=context,
         client=exchange.client,
         key_fingerprint=exchange.key_fingerprint,
         project_id=exchange.project_id,
@@ -48,15 +51,20 @@ def understand(exchange: Exchange, *, harmful: str | None = None) -> Completion:
         response_bytes=exchange.response_bytes,
         truncated=exchange.truncated,
         decode_problem=decoded.problem,
-        bodies=Bodies(
-            request_headers=exchange.request_headers,
-            response_headers=exchange.response_headers,
-            request_body=exchange.request_body,
-            response_body=exchange.response_body,
-            request=decoded.request,
-            response=decoded.response,
-            chunks=exchange.chunks,
-        ),
+        turns=None if told else turns_of(exchange.endpoint, decoded.request, decoded.response),
+        bodies=_bodies(exchange, decoded),
+    )
+
+
+def _bodies(exchange: Exchange, decoded: Decoded) -> Bodies:
+    return Bodies(
+        request_headers=exchange.request_headers,
+        response_headers=exchange.response_headers,
+        request_body=exchange.request_body,
+        response_body=exchange.response_body,
+        request=decoded.request,
+        response=decoded.response,
+        chunks=exchange.chunks,
     )
 
 

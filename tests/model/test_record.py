@@ -25,6 +25,7 @@ LOG10 = {
     "response",
     "stacktrace",
     "session_id",
+    "session_inferred",
     "duration",
     "failure_kind",
     "failure_reason",
@@ -53,6 +54,7 @@ def test_every_member_says_what_the_record_says():
         "stream": False,
         "tags": ["nightly", "ci"],
         "session_id": "s-1",
+        "session_inferred": False,
         "session_name": "evening run",
         "user_id": "u-1",
         "trace_id": "0af7651916cd43dd8448eb211c80319c",
@@ -99,7 +101,7 @@ def test_a_record_of_log10_has_its_names():
 
 def test_every_field_of_the_model_has_a_member():
     flattened = {"context", "bodies", "duration_s"}
-    fields = set(Completion.__dataclass_fields__) - flattened
+    fields = set(Completion.__dataclass_fields__) - flattened - {"turns"}
 
     assert record_json(record(), with_bodies=True).keys() >= fields
 
@@ -110,7 +112,7 @@ def test_what_is_unknown_is_null_and_never_zero():
     assert members["status"] == "started"
     known = {name for name, value in members.items() if value not in (None, [], {})}
     always = {"id", "organization_id", "status", "method", "path", "endpoint", "started_at"}
-    assert known == {*always, "truncated", "tags_edited"}
+    assert known == {*always, "truncated", "tags_edited", "session_inferred"}
 
 
 def test_a_failure_says_what_and_why():

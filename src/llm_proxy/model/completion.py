@@ -132,12 +132,24 @@ class Context:
 
     tags: tuple[str, ...] = ()
     session_id: str | None = None
+    #: Whether nobody said so, and the session was told by what the call continues.
+    session_inferred: bool = False
     session_name: str | None = None
     user_id: str | None = None
     trace_id: str | None = None
     metadata: JsonObject = field(default_factory=dict)
     #: What was sent but dropped or cut, and why; one sentence each.
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turns:
+    """What a conversation is recognised by: hashes up to answers of the model; see attribution/conversation.py."""
+
+    #: Where this call ends.
+    said: tuple[bytes, ...] = ()
+    #: Where the calls before it may have ended, the last one last.
+    prior: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,5 +215,7 @@ class Completion:
     key_id: str | None = None
     #: Whether somebody has changed the tags by hand: what is told later of the call leaves them then.
     tags_edited: bool = False
+    #: For the store to infer the session with; not stored itself. None if the session is known, or cannot be.
+    turns: Turns | None = None
     #: None in lists.
     bodies: Bodies | None = None

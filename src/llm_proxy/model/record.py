@@ -54,6 +54,7 @@ class ContextFields(TypedDict):
 
     tags: list[str]
     session_id: str | None
+    session_inferred: bool
     session_name: str | None
     user_id: str | None
     trace_id: str | None
@@ -162,6 +163,7 @@ def _context(completion: Completion) -> ContextFields:
     return {
         "tags": list(context.tags),
         "session_id": context.session_id,
+        "session_inferred": context.session_inferred,
         "session_name": context.session_name,
         "user_id": context.user_id,
         "trace_id": context.trace_id,

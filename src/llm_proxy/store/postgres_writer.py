@@ -37,6 +37,7 @@ from llm_proxy.store.migrations import HEAD
 from llm_proxy.store.postgres_connection import connect, errors_of, schema_step, shown
 from llm_proxy.store.postgres_partitions import Month, drop_empty_parts, make_parts, months_needed
 from llm_proxy.store.postgres_pieces import PIECES, Cursor, add_links, remove_links
+from llm_proxy.store.postgres_threads import forget, threaded
 from llm_proxy.store.rows import Rows, latest, to_rows
 from llm_proxy.store.sql import completion_bodies, completion_tags, completions
 from llm_proxy.store.sql_sizes import (
@@ -123,6 +124,7 @@ class PostgresWriter:
             bodies, growth, rows = cursor.execute(_REMOVE_BODIES, (stored_ids,)).fetchall(), Growth(), 0
             if not bodies_only:
                 growth.remove(cursor.execute(_SIZES, (stored_ids,)).fetchall())
+                forget(cursor, stored_ids)
                 cursor.execute("DELETE FROM completion_tags WHERE completion_id = ANY(%s)", (stored_ids,))
                 rows = cursor.execute("DELETE FROM completions WHERE id = ANY(%s)", (stored_ids,)).rowcount
             pieces = _remove_tips(cursor, gone_by_owner(bodies, growth), growth)
@@ -211,7 +213,7 @@ class PostgresWriter:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_NUMBERS,))
         started = [rows.id for rows in batch if rows.status is Status.STARTED]
         late = {found for (found,) in cursor.execute(_ENDED, (started,)).fetchall()} if started else set()
-        kept = [rows for rows in batch if rows.id not in late]
+        kept = threaded(cursor, [rows for rows in batch if rows.id not in late])
         ids = [rows.id for rows in kept]
         growth = growth_of(kept)
         for owner, body_bytes in added.items():

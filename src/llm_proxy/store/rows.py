@@ -6,12 +6,13 @@ and lone surrogates, is escaped.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any, TypeAlias, cast
 
 from llm_proxy.errors import StoreRejected
-from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion, Context, Cost, JsonObject, Status, Usage
+from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion, Context, Cost, JsonObject, Status, Turns, Usage
 from llm_proxy.model.cost_json import cost_from_json, cost_json, decimal_text
 from llm_proxy.model.exchange import Ending, Endpoint
 from llm_proxy.model.json_text import decode_json, encode_json
@@ -27,7 +28,7 @@ _SUBSTITUTE = "\x1a"
 _UNSTORABLE = re.compile("[\x00\x1a\ud800-\udfff]")
 _ESCAPED = re.compile("\x1a([0-9a-f]{4})")
 #: Between the id of a record and its organisation; text that is escaped never holds it.
-_OF = f"{_SUBSTITUTE}/"
+ORGANIZATION_MARK = f"{_SUBSTITUTE}/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,23 @@ class Rows:
     bodies: tuple[SqlValue, ...] | None
     #: What the bodies share with others.
     links: tuple[Link, ...]
+    #: By which the session can be inferred; None if it is not to be.
+    turns: Turns | None = None
+
+    @property
+    def started_at_us(self) -> int:
+        """When the call began."""
+        return cast("int", self.completion[_STARTED_AT_US])
+
+    def within(self, session_id: str) -> "Rows":
+        """The same, of an inferred session, as it stands in the tables."""
+        columns = list(self.completion)
+        columns[_SESSION_ID], columns[_SESSION_INFERRED] = session_id, True
+        return replace(self, completion=tuple(columns))
+
+
+#: Places in the row of a completion.
+_STARTED_AT_US, _SESSION_ID, _SESSION_INFERRED = 2, 18, -1
 
 
 def to_rows(completion: Completion, packer: Packer) -> Rows:
@@ -64,7 +82,22 @@ def to_rows(completion: Completion, packer: Packer) -> Rows:
         tags=tuple((key, storable(tag), organization_id, started_at_us) for tag in tags),
         bodies=None if packed is None else (key, packed.blob, packed.tip),
         links=() if packed is None else packed.links,
+        turns=_scoped(completion),
     )
+
+
+def _scoped(completion: Completion) -> Turns | None:
+    """The turns of a call, so that they equal only those of the same organisation and key."""
+    turns = completion.turns
+    if turns is None or completion.context.session_id is not None:
+        return None
+    key = completion.key_id or completion.key_fingerprint or f"from {completion.client}"
+    scope = blake2b(encode_json([completion.organization_id, key]), digest_size=16).digest()
+
+    def within(hashes: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        return tuple(blake2b(scope + one, digest_size=16).digest() for one in hashes)
+
+    return Turns(said=within(turns.said), prior=within(turns.prior))
 
 
 def to_completion(row: Mapping[Any, Any], pieces: Sequence[bytes] | None = None) -> Completion:
@@ -144,12 +177,12 @@ def row_id(completion_id: str, organization_id: str) -> str:
     """
     if organization_id == DEFAULT_ORGANIZATION:
         return storable(completion_id)
-    return f"{storable(completion_id)}{_OF}{storable(organization_id)}"
+    return f"{storable(completion_id)}{ORGANIZATION_MARK}{storable(organization_id)}"
 
 
 def owner(id_of_row: str) -> str:
     """Whose record has this id in the tables, as it stands there."""
-    return id_of_row.rpartition(_OF)[2] if _OF in id_of_row else DEFAULT_ORGANIZATION
+    return id_of_row.rpartition(ORGANIZATION_MARK)[2] if ORGANIZATION_MARK in id_of_row else DEFAULT_ORGANIZATION
 
 
 def original_id(id_of_row: str, organization_id: str) -> str:
@@ -160,7 +193,7 @@ def original_id(id_of_row: str, organization_id: str) -> str:
 def _id(restored_id: str, organization_id: str) -> str:
     if organization_id == DEFAULT_ORGANIZATION:
         return restored_id
-    return restored_id.removesuffix(f"{_OF}{organization_id}")
+    return restored_id.removesuffix(f"{ORGANIZATION_MARK}{organization_id}")
 
 
 def storable(text: str) -> str:
@@ -245,7 +278,12 @@ def _charged(usage: Usage, cost: Cost | None) -> tuple[SqlValue, ...]:
 
 def _owned(completion: Completion) -> tuple[SqlValue, ...]:
     """The columns that came with keys for calls."""
-    return completion.project_id, completion.key_id, completion.tags_edited or None
+    return (
+        completion.project_id,
+        completion.key_id,
+        completion.tags_edited or None,
+        completion.context.session_inferred or None,
+    )
 
 
 def _json(value: tuple[str, ...] | JsonObject) -> str | None:
@@ -256,6 +294,7 @@ def _context(row: Mapping[str, Any]) -> Context:
     return Context(
         tags=_texts(row["tags"]),
         session_id=row["session_id"],
+        session_inferred=bool(row["session_inferred"]),
         session_name=row["session_name"],
         user_id=row["user_id"],
         trace_id=row["trace_id"],

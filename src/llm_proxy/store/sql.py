@@ -107,6 +107,8 @@ completions = Table(
     Column("key_id", Text),
     # Whether somebody has changed the tags by hand; what comes later from the queue leaves them then.
     Column("tags_edited", Boolean),
+    # Whether the session was told by what the call continues; NULL if somebody said it.
+    Column("session_inferred", Boolean),
     sqlite_autoincrement=True,
 )
 
@@ -146,6 +148,20 @@ body_pieces = Table(
     Column("hash", LargeBinary, primary_key=True),
     # A zstd frame.
     Column("content", LargeBinary, nullable=False),
+)
+
+
+conversation_turns = Table(
+    "conversation_turns",
+    metadata,
+    # Of a conversation up to an answer, and of whose it is.
+    Column("hash", LargeBinary, primary_key=True),
+    # Whether a call has ended there; if not, one goes on from there.
+    Column("said", Boolean, primary_key=True),
+    Column("completion_id", Text, nullable=False, index=True),
+    # NULL as long as the call stands alone.
+    Column("session_id", Text),
+    sqlite_with_rowid=False,
 )
 
 

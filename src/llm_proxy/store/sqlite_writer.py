@@ -32,6 +32,7 @@ from llm_proxy.store.sql_sizes import (
 )
 from llm_proxy.store.sqlite_connection import INCREMENTAL, errors_of, open_writer, schema_step
 from llm_proxy.store.sqlite_pieces import add_links, remove_links
+from llm_proxy.store.sqlite_threads import forget, threaded
 
 
 def _insert(table: Table) -> str:
@@ -96,6 +97,7 @@ class SqliteWriter:
             growth, rows = Growth(), 0
             bodies = [body for one in row_ids for body in connection.execute(_REMOVE_BODY, (one,)).fetchall()]
             if not bodies_only:
+                forget(connection, row_ids)
                 growth.remove(connection.execute(_SIZES, (encode_json(list(row_ids)).decode(),)).fetchall())
                 rows = sum(connection.execute(_DELETE, (one,)).rowcount for one in row_ids)
             pieces = _remove_bodies(connection, bodies, growth)
@@ -167,6 +169,7 @@ class SqliteWriter:
             self._replace(connection, [rows for rows in batch if rows.id not in late])
 
     def _replace(self, connection: sqlite3.Connection, batch: Sequence[Rows]) -> None:
+        batch = threaded(connection, batch)
         ids, growth = encode_json([rows.id for rows in batch]).decode(), growth_of(batch)
         replaced = connection.execute(_BODIES, (ids,)).fetchall()
         growth.remove(connection.execute(_SIZES, (ids,)).fetchall())

@@ -134,6 +134,7 @@ class _Line(msgspec.Struct):
     stream: bool | None = None
     tags: list[str] = []
     session_id: str | None = None
+    session_inferred: bool = False
     session_name: str | None = None
     user_id: str | None = None
     trace_id: str | None = None
@@ -235,6 +236,7 @@ def _context(line: _Line) -> Context:
     return Context(
         tags=tuple(line.tags),
         session_id=line.session_id,
+        session_inferred=line.session_inferred,
         session_name=line.session_name,
         user_id=line.user_id,
         trace_id=line.trace_id,

@@ -215,7 +215,10 @@ def _call(completion: Completion, zone: tzinfo | None) -> tuple[tuple[str, str],
 def _context(context: Context) -> tuple[tuple[str, str], ...]:
     return (
         ("Tags", text(", ".join(context.tags))),
-        ("Session", text(" · ".join(filter(None, (context.session_name, context.session_id))))),
+        (
+            "Session, inferred" if context.session_inferred else "Session",
+            text(" · ".join(filter(None, (context.session_name, context.session_id)))),
+        ),
         ("User", text(context.user_id)),
         ("Trace", text(context.trace_id)),
         ("Metadata", text(", ".join(f"{name}={_scalar(value)}" for name, value in context.metadata.items()))),

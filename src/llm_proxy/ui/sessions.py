@@ -29,6 +29,7 @@ async def session(store: Store, request: Request, principal: Principal) -> Respo
         "session.html",
         name=next((present.visible(name) for call in calls[::-1] if (name := call.context.session_name)), None),
         session_id=present.visible(session_id),
+        inferred=any(call.context.session_inferred for call in calls),
         lines=lines(calls, Filter()),
         columns=chosen(request),
         totals=_totals(calls),
