@@ -198,6 +198,7 @@ class ProxyOptions:
     #: Providers that can be called without being configured.
     known: Sequence[Provider] = ()
     keys: dict[str, str] = field(default_factory=dict)
+    aws: dict[str, tuple[str, str, str | None]] = field(default_factory=dict)
     target_hosts: tuple[str, ...] = ()
     model_prefix: bool = False
     rules: HeaderRules = RULES
@@ -322,7 +323,14 @@ def _upstreams(base_url: str, wanted: ProxyOptions) -> Upstreams:
 
 
 def _upstream(name: str, base_url: str, wanted: ProxyOptions) -> Upstream:
-    upstream = upstream_at(name, base_url, provider=wanted.providers.get(name), key=wanted.keys.get(name))
+    upstream = upstream_at(
+        name,
+        base_url,
+        provider=wanted.providers.get(name),
+        key=wanted.keys.get(name),
+        aws=wanted.aws.get(name),
+        region="eu-central-1",
+    )
     if wanted.credential is None:
         return upstream
     return replace(upstream, credential=Credential(compatible=wanted.credential, native=wanted.credential))

@@ -179,6 +179,10 @@ FILE_ERRORS = [
         "[upstreams.default]\nbase_url = 'http://h'",
         ":2: upstreams: the name 'default' is taken by the option upstream",
     ),
+    (
+        "[upstreams.bedrock]\nsecret_key_env = 'HOME'",
+        ":2, HOME: upstreams.bedrock: access_key_id_env and secret_key_env go together",
+    ),
     ("upstream_key_env = 'NOWHERE'", ":1: upstream_key_env: names an environment variable that is not set"),
 ]
 
@@ -188,7 +192,7 @@ def test_what_is_wrong_in_a_file_is_said_in_one_line_with_place_key_and_reason(w
     path = write(text)
 
     with pytest.raises(ConfigError) as caught:
-        load_settings(flags={"config": path}, environ={})
+        load_settings(flags={"config": path}, environ={"HOME": "/home/ada"})
 
     assert str(caught.value) == f"{path}{message}"
 
@@ -366,6 +370,7 @@ def test_every_option_of_the_example_file_can_be_switched_on(tmp_path):
     path.write_text(uncommented(EXAMPLE.read_text()))
 
     keys = ("OPENAI_API_KEY", "GROQ_API_KEY", "AZURE_OPENAI_API_KEY", "AWS_BEARER_TOKEN_BEDROCK")
+    keys += ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
     settings = load_settings(flags={"config": str(path)}, environ=dict.fromkeys(keys, "sk-1"))
 
     assert settings.upstreams["groq"].provider == "groq"

@@ -38,7 +38,13 @@ _SERVICE_VARIABLE = re.compile(
 _TABLE_LINE = re.compile(r"\s*\[+\s*([^\[\]]+?)\s*\]")
 _KEY_LINE = re.compile(r"\s*([\w.\-\"' ]+?)\s*=")
 #: Options that name the variable with the key of an upstream, and the field that gets the key.
-_KEY_FIELDS = {"key_env": "key", "upstream_key_env": "upstream_key"}
+_KEY_FIELDS = {
+    "key_env": "key",
+    "upstream_key_env": "upstream_key",
+    "access_key_id_env": "access_key_id",
+    "secret_key_env": "secret_key",
+    "session_token_env": "session_token",
+}
 #: Files that must be there.
 _FILES = [key for key in OPTIONS if key[-1].endswith("_file")]
 #: Variables with a shorter name than their key would give them.

@@ -1,9 +1,9 @@
 """The settings of an upstream: where calls go, and with which key."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from llm_proxy.setting_base import Section
 from llm_proxy.setting_types import BaseUrl, Key, VariableName
@@ -51,8 +51,26 @@ class Upstream(Section):
         default=None,
         description="Header that carries the key, `Authorization` with `Bearer`; without it, as the provider asks for",
     )
-    #: The value of that variable.
+    access_key_id_env: VariableName | None = Field(
+        default=None, description="Variable that holds an access key id of AWS, with which calls to Bedrock are signed"
+    )
+    secret_key_env: VariableName | None = Field(
+        default=None, description="Variable that holds its secret access key; the two go together"
+    )
+    session_token_env: VariableName | None = Field(
+        default=None, description="Variable that holds its session token, if it is a temporary one"
+    )
+    #: The values of those variables.
     key: Key | None = None
+    access_key_id: Key | None = None
+    secret_key: Key | None = None
+    session_token: Key | None = None
+
+    @model_validator(mode="after")
+    def _with_its_secret(self) -> Self:
+        if (self.access_key_id_env is None) != (self.secret_key_env is None):
+            raise ValueError("access_key_id_env and secret_key_env go together")
+        return self
 
 
 def checked_upstream_names(upstreams: dict[str, "Upstream"]) -> dict[str, "Upstream"]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from llm_proxy.proxy.credentials import Fingerprints, blank_secrets
+from llm_proxy.proxy.credentials import Fingerprints, blank_secrets, split_key
 
 KEY = b"sk-proj-0123456789abcdef"
 
@@ -85,3 +85,28 @@ async def test_secrets_in_the_query_are_sent_and_not_recorded(upstream, proxy):
     assert upstream.received[0].request_line == b"GET /v1/models?key=AIza-secret&page=2 HTTP/1.1"
     [exchange] = await proxy.ended()
     assert exchange.target == "/v1/models?key=***&page=2"
+
+
+@pytest.mark.parametrize(
+    ("query", "rest", "key"),
+    [
+        (b"", b"", None),
+        (b"alt=sse&key=AIzaSecret", b"alt=sse", b"AIzaSecret"),
+        (b"key=AIza&alt=sse", b"alt=sse", b"AIza"),
+        (b"a=1&api-key=x&b=%20&&c", b"a=1&b=%20&&c", b"x"),
+        (b"Access_Token=x", b"", b"x"),
+        (b"key=a&key=b", b"", b"a"),
+        (b"monkey=1&keys=2&key", b"monkey=1&keys=2&key", None),
+    ],
+)
+def test_a_key_in_the_query_is_told_from_the_rest_which_stays_as_it_is(query, rest, key):
+    assert split_key(query) == (rest, key)
+
+
+def test_a_signed_request_is_known_by_who_signed_it():
+    fingerprints = Fingerprints(b"secret")
+    first = b"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE0123456789/20150830/us-east-1/x, SignedHeaders=host, Signature=1"
+    second = first.replace(b"20150830", b"20150831").replace(b"Signature=1", b"Signature=2")
+
+    assert fingerprints.of(first) == fingerprints.of(second)
+    assert fingerprints.of(first).endswith("…6789")

@@ -370,3 +370,43 @@ async def test_a_call_that_is_over_is_gone_and_waits_for_no_cycle_collector(upst
         gc.enable()
 
     assert len(left) < 10  # a connection holds the latest
+
+
+async def test_a_key_in_the_query_is_swapped_and_known_by_its_fingerprint(start_proxy, upstream):
+    proxy = await start_proxy(upstream.url, keys={"default": "sk-ours"})
+
+    await proxy.client.post("/v1/chat/completions?a=b&key=AIza-theirs-0123456789", json=CHAT)
+
+    [received] = upstream.received
+    assert received.request_line == b"POST /v1/chat/completions?a=b HTTP/1.1"
+    assert received.header("authorization") == b"Bearer sk-ours"
+    [exchange] = await proxy.ended()
+    assert exchange.target == "/v1/chat/completions?a=b&key=***"
+    assert exchange.key_fingerprint.endswith("…6789")
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_a_call_is_signed_anew_over_its_whole_body(start_proxy, upstream, transport_name, is_chunked):
+    aws = {"bedrock": ("AKIDEXAMPLE", "secret", "token")}
+    proxy = await start_proxy(
+        upstream.url, transport=transport_name, named={"bedrock": upstream.url}, aws=aws, buffered_body_bytes=10
+    )
+
+    async def pieces():
+        yield b'{"messages": '
+        yield b"[]}"
+
+    await proxy.client.post(
+        "/model/m%3A0/converse",
+        content=pieces() if is_chunked else b'{"messages": []}',
+        headers={"Authorization": "AWS4-HMAC-SHA256 Credential=AKIDTHEIRS/x", "X-Amz-Security-Token": "theirs"},
+    )
+
+    [received] = upstream.received
+    assert received.body == b'{"messages": []}'
+    assert (received.header("content-length"), received.header("transfer-encoding")) == (b"16", None)
+    assert received.header("authorization").startswith(b"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/")
+    assert received.header("x-amz-security-token") == b"token"
+    assert b"theirs" not in received.head.lower()
+    [exchange] = await proxy.ended()
+    assert exchange.request_body == b'{"messages": []}'

@@ -92,6 +92,14 @@ def test_a_configured_key_takes_the_place_of_every_key_of_the_client(policy):
     assert head.key_fingerprint == Fingerprints(b"secret").of(b"Bearer theirs")
 
 
+def test_the_token_that_comes_with_a_signature_tells_nothing_of_the_signer(policy):
+    head = request(policy, (b"X-Amz-Security-Token", b"secret"), (b"Authorization", b"Bearer sk-0123456789abcdef"))
+
+    assert head.recorded[0] == (b"X-Amz-Security-Token", None)
+    assert head.key_fingerprint.endswith("…cdef")
+    assert head.forward(b"h", (b"A", b"b")) == [(b"A", b"b")]
+
+
 def test_what_goes_to_one_upstream_changes_nothing_of_what_goes_to_the_next(policy):
     theirs = [(b"Host", b"h"), (b"Authorization", b"Bearer theirs"), (b"X-Mine", b"1"), (b"X", b"y")]
     head = request(policy, *theirs, (b"Connection", b"x-mine"))

@@ -103,6 +103,7 @@ def test_where_an_upstream_is_follows_from_what_is_known_and_said(settings, host
         ({"name": "x"}, "is required, unless provider names one that is known"),
         ({"name": "bedrock"}, "is required, since that of bedrock depends on region"),
         ({"name": "azure"}, "is required, since that of azure depends on the account"),
+        ({"name": "x", "base_url": "http://h/v1", "aws": ("a", "b", None)}, "region is required for a signature"),
         ({"name": "x", "base_url": "http://h/v1", "native_url": "http://other"}, "must be at the host of base_url"),
     ],
 )
@@ -119,3 +120,11 @@ def test_a_header_of_ones_own_carries_the_key():
 
 def test_without_a_key_the_client_brings_its_own():
     assert upstream("a", provider="anthropic").credential is None
+
+
+def test_the_region_of_a_signature_is_told_by_the_host_of_bedrock():
+    found = upstream_at(
+        "x", "https://bedrock-runtime.us-west-2.amazonaws.com", provider=None, key=None, aws=("id", "secret", None)
+    )
+
+    assert (found.signer.region, found.signer.service) == ("us-west-2", "bedrock")

@@ -85,6 +85,7 @@ RECORDED_RESPONSE_HEADERS: frozenset[bytes] = frozenset(
     content-length content-range content-type date etag keep-alive last-modified retry-after server server-timing
     transfer-encoding vary via
     anthropic-organization-id apim-request-id azureml-model-session cf-cache-status cf-ray request-id retry-after-ms
+    x-amzn-errortype
     x-amzn-requestid x-cache x-envoy-upstream-service-time x-generation-id x-groq-region x-ms-client-request-id
     x-ms-deployment-name x-ms-region x-request-id x-should-retry
     cf-aig-cache-status cf-aig-event-id cf-aig-log-id cf-aig-request-id cf-aig-step

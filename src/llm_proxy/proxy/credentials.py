@@ -8,14 +8,21 @@ import hmac
 import re
 from urllib.parse import unquote_to_bytes
 
+#: Comes with a signature of AWS, and is of no use to tell who signed.
+SECURITY_TOKEN = b"x-amz-security-token"
 #: Headers that carry the client's key for a provider, lower-case.
-CREDENTIAL_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+CREDENTIAL_HEADERS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", SECURITY_TOKEN})
 #: Query parameters that carry a secret with some provider or another.
 _SECRET_PARAMETER = re.compile(
     rb"(?<=[?&;])((?:x-)?(?:api[-_]?)?key|(?:access[-_]?|auth[-_]?|id[-_]?)?token|(?:client[-_]?)?secret|password|"
     rb"sig|signature|x-amz-(?:signature|credential|security-token)|code)=[^&;]*",
     re.IGNORECASE,
 )
+#: Those that are the client's key itself, and are left out where another key takes its place.
+_KEY_PARAMETER = re.compile(rb"(?:^|(?<=&))((?:x-)?(?:api[-_]?)?key|access[-_]?token)=([^&]*)(?:&|$)", re.IGNORECASE)
+#: What names the signer in the header of a signed request; the rest is another one each time
+#: (https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html).
+_SIGNER = re.compile(rb"AWS4-HMAC-SHA256 +Credential=([^/,]+)")
 #: Distinct keys whose fingerprints are remembered.
 _REMEMBERED = 1024
 _LAST_CHARACTERS = 4
@@ -32,6 +39,8 @@ class Fingerprints:
 
     def of(self, value: bytes) -> str:
         """``<12 hex digits>…<last 4>`` of a credential header's value, its scheme word left out."""
+        signer = _SIGNER.match(value)
+        value = signer[1] if signer else value
         known = self._known.get(value)
         if known is None:
             if len(self._known) >= _REMEMBERED:
@@ -61,3 +70,11 @@ def without_keys(query: bytes, mark: bytes) -> tuple[bytes, list[bytes]]:
 def blank_secrets(query: bytes) -> bytes:
     """``query`` as it may be recorded: values of parameters that can be secrets are replaced by ``***``."""
     return _SECRET_PARAMETER.sub(rb"\1=***", b"?" + query)[1:] if query else query
+
+
+def split_key(query: bytes) -> tuple[bytes, bytes | None]:
+    """``query`` without parameters that carry the client's key, and the first such key; None if there is none."""
+    found = _KEY_PARAMETER.search(query) if b"key=" in query.lower() or b"token=" in query.lower() else None
+    if found is None:
+        return query, None
+    return _KEY_PARAMETER.sub(b"", query).removesuffix(b"&"), found[2]

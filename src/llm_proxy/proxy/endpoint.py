@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import uuid_utils
@@ -24,7 +25,7 @@ from llm_proxy.proxy.admission import NOBODY, Admission, AdmissionRules, Pass
 from llm_proxy.proxy.answers import ID_HEADER, error_body, error_headers
 from llm_proxy.proxy.capture import Capture
 from llm_proxy.proxy.client import Client
-from llm_proxy.proxy.credentials import blank_secrets, without_keys
+from llm_proxy.proxy.credentials import blank_secrets, split_key, without_keys
 from llm_proxy.proxy.cycle import WireCycle
 from llm_proxy.proxy.headers import HeaderPolicy, RequestHead, with_length
 from llm_proxy.proxy.model_edit import model_in, with_model
@@ -149,6 +150,8 @@ class Proxy:
                 raise Refused("the call cannot be recorded, and is therefore refused", status=503, code="unrecorded")
             target = self._by_model(call, said, target, body)
             _check_target(call, head, target)
+            if target.upstream.signer is not None and not isinstance(body, bytes):
+                body = b"".join([piece async for piece in body])  # a signature is over the whole of it
             call.response = await self._transport.send(self._request(call, head, target, body))
             own = [(ID_HEADER, call.id.encode())]
             await relay(call.response, self._policy, call.capture, call.wire, own=own)
@@ -197,18 +200,27 @@ class Proxy:
         if target.model is not None and isinstance(body, bytes):
             body = with_model(body, target.model)
             headers = with_length(headers, len(body))
+        chunked = head.chunked
+        if target.upstream.signer is not None and isinstance(body, bytes):
+            headers += [(b"Content-Length", b"%d" % len(body))] if chunked else []
+            chunked = False  # AWS asks for a length
+            now = datetime.now(UTC)
+            headers = target.upstream.signer.sign(call.method, target.target, headers, body, at=now)
         return UpstreamRequest(
             origin=target.upstream.origin,
             method=call.method,
             target=target.target,
             headers=headers,
             body=body,
-            chunked=head.chunked,
+            chunked=chunked,
             on_informational=lambda status, headers: call.wire.inform(status, self._policy.response(headers)[0]),
         )
 
     def _open(self, call: "_Call", head: RequestHead, target: Target, said: Wishes) -> None:
-        query = blank_secrets(call.scope["query_string"])
+        query = call.scope["query_string"]
+        if query and head.key_fingerprint is None and (key := split_key(query)[1]):
+            head.key_fingerprint = self._policy.fingerprints.of(key)
+        query = blank_secrets(query)
         path = call.scope["raw_path"]
         opening = Opening(
             method=call.scope["method"],

@@ -13,7 +13,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import TypeVar
 
-from llm_proxy.proxy.credentials import CREDENTIAL_HEADERS, Fingerprints
+from llm_proxy.proxy.credentials import CREDENTIAL_HEADERS, SECURITY_TOKEN, Fingerprints
 from llm_proxy.proxy.transport.base import RawHeaders
 
 #: Headers that end at the next hop (RFC 9110 sections 7.6.1, 11.7; Keep-Alive and Proxy-Connection are of old use).
@@ -145,7 +145,8 @@ class HeaderPolicy:
             elif fate is _Fate.CONNECTION:
                 listed |= _listed(value)
             elif fate is _Fate.CREDENTIAL:
-                head.key_fingerprint = head.key_fingerprint or self.fingerprints.of(value)
+                if head.key_fingerprint is None and len(name) != len(SECURITY_TOKEN):
+                    head.key_fingerprint = self.fingerprints.of(value)
                 if self._is_ours(value):
                     head.proxy_keys.append(value.rsplit(b" ", 1)[-1].strip())
                 else:

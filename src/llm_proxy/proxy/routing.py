@@ -6,6 +6,7 @@ from typing import NamedTuple
 from llm_proxy.errors import Refused
 from llm_proxy.model.exchange import Endpoint
 from llm_proxy.proxy.addresses import API_ROOT, Address
+from llm_proxy.proxy.credentials import split_key
 from llm_proxy.proxy.providers import ANYBODY, Provider, endpoint_at
 from llm_proxy.proxy.upstreams import Upstream, Upstreams
 
@@ -96,13 +97,16 @@ def target_at(upstream: Upstream, address: Address, method: bytes, query: bytes)
     endpoint = endpoint_at(row, method, target.removeprefix(upstream.native_path))
     if endpoint is Endpoint.OTHER and not is_native:  # at a base URL of somebody's own
         endpoint = endpoint_at(ANYBODY, method, API_ROOT + path)
+    credential = _credential(upstream, endpoint, is_native=is_native)
+    if query and credential is not None:
+        query, _ = split_key(query)
     if upstream.api_version is not None and not _API_VERSION.search(query):
         query = b"&".join(filter(None, [query, b"api-version=" + upstream.api_version]))
     return Target(
         upstream=upstream,
         target=b"%b?%b" % (target, query) if query else target,
         endpoint=endpoint,
-        credential=_credential(upstream, endpoint, is_native=is_native),
+        credential=credential,
     )
 
 

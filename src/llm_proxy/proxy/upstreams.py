@@ -10,10 +10,13 @@ from urllib.parse import urlsplit
 
 from llm_proxy.errors import Refused
 from llm_proxy.proxy.providers import PROVIDER_NAMES, Key, Provider, provider_named, provider_of_host
+from llm_proxy.proxy.signature import Signer
 from llm_proxy.proxy.transport.base import Origin
 
 #: How a key is carried where nothing else is known (RFC 6750).
 _BEARER = Key(header=b"authorization", scheme=b"Bearer ")
+#: Where a signature will stand.
+_SIGNATURE = (b"Authorization", b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,8 @@ class Upstream:
     api_version: bytes | None = None
     #: None to pass the client's own key on.
     credential: Credential | None = None
+    #: Makes a signature instead; the header that ``credential`` says is then what it is put in the place of.
+    signer: Signer | None = None
 
 
 class Upstreams:
@@ -129,11 +134,12 @@ def upstream_at(
     api_version: str | None = None,
     region: str | None = None,
     key_header: str | None = None,
+    aws: tuple[str, str, str | None] | None = None,
 ) -> Upstream:
     """The upstream of these settings. Raises ValueError, with a sentence, if they do not add up.
 
-    Without a base URL it is the provider's own. What is known of the provider is found by its name, or by the host; if
-    neither says anything, by the name of the upstream.
+    ``aws`` is an access key id, its secret and a session token. Without a base URL it is the provider's own. What is
+    known of the provider is found by its name, or by the host; if neither says anything, by the name of the upstream.
     """
     row = (provider_named(provider) if provider else None) or _row_at(base_url)
     row = row or (None if provider else provider_named(name))
@@ -151,6 +157,8 @@ def upstream_at(
         if (native.scheme, native.netloc) != (url.scheme, url.netloc):
             raise ValueError("native_url must be at the host of base_url; another host is another upstream")
         native_path = native.path.rstrip("/")
+    signer = _signer(aws, region, url.hostname) if aws else None
+    credential = credential_of(row, key, header=key_header) if key else None
     return Upstream(
         name=name,
         provider=row.name if row and (provider is None or provider_named(provider)) else provider,
@@ -160,7 +168,8 @@ def upstream_at(
         base_path=base_path.encode(),
         native_path=native_path.encode(),
         api_version=api_version.encode() if api_version else None,
-        credential=credential_of(row, key, header=key_header) if key else None,
+        credential=Credential(compatible=_SIGNATURE, native=_SIGNATURE) if signer else credential,
+        signer=signer,
     )
 
 
@@ -179,6 +188,16 @@ def credential_of(row: Provider | None, key: str, *, header: str | None = None) 
     # Who has an API of its own besides takes OpenAI's clients as they are, with a bearer token.
     compatible = _BEARER if row and row.native_url else native
     return Credential(compatible=_carried(compatible, key), native=_carried(native, key))
+
+
+def _signer(aws: tuple[str, str, str | None], region: str | None, host: str) -> Signer:
+    # https://docs.aws.amazon.com/general/latest/gr/bedrock.html: bedrock-runtime.REGION.amazonaws.com
+    labels = host.split(".")
+    region = region or (labels[1] if host.endswith(".amazonaws.com") and len(labels) == 4 else None)
+    if region is None:
+        raise ValueError("region is required for a signature")
+    access_key_id, secret_key, session_token = aws
+    return Signer(access_key_id=access_key_id, secret_key=secret_key, session_token=session_token, region=region)
 
 
 def _row_at(base_url: str | None) -> Provider | None:

@@ -21,6 +21,7 @@ from llm_proxy.proxy.endpoint import CallLimits, Proxy
 from llm_proxy.proxy.front import NoPages, StorePages, front
 from llm_proxy.proxy.headers import HeaderPolicy, HeaderRules
 from llm_proxy.proxy.key_file import KeyFile
+from llm_proxy.proxy.providers import PROVIDERS
 from llm_proxy.proxy.rates import Rates
 from llm_proxy.proxy.transport.base import Origin, Transport
 from llm_proxy.proxy.transport.http1 import Http1Transport
@@ -149,14 +150,15 @@ def _tls(settings: Settings) -> ssl.SSLContext:
 
 def header_rules() -> HeaderRules:
     """The headers that end here and those that are recorded, as the proxy is told of them."""
+    limits = frozenset(name for row in PROVIDERS for name in row.rate_limits)
     return HeaderRules(
         stripped=passage.STRIPPED_REQUEST_HEADERS,
         stripped_prefixes=passage.STRIPPED_PREFIXES,
         recorded_request=passage.RECORDED_REQUEST_HEADERS,
         recorded_request_prefixes=passage.RECORDED_REQUEST_PREFIXES,
         recorded_request_pattern=passage.RECORDED_REQUEST_PATTERN,
-        recorded_response=passage.RECORDED_RESPONSE_HEADERS,
-        recorded_response_prefixes=passage.RECORDED_RESPONSE_PREFIXES,
+        recorded_response=passage.RECORDED_RESPONSE_HEADERS.union(*(row.request_ids for row in PROVIDERS)),
+        recorded_response_prefixes=tuple(sorted(limits.union(passage.RECORDED_RESPONSE_PREFIXES))),
         proxy_key_mark=MARK.encode(),
         gateway_keys=passage.GATEWAY_KEYS,
     )

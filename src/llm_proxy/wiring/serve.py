@@ -90,7 +90,7 @@ def _guarded(settings: Settings, command: Command, listener: socket.socket) -> s
 
 def _spendable(settings: Settings) -> str | None:
     """Which provider's key others could spend, and what to do about it; None if there is none."""
-    spendable = [name for name, upstream in settings.all_upstreams().items() if upstream.key is not None]
+    spendable = [name for name, upstream in settings.all_upstreams().items() if upstream.key or upstream.access_key_id]
     if not spendable or settings.auth.calls == "keys":
         return None
     return (

@@ -38,9 +38,21 @@ def _upstream(name: str, configured: Configured) -> Upstream:
             api_version=configured.api_version,
             region=configured.region,
             key_header=configured.key_header,
+            aws=_aws(configured),
         )
     except ValueError as exc:
         raise ConfigError(f"upstreams.{name}: {exc}") from None
+
+
+def _aws(configured: Configured) -> tuple[str, str, str | None] | None:
+    if configured.access_key_id is None or configured.secret_key is None:
+        return None
+    token = configured.session_token
+    return (
+        configured.access_key_id.get_secret_value(),
+        configured.secret_key.get_secret_value(),
+        token.get_secret_value() if token else None,
+    )
 
 
 def _known(names: tuple[str, ...]) -> list[Provider]:
