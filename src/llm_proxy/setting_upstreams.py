@@ -11,11 +11,13 @@ from llm_proxy.setting_types import BaseUrl, Key, VariableName
 #: Name of the upstream that ``upstream`` configures; one of ``upstreams`` cannot have it.
 DEFAULT_UPSTREAM = "default"
 _TAKEN = """
-    access account alerts api assets audit calls charts compare completions costs dashboard datasets docs
-    evaluations export facets favicon feedback filters healthz help histogram import keys live login logout logs
-    members metrics model models organizations pipeline playground projects prompts queue readyz replay report
-    reports requests review roles saved search sessions settings shared signup spans spend static stats storage
-    suggest summary tags tasks traces upload uploads users v1 v1alpha v1beta v1beta1 v2 views
+    about access account admin alerts annotate annotations api assets audit call calls charts compare completions
+    costs dashboard datasets diff docs errors evaluations events export facets favicon feedback filters grades
+    grading health healthz help histogram home import inbox jobs keys live login logout logs members metrics model
+    models organizations pipeline playground prices pricing profile project projects prompts queue readyz replay
+    report reports requests review roles saved search session sessions settings shared signup spans spend static
+    stats storage suggest summary system tags task tasks tokens trace traces upload uploads user users v1 v1alpha
+    v1beta v1beta1 v2 views
 """
 #: First segments of paths that are no upstream's: those of the pages and APIs, of today and perhaps tomorrow, and those
 #: that are calls in themselves.

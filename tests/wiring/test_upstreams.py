@@ -65,7 +65,7 @@ def test_no_page_or_api_stands_where_calls_do(tmp_path):
     roots = {route.path.split("/")[1] for route in app.routes} - {"", "v1"}
 
     assert roots
-    assert roots <= RESERVED_NAMES
+    assert roots <= RESERVED_NAMES, "a new page: keep its name from upstreams in setting_upstreams.py"
     assert not roots & (ROOTS | PROVIDER_NAMES)
     assert not RESERVED_NAMES & PROVIDER_NAMES
     assert ROOTS <= RESERVED_NAMES
