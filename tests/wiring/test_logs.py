@@ -398,10 +398,10 @@ class Busy(SqliteStore):
         await self.writer.put(self.before_list)
         return await super().find(query)
 
-    async def get(self, completion_id):
+    async def get(self, completion_id, organization_id):
         await self.writer.put(self.before_record)
         self.before_record = []
-        return await super().get(completion_id)
+        return await super().get(completion_id, organization_id)
 
 
 class Printed:

@@ -33,6 +33,12 @@ CONDITIONS: Options = (
     click.option("--search", help="Only calls whose request or response contains this text."),
     click.option("--where", help="Only calls that this filter of the pages lets through: 'cost:>0.01 -model:gpt-4o'."),
 )
+WHOSE: Options = (
+    click.option(
+        "--organization", help="Whose calls, by id or name of an organisation; those of the default one without it."
+    ),
+    click.option("--all-organizations", "everywhere", is_flag=True, help="The calls of all organisations."),
+)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from llm_proxy.cli.options import AS_JSON, FLAGS, having, settings_of
+from llm_proxy.cli.options import AS_JSON, FLAGS, WHOSE, having, settings_of
 
 _CALLS = click.argument("call_ids", metavar="[CALL_ID]...", nargs=-1)
 _ALL = click.option("--all", "everything", is_flag=True, help="All that there are.")
@@ -13,10 +13,11 @@ _ALL = click.option("--all", "everything", is_flag=True, help="All that there ar
 
 @click.command()
 @having(FLAGS)
+@having(WHOSE)
 @AS_JSON
 @click.option("--check", is_flag=True, help="Exit with 1 if something is missing, or Redis is away.")
 def status(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
-    """Show where the calls are, and whether the account balances."""
+    """Show where the calls are, and whether the account balances; of an organisation, how much of it is stored."""
     from llm_proxy.wiring.status import show_status  # noqa: PLC0415
 
     sys.exit(show_status(settings_of(config=config, data_dir=data_dir), **wanted))

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
-from llm_proxy.cli.options import CONDITIONS, FLAGS, having, settings_of
+from llm_proxy.cli.options import CONDITIONS, FLAGS, WHOSE, having, settings_of
 
 
 @click.command()
 @click.argument("completion_id", required=False)
 @having(FLAGS)
 @having(CONDITIONS)
+@having(WHOSE)
 @click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="0 is all.")
 @click.option("--json", "as_json", is_flag=True, help="Whole records, one JSON object a line.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with new calls as they are recorded.")
@@ -27,6 +28,7 @@ def logs(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
 @click.command()
 @having(FLAGS)
 @having(CONDITIONS)
+@having(WHOSE)
 @click.option("--limit", type=click.IntRange(min=0), default=0, show_default=True, help="0 is all.")
 @click.option(
     "--format", "format_", type=click.Choice(["jsonl", "csv", "parquet", "openai-finetune"]), required=True,
@@ -91,7 +93,7 @@ def demo(*, through: str | None, upstream_port: int, data_dir: str | None, keep:
 @click.option("--session", help="Calls of this session id.")
 @click.option("--user", help="Calls of this user id.")
 @click.option("--before", help="Calls that began before then: 15m, 2h, 7d (ago), or an ISO 8601 time.")
-@click.option("--organization", help="Whose calls, by id or name; of the default organisation without it.")
+@having(WHOSE)
 @click.option("--bodies", "bodies_only", is_flag=True, help="Only what was said; the rest of the records stays.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="The receipt as a JSON object.")
@@ -105,6 +107,7 @@ def delete(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
 @click.command()
 @having(FLAGS)
 @having(CONDITIONS)
+@having(WHOSE)
 @click.option("--limit", type=click.IntRange(min=0), default=0, show_default=True, help="0 is all.")
 def reprice(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
     """Compute the cost of recorded calls again, by the prices of now; a known cost never becomes an unknown one."""

@@ -9,18 +9,17 @@ import json
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from llm_proxy.errors import ConfigError
-from llm_proxy.model.completion import DEFAULT_ORGANIZATION
 from llm_proxy.model.query import CompletionQuery, parse_time
 from llm_proxy.settings import Settings
 from llm_proxy.store.deletion import Receipt
-from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_removal import SqlRemoval
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.wiring.export import records
+from llm_proxy.wiring.owners import check_owners, of_each, owners
 from llm_proxy.wiring.stores import open_store, place_of
 
 
@@ -40,6 +39,7 @@ def run_delete(
     user: str | None,
     before: str | None,
     organization: str | None,
+    everywhere: bool = False,
     bodies_only: bool,
     yes: bool,
     as_json: bool,
@@ -49,6 +49,7 @@ def run_delete(
         raise ConfigError("delete: say what: --id, --session, --user or --before")
     if ids and (session or user or before):
         raise ConfigError("delete: calls are named by --id or by conditions; choose one")
+    check_owners(organization, everywhere=everywhere)
     if not yes and not sys.stdin.isatty():
         raise ConfigError("delete: there is no terminal to ask at; say --yes")
     query = CompletionQuery(session_id=session, user_id=user, until=_time(before), limit=None)
@@ -58,12 +59,12 @@ def run_delete(
             if await store.schema_step() is None:  # who has nothing to delete shall not make a store
                 return Receipt()
             await store.migrate()
-            owner = await _organization(store, organization)
-            wanted = _Wanted(replace(query, organization_id=owner), ids, bodies_only)
-            count = await _count(store, wanted)
+            whose = await owners(store, organization, everywhere=everywhere)
+            wanted = [_Wanted(one, ids, bodies_only) for one in of_each(query, whose)]
+            count = sum([await _count(store, each) for each in wanted])
             # Also if there is no record: something may have been told that is of none.
             agreed = yes or _agreed(settings, count, bodies_only=bodies_only)
-            return await _delete(store, wanted) if agreed else None
+            return sum([await _delete(store, each) for each in wanted], Receipt()) if agreed else None
 
     receipt = asyncio.run(act())
     if receipt is None:
@@ -99,15 +100,6 @@ async def _opened(settings: Settings) -> AsyncIterator[SqlStore]:
         yield store
     finally:
         await asyncio.shield(store.close())
-
-
-async def _organization(store: SqlStore, named: str | None) -> str:
-    if named is None:
-        return DEFAULT_ORGANIZATION
-    found = await SqlAccounts(store).organization(named)
-    if found is None:
-        raise ConfigError(f"--organization: there is no organisation {named!r}")
-    return found.id
 
 
 async def _count(store: SqlStore, wanted: _Wanted) -> int:

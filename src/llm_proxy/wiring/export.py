@@ -11,24 +11,30 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.completion import Completion
 from llm_proxy.model.query import CompletionQuery, Cursor
 from llm_proxy.settings import Settings
 from llm_proxy.store.base import Store
+from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.transfer.base import RecordWriter
 from llm_proxy.transfer.csv import CsvWriter
 from llm_proxy.transfer.finetune import FinetuneWriter
 from llm_proxy.transfer.jsonl import JsonlWriter
 from llm_proxy.transfer.parquet import ParquetWriter
 from llm_proxy.wiring.logs import query_of
+from llm_proxy.wiring.owners import check_owners, of_each, owners
 from llm_proxy.wiring.progress import Advance, progress
 from llm_proxy.wiring.stores import open_store
+
+#: The ids of the organisations that are meant.
+Whose: TypeAlias = Callable[[SqlStore], Coroutine[Any, Any, list[str]]]
 
 #: By what ``--format`` calls them.
 WRITERS: dict[str, Callable[[BinaryIO], RecordWriter]] = {
@@ -50,8 +56,17 @@ _UNKNOWN_BYTES = 2**18
 _STANDARD_OUTPUT = Path("-")
 
 
-def run_export(settings: Settings, *, format_: str, output: Path | None, **conditions: Any) -> int:
+def run_export(
+    settings: Settings,
+    *,
+    format_: str,
+    output: Path | None,
+    organization: str | None = None,
+    everywhere: bool = False,
+    **conditions: Any,
+) -> int:
     """Write the records that meet ``conditions`` to ``output``; the exit status. Raises ConfigError."""
+    check_owners(organization, everywhere=everywhere)
     query = query_of(with_bodies=False, **conditions)
     output = None if output == _STANDARD_OUTPUT else output
     if output is None and format_ == "parquet" and sys.stdout.isatty():
@@ -61,7 +76,8 @@ def run_export(settings: Settings, *, format_: str, output: Path | None, **condi
         _errors_of(output),
         _opened(output) as file,
     ):
-        skipped, written = asyncio.run(_export(settings, query, WRITERS[format_](file), advance))
+        whose = partial(owners, organization=organization, everywhere=everywhere)
+        skipped, written = asyncio.run(_export(settings, query, whose, WRITERS[format_](file), advance))
     _say(f"exported {_records(written)}{f' to {output}' if output else ''}")
     if skipped:
         reasons = ", ".join(f"{reason} ({count})" for reason, count in skipped.most_common())
@@ -72,14 +88,14 @@ def run_export(settings: Settings, *, format_: str, output: Path | None, **condi
 
 
 async def _export(
-    settings: Settings, query: CompletionQuery, writer: RecordWriter, advance: Advance
+    settings: Settings, query: CompletionQuery, whose: Whose, writer: RecordWriter, advance: Advance
 ) -> tuple[Counter[str], int]:
     """Why records were left out, and how many were not."""
     skipped: Counter[str] = Counter()
     seen = 0
     store = open_store(settings, read_only=True)
     try:
-        async for completion in records(store, query, with_bodies=writer.with_bodies):
+        async for completion in records_of(store, query, await whose(store), with_bodies=writer.with_bodies):
             if reason := writer.write(completion):
                 skipped[reason] += 1
             seen += 1
@@ -88,6 +104,18 @@ async def _export(
         await store.close()
     writer.close()
     return skipped, seen - skipped.total()
+
+
+async def records_of(
+    store: Store, query: CompletionQuery, ids: Sequence[str], *, with_bodies: bool
+) -> AsyncIterator[Completion]:
+    """What matches of each of these organisations, one after the other; the limit is for all together."""
+    seen = 0
+    for one in of_each(query, ids):
+        left = None if query.limit is None else query.limit - seen
+        async for completion in records(store, replace(one, limit=left), with_bodies=with_bodies):
+            yield completion
+            seen += 1
 
 
 async def records(store: Store, query: CompletionQuery, *, with_bodies: bool) -> AsyncIterator[Completion]:

@@ -22,6 +22,7 @@ from llm_proxy.model.query import CompletionQuery, parse_time
 from llm_proxy.model.record import record_json
 from llm_proxy.settings import Settings
 from llm_proxy.store.sql_store import SqlStore
+from llm_proxy.wiring.owners import check_owners, merged, of_each, owners
 from llm_proxy.wiring.stores import open_store, place_of
 
 #: Records read at a time without their bodies, and with them: a body may have megabytes.
@@ -82,17 +83,37 @@ class Table:
         sys.stdout.buffer.flush()
 
 
-def show_logs(settings: Settings, *, completion_id: str | None, as_json: bool, follow: bool, **conditions: Any) -> int:
+def show_logs(
+    settings: Settings,
+    *,
+    completion_id: str | None,
+    as_json: bool,
+    follow: bool,
+    organization: str | None = None,
+    everywhere: bool = False,
+    **conditions: Any,
+) -> int:
     """Print the record ``completion_id``, or those that meet ``conditions``; the exit status. Raises ConfigError."""
+    check_owners(organization, everywhere=everywhere)
     query = query_of(with_bodies=as_json, **conditions)
+    output = _output(as_json=as_json)
+
+    def run(show: Callable[[SqlStore, list[CompletionQuery]], Coroutine[Any, Any, int]]) -> int:
+        async def shown(store: SqlStore) -> int:
+            return await show(store, of_each(query, await owners(store, organization, everywhere=everywhere)))
+
+        return _run(settings, shown)
+
     if completion_id is not None:
         if follow or replace(query, limit=None) != CompletionQuery(limit=None, with_bodies=as_json):
             raise ConfigError("logs: a call is shown by its id, others are listed by conditions; choose one")
-        return _run(settings, lambda store: _one(settings, store, completion_id, _output(as_json=as_json)))
+        return run(lambda store, queries: _one(settings, store, completion_id, queries, output))
     if not follow:
-        return _run(settings, lambda store: _list(settings, store, query, _output(as_json=as_json)))
+        return run(lambda store, queries: _list(settings, store, queries, output))
+    if everywhere:
+        raise ConfigError("logs: --follow follows one organisation")
     try:
-        return _run(settings, lambda store: _follow(settings, store, query, _output(as_json=as_json)))
+        return run(lambda store, queries: _follow(settings, store, queries[0], output))
     except KeyboardInterrupt:  # the one way to end it
         return 0
 
@@ -154,24 +175,34 @@ def _run(settings: Settings, show: Callable[[SqlStore], Coroutine[Any, Any, int]
             runner.run(store.close())
 
 
-async def _one(settings: Settings, store: SqlStore, completion_id: str, output: _Output) -> int:
-    completion = await store.get(completion_id)
-    if completion is None:
+async def _one(
+    settings: Settings, store: SqlStore, completion_id: str, queries: Sequence[CompletionQuery], output: _Output
+) -> int:
+    found = [await store.get(completion_id, query.organization_id) for query in queries]
+    completions = [completion for completion in found if completion is not None]
+    if not completions:
         _say(f"no call with the id {completion_id!r} is recorded in {_place(settings)}")
         return 1
-    output.one(completion)
+    for completion in completions:
+        output.one(completion)
     return 0
 
 
-async def _list(settings: Settings, store: SqlStore, query: CompletionQuery, output: _Output) -> int:
+async def _list(settings: Settings, store: SqlStore, queries: Sequence[CompletionQuery], output: _Output) -> int:
     found = False
-    async for completions in _pages(store, query):
+    async for completions in merged([_pages(store, query) for query in queries], queries[0]):
         output.several(completions)
         found = True
     if not found:
-        anything = (await store.find(CompletionQuery(limit=1))).completions
+        anything = [
+            one for query in queries for one in (await store.find(_newest_of(query.organization_id))).completions
+        ]
         _say("no recorded call meets these conditions" if anything else _nothing_yet(settings))
     return 0
+
+
+def _newest_of(organization_id: str) -> CompletionQuery:
+    return CompletionQuery(organization_id=organization_id, limit=1)
 
 
 async def _follow(settings: Settings, store: SqlStore, query: CompletionQuery, output: _Output) -> int:
@@ -181,10 +212,10 @@ async def _follow(settings: Settings, store: SqlStore, query: CompletionQuery, o
     printed: dict[str, int] = {}
     async for completions in _pages(store, replace(query, with_bodies=False)):
         printed |= {completion.id: _state(completion) for completion in completions}
-    if not printed and not (await store.find(CompletionQuery(limit=1))).completions:
+    if not printed and not (await store.find(_newest_of(query.organization_id))).completions:
         _say(_nothing_yet(settings))
     for completion_id in reversed(printed):
-        completion = await store.get(completion_id)
+        completion = await store.get(completion_id, query.organization_id)
         # One that has changed since comes once more, by itself.
         if completion is not None and _state(completion) == printed[completion_id]:
             output.several([completion])

@@ -15,8 +15,9 @@ from typing import Any
 from llm_proxy.model.completion import Completion, Cost, CostSource
 from llm_proxy.settings import Settings
 from llm_proxy.store.sql_store import SqlStore
-from llm_proxy.wiring.export import records
+from llm_proxy.wiring.export import records_of
 from llm_proxy.wiring.logs import query_of
+from llm_proxy.wiring.owners import check_owners, owners
 from llm_proxy.wiring.pricing import make_pricer
 from llm_proxy.wiring.progress import Advance, progress
 from llm_proxy.wiring.stores import open_store
@@ -35,8 +36,11 @@ class _Gone(Exception):
     """Somebody has deleted the record meanwhile."""
 
 
-def run_reprice(settings: Settings, **conditions: Any) -> int:
+def run_reprice(
+    settings: Settings, *, organization: str | None = None, everywhere: bool = False, **conditions: Any
+) -> int:
     """Price the records that meet ``conditions`` again; the exit status. Raises ConfigError."""
+    check_owners(organization, everywhere=everywhere)
     query = query_of(with_bodies=False, **conditions)
     price = make_pricer(settings)
 
@@ -47,7 +51,8 @@ def run_reprice(settings: Settings, **conditions: Any) -> int:
             if await store.schema_step() is None:  # who has nothing to price shall not make a store
                 return count
             await store.migrate()
-            async for completion in records(store, query, with_bodies=True):
+            whose = await owners(store, organization, everywhere=everywhere)
+            async for completion in records_of(store, query, whose, with_bodies=True):
                 cost = await _reprice(store, completion, price)
                 count.seen += 1
                 count.changed += cost != completion.cost

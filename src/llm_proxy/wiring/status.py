@@ -22,8 +22,11 @@ from llm_proxy.journal.writer import journal_bytes
 from llm_proxy.metrics import OF_REDIS, read_each
 from llm_proxy.queue.redis_depth import RedisDepth, depth
 from llm_proxy.settings import Settings
+from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.wiring import redis
 from llm_proxy.wiring.layout import DataDir
+from llm_proxy.wiring.owners import check_owners, owners
+from llm_proxy.wiring.stores import open_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +60,19 @@ class HostAccount:
         return self.accepted - self.shipped - self.stored - self.dead + self.revived - self.waiting
 
 
-def show_status(settings: Settings, *, as_json: bool, check: bool = False) -> int:
-    """Print the accounts; with ``check``, exit status 1 if Redis is away or something is missing."""
+def show_status(
+    settings: Settings,
+    *,
+    as_json: bool,
+    check: bool = False,
+    organization: str | None = None,
+    everywhere: bool = False,
+) -> int:
+    """Print the accounts; with ``check``, exit status 1 if Redis is away or something is missing.
+
+    Of organisations that are asked for, also how much of them is in the store. Raises ConfigError, StoreUnavailable.
+    """
+    check_owners(organization, everywhere=everywhere)
     data = DataDir(settings.data_dir)
     host = host_account(data)
     queue, problem = asyncio.run(_redis_account(settings))
@@ -67,6 +81,8 @@ def show_status(settings: Settings, *, as_json: bool, check: bool = False) -> in
         account["redis"] = asdict(queue) | {"missing": missing_in_redis(queue)}
     if problem is not None:
         account["redis"] = {"problem": problem}
+    if organization is not None or everywhere:
+        account["organizations"] = asyncio.run(_sizes(settings, organization, everywhere=everywhere))
     sys.stdout.write((json.dumps(account) if as_json else _for_people(account, data)) + "\n")
     is_fine = problem is None and host.missing == 0 and (queue is None or missing_in_redis(queue) == 0)
     return 0 if is_fine or not check else 1
@@ -114,6 +130,17 @@ async def _redis_account(settings: Settings) -> tuple[RedisDepth | None, str | N
         await asyncio.shield(connection.close())
 
 
+async def _sizes(settings: Settings, organization: str | None, *, everywhere: bool) -> dict[str, dict[str, int]]:
+    """How much of each organisation is in the store, by its name, or its id where it has none."""
+    store = open_store(settings, read_only=True)
+    try:
+        names = {one.id: one.name for one in await SqlAccounts(store).organizations()}
+        whose = await owners(store, organization, everywhere=everywhere)
+        return {names.get(one, one): asdict(await store.size(one)) for one in whose}
+    finally:
+        await asyncio.shield(store.close())
+
+
 def _labelled(numbers: Counter[str], base: str) -> dict[str, int]:
     return {name.partition(".")[2]: count for name, count in numbers.items() if name.startswith(f"{base}.") and count}
 
@@ -122,6 +149,8 @@ def _for_people(account: dict[str, Any], data: DataDir) -> str:
     lines = [f"this host ({data.root})", *_lines(account["host"])]
     if account["redis"] is not None:
         lines += ["Redis (all hosts)", *_lines(account["redis"])]
+    for name, size in account.get("organizations", {}).items():
+        lines += [f"{name} (in the store)", *_lines(size)]
     return "\n".join(lines)
 
 
