@@ -158,7 +158,7 @@ async def test_an_id_in_the_bar_opens_its_call(client, store, completion_id):
     assert (await client.get(response.headers["location"])).status_code == 200
 
 
-@pytest.mark.parametrize(("written", "opened"), [("s-9", "/sessions/s-9"), ("t-9", "/?q=trace%3At-9"), ("u-9", None)])
+@pytest.mark.parametrize(("written", "opened"), [("s-9", "/sessions/s-9"), ("t-9", "/traces/t-9"), ("u-9", None)])
 async def test_the_id_of_a_session_or_a_trace_opens_that(client, store, written, opened):
     await store.put([record(context=Context(session_id="s-9", trace_id="t-9", user_id="u-9"))])
 

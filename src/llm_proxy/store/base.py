@@ -22,7 +22,7 @@ from llm_proxy.model.query import (
     TagUse,
 )
 from llm_proxy.model.series import Series, SeriesQuery
-from llm_proxy.model.trace import Entity, EntityPage, EntityQuery, Statement, Upload
+from llm_proxy.model.trace import Entity, EntityPage, EntityQuery, Kind, Statement, Upload
 from llm_proxy.store.deletion import Receipt, Size
 
 
@@ -189,6 +189,14 @@ class Findings(Protocol):
 
     async def histogram(self, query: CompletionQuery, since: datetime, until: datetime, *, count: int) -> list[Bucket]:
         """How many calls that match, but for a search, began in each of so many equal parts of a time."""
+
+    async def told(
+        self, organization_id: str, kind: Kind, *, its_id: str | None = None, session_id: str | None = None
+    ) -> Sequence[Entity]:
+        """The newest sessions or traces that programs told of and that no call names, in whichever repository.
+
+        With an id those that have it, and with that of a session those that are in it, whether calls name them or not.
+        """
 
 
 class Statistics(Protocol):

@@ -4,16 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, func, select
 
 from llm_proxy.model.completion import Status
 from llm_proxy.model.query import Attribute, Bucket, CompletionQuery
+from llm_proxy.model.trace import Entity, Kind
 from llm_proxy.store.rows import from_micros, restored, storable, to_micros
 from llm_proxy.store.sql import completion_tags, completions, matching
 from llm_proxy.store.sql_store import SqlStore
+from llm_proxy.store.trace_rows import entities, from_row
 
 #: Newest calls that are looked at for what there is to filter by.
 _LOOKED_AT = 5000
+#: Sessions or traces that were told of and are listed at once.
+_TOLD = 200
 _COLUMNS = {
     Attribute.MODEL: "model",
     Attribute.USER: "user_id",
@@ -81,6 +85,31 @@ class SqlFindings:
             for place in range(count)
             for calls, failed in [found.get(place, (0, 0))]
         ]
+
+    async def told(
+        self, organization_id: str, kind: Kind, *, its_id: str | None = None, session_id: str | None = None
+    ) -> Sequence[Entity]:
+        """The newest sessions or traces that programs told of and that no call names, in whichever repository.
+
+        With an id those that have it, and with that of a session those that are in it, whether calls name them or not.
+        """
+        wanted = select(entities).where(
+            entities.c.organization_id == storable(organization_id), entities.c.kind == kind.value
+        )
+        if session_id is not None:
+            wanted = wanted.where(entities.c.session_id == storable(session_id))
+        if its_id is not None:
+            wanted = wanted.where(entities.c.id == storable(its_id))
+        if session_id is None and its_id is None:
+            named = completions.c.session_id if kind is Kind.SESSION else completions.c.trace_id
+            of = completions.c.organization_id == storable(organization_id), named == entities.c.id
+            wanted = wanted.where(~exists().where(*of))
+        wanted = wanted.order_by(entities.c.started_at_us.desc(), entities.c.id.desc()).limit(_TOLD)
+        nothing: Sequence[Entity] = ()
+        return await self._store.reading(
+            lambda connection: [from_row(row).entity() for row in connection.execute(wanted).mappings()],
+            otherwise=nothing,
+        )
 
 
 def _newest(organization_id: str, *columns: ColumnElement[Any]) -> Any:

@@ -50,7 +50,7 @@ async def calls(store: Store, request: Request, principal: Principal) -> Respons
     now = datetime.now(UTC)
     try:
         found = parse(written, now=now)
-        after, before = (_cursor(request.query_params.get(name)) for name in ("after", "before"))
+        after, before = (cursor_of(request.query_params.get(name)) for name in ("after", "before"))
     except ValueError as exc:
         if opened := await _opened(store, written, principal):
             return RedirectResponse(opened, status_code=303)
@@ -88,16 +88,23 @@ def session_href(session_id: str) -> str:
     return f"/sessions/{quote(session_id, safe='', errors='replace')}"
 
 
+def trace_href(trace_id: str) -> str:
+    """The page of a trace."""
+    return f"/traces/{quote(trace_id, safe='', errors='replace')}"
+
+
 def place(completion: Completion) -> str:
     """Where a record stands in the order of the lists, as text that sorts as they do."""
-    return _written(Cursor(started_at=completion.started_at, id=completion.id))
+    return written_cursor(Cursor(started_at=completion.started_at, id=completion.id))
 
 
-def _written(cursor: Cursor) -> str:
+def written_cursor(cursor: Cursor) -> str:
+    """A place as text that sorts as the places do."""
     return f"{(cursor.started_at - _EPOCH) // _MICROSECOND:017}-{cursor.id}"
 
 
-def _cursor(written: str | None) -> Cursor | None:
+def cursor_of(written: str | None) -> Cursor | None:
+    """The place that ``written_cursor`` wrote; None for none. Raises ValueError."""
     if not written:
         return None
     micros, _, completion_id = written.partition("-")
@@ -114,7 +121,7 @@ async def _opened(store: Store, written: str, principal: Principal) -> str | Non
     organization = principal.organization_id
     if await store.get(written, organization) is not None:
         return call_href(written)
-    for key, page_of in (("session", session_href), ("trace", lambda trace: href(Filter((("trace", trace),))))):
+    for key, page_of in (("session", session_href), ("trace", trace_href)):
         query = Filter(((key, written),)).query(organization, now=datetime.now(UTC), after=None, limit=1)
         if (await store.find(query)).completions:
             return page_of(written)
@@ -134,7 +141,7 @@ def _listed(
     listed = lines(result.completions, found)
     full = len(listed) == LATEST
     # Of a text that is looked for, a page may end early: then the next one goes on from where reading stopped.
-    older = None if result.next is None else _written(result.next)
+    older = None if result.next is None else written_cursor(result.next)
     floor = {"floor": listed[-1].place} if full else {}
     live = after is None and fault is None
     columns = chosen(request)

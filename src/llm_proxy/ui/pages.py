@@ -26,7 +26,6 @@ from llm_proxy.ui.call import call
 from llm_proxy.ui.calls import calls
 from llm_proxy.ui.live import LiveLists, live
 from llm_proxy.ui.room import Act, Table, looks
-from llm_proxy.ui.sessions import session
 from llm_proxy.ui.templating import Visitor, problem, visitor
 
 _HEADERS = {
@@ -67,7 +66,6 @@ def routes(store: Store, admit: Admit, *tables: Table, access: Access | None = N
         "/": calls,
         "/live": partial(live, LiveLists()),
         "/calls/{completion_id:path}": call,
-        "/sessions/{session_id:path}": session,
     }
     calls_table = {path: looks(partial(page, store)) for path, page in shown.items()}
     acts = {path: methods for table in (calls_table, *tables) for path, methods in table.items()}

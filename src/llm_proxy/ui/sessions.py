@@ -1,61 +1,75 @@
-"""The calls of a session in the order in which they were made, with what they took together."""
+"""A session: its calls in the order in which they were made, its traces, and what they took together."""
+
+from collections.abc import Sequence
+from functools import partial
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from llm_proxy.model.account import Principal
-from llm_proxy.model.completion import Completion, Status, Usage
+from llm_proxy.model.completion import Completion
 from llm_proxy.model.filters import Filter
 from llm_proxy.model.query import CompletionQuery
-from llm_proxy.store.base import Store
+from llm_proxy.model.trace import Entity, Kind
+from llm_proxy.store.base import Findings, Store
 from llm_proxy.ui import present
-from llm_proxy.ui.calls import href, lines
+from llm_proxy.ui.calls import href, lines, trace_href
 from llm_proxy.ui.columns import chosen
+from llm_proxy.ui.room import Table, looks
 from llm_proxy.ui.templating import page, problem
+from llm_proxy.ui.timeline import HEIGHT, WIDTH, timeline
+from llm_proxy.ui.totals import totals
 
 #: Calls on the page; of a longer session, the newest.
 SHOWN = 500
 
 
-async def session(store: Store, request: Request, principal: Principal) -> Response:
-    """The page of a session."""
+def table(store: Store, findings: Findings) -> Table:
+    """What is asked for where."""
+    return {"/sessions/{session_id:path}": looks(partial(_session, store, findings))}
+
+
+async def _session(store: Store, findings: Findings, request: Request, principal: Principal) -> ASGIApp:
     session_id: str = request.path_params["session_id"]
-    query = CompletionQuery(organization_id=principal.organization_id, session_id=session_id, limit=SHOWN)
-    found = await store.find(query)
-    if not found.completions:
+    owner = principal.organization_id
+    found = await store.find(CompletionQuery(organization_id=owner, session_id=session_id, limit=SHOWN))
+    itself = await findings.told(owner, Kind.SESSION, its_id=session_id)
+    traces = await findings.told(owner, Kind.TRACE, session_id=session_id)
+    if not found.completions and not itself and not traces:
         return problem(404, "Not found", f"There is no call of a session {present.visible(session_id)}.")
     calls = found.completions[::-1]
     return page(
         "session.html",
-        name=next((present.visible(name) for call in calls[::-1] if (name := call.context.session_name)), None),
+        name=_name(calls, itself[0] if itself else None),
         session_id=present.visible(session_id),
         inferred=any(call.context.session_inferred for call in calls),
-        lines=lines(calls, Filter()),
         columns=chosen(request),
-        totals=_totals(calls),
+        lines=lines(calls, Filter()),
+        picture=timeline(calls),
+        axis=(WIDTH, HEIGHT),
+        traces=_traces(calls, traces),
+        totals=totals(calls) if calls else (("Calls", "0"),),
         more=found.next is not None,
         shown=len(calls),
         list_href=href(Filter((("session", session_id),))),
     )
 
 
-def _totals(calls: tuple[Completion, ...]) -> tuple[tuple[str, str], ...]:
-    """What the calls took together. What is not known of one is not known of all, and said to be so much or more."""
-    first, last = calls[0], calls[-1]
-    ended = (last.started_at - first.started_at).total_seconds() + (last.duration_s or 0)
-    usages = [call.usage or Usage() for call in calls]
-    return (
-        ("Calls", present.count(len(calls))),
-        ("Failed", present.count(sum(call.status is Status.FAILED for call in calls))),
-        ("Tokens in", _sum([usage.input_tokens for usage in usages])),
-        ("Tokens out", _sum([usage.output_tokens for usage in usages])),
-        ("Began", f"{first.started_at.astimezone():%Y-%m-%d %H:%M:%S}"),
-        ("Took", present.duration(ended)),
-    )
+def _name(calls: tuple[Completion, ...], itself: Entity | None) -> str | None:
+    named = next((name for call in calls[::-1] if (name := call.context.session_name)), None)
+    named = named or (itself.name if itself is not None else None)
+    return named and present.visible(named)
 
 
-def _sum(numbers: list[int | None]) -> str:
-    known = [number for number in numbers if number is not None]
-    if not known:
-        return present.DASH
-    return present.count(sum(known)) + ("" if len(known) == len(numbers) else " or more")
+def _traces(calls: Sequence[Completion], told: Sequence[Entity]) -> list[tuple[str, str, str]]:
+    """Each trace, those that only calls name among them: where it leads, its name, and how many calls it has."""
+    names = {one.key.id: one.name or one.key.id for one in told}
+    counts: dict[str, int] = {}
+    for call in calls:
+        if call.context.trace_id:
+            names.setdefault(call.context.trace_id, call.context.trace_id)
+            counts[call.context.trace_id] = counts.get(call.context.trace_id, 0) + 1
+    return [
+        (trace_href(trace_id), present.visible(name), present.count(counts.get(trace_id, 0)))
+        for trace_id, name in names.items()
+    ]

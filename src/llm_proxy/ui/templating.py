@@ -44,6 +44,8 @@ visitor: ContextVar[Visitor | None] = ContextVar("visitor", default=None)
 #: A page says which of these it belongs to by ``{% set here = "Calls" %}``.
 ROOMS = (
     Room("Calls", "/", "c"),
+    Room("Sessions", "/sessions", "s"),
+    Room("Traces", "/traces", "t"),
     Room("Grading", "/grading", "r"),
 )
 

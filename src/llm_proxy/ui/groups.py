@@ -1,0 +1,136 @@
+"""The lists of sessions and of traces: what calls belong to, and what programs told of that has no calls."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from llm_proxy.model.account import Principal
+from llm_proxy.model.query import Group, Grouping, GroupQuery
+from llm_proxy.model.trace import Entity, Kind
+from llm_proxy.store.base import Findings, Overviews
+from llm_proxy.ui import present
+from llm_proxy.ui.calls import cursor_of, session_href, trace_href, written_cursor
+from llm_proxy.ui.room import Table, looks
+from llm_proxy.ui.templating import base_url, page, problem
+
+_LISTED = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A session or trace in its list."""
+
+    href: str
+    name: str
+    #: Its id, if it also has a name.
+    id: str | None
+    calls: str
+    failed: str
+    tokens: str
+    cost: str
+    #: What is not known of all calls is so much or more.
+    cost_is_least: bool
+    last: str
+    iso_last: str
+    took: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sort:
+    """What differs between the two lists."""
+
+    title: str
+    path: str
+    by: Grouping
+    kind: Kind
+    #: How a program says to which one a call belongs.
+    example: str
+
+
+_SESSIONS = _Sort(
+    title="Sessions",
+    path="/sessions",
+    by=Grouping.SESSION,
+    kind=Kind.SESSION,
+    example="~session=run-42",
+)
+_TRACES = _Sort(
+    title="Traces",
+    path="/traces",
+    by=Grouping.TRACE,
+    kind=Kind.TRACE,
+    example="~trace=0af7651916cd43dd8448eb211c80319c",
+)
+
+
+def table(overviews: Overviews, findings: Findings) -> Table:
+    """What is asked for where."""
+    return {sort.path: looks(partial(_list, overviews, findings, sort)) for sort in (_SESSIONS, _TRACES)}
+
+
+async def _list(
+    overviews: Overviews, findings: Findings, sort: _Sort, request: Request, principal: Principal
+) -> ASGIApp:
+    try:
+        after = cursor_of(request.query_params.get("after"))
+    except ValueError as exc:
+        return problem(400, "No such list", str(exc))
+    organization = principal.organization_id
+    groups = await overviews.groups(GroupQuery(organization_id=organization, by=sort.by, after=after, limit=_LISTED))
+    lines = [(group.last_at, _line(sort, group)) for group in groups.groups]
+    if after is None:
+        told = {one.key.id: one for one in await findings.told(organization, sort.kind)}
+        lines += [(one.started_at, _told_line(sort, one)) for one in told.values()]
+    lines.sort(key=lambda line: line[0], reverse=True)
+    return page(
+        "groups.html",
+        title=sort.title,
+        path=sort.path,
+        lines=[line for _, line in lines],
+        older=groups.next and f"{sort.path}?{urlencode({'after': written_cursor(groups.next)}, errors='replace')}",
+        newest=sort.path if after else None,
+        example=f"{base_url(request)}/{sort.example}/v1",
+        zone=f"{datetime.now().astimezone():%Z}",
+    )
+
+
+def _line(sort: _Sort, group: Group) -> Line:
+    tally = group.tally
+    return Line(
+        href=_href(sort, group.id),
+        name=present.text(group.name or group.id),
+        id=present.visible(group.id) if group.name else None,
+        calls=present.count(tally.calls),
+        failed=present.count(tally.failed) if tally.failed else present.DASH,
+        tokens=present.count(tally.total_tokens),
+        cost=present.dollars_about(tally.cost_usd),
+        cost_is_least=tally.cost_usd is not None and tally.calls_without_cost > 0,
+        last=present.time(group.last_at),
+        iso_last=group.last_at.isoformat(),
+        took=present.duration((group.last_at - group.first_at).total_seconds()) if tally.calls > 1 else present.DASH,
+    )
+
+
+def _told_line(sort: _Sort, one: Entity) -> Line:
+    ended = None if one.ended_at is None else (one.ended_at - one.started_at).total_seconds()
+    return Line(
+        href=_href(sort, one.key.id),
+        name=present.text(one.name or one.key.id),
+        id=present.visible(one.key.id) if one.name else None,
+        calls="0",
+        failed=present.DASH,
+        tokens=present.DASH,
+        cost=present.DASH,
+        cost_is_least=False,
+        last=present.time(one.started_at),
+        iso_last=one.started_at.isoformat(),
+        took=present.duration(ended),
+    )
+
+
+def _href(sort: _Sort, its_id: str) -> str:
+    return session_href(its_id) if sort.by is Grouping.SESSION else trace_href(its_id)

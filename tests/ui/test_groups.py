@@ -1,0 +1,89 @@
+"""The lists of sessions and traces."""
+
+from datetime import timedelta
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import expect
+
+from browsing import in_browser, watched
+from llm_proxy.decode.generation import completion_of
+from llm_proxy.model.completion import Context, Status
+from llm_proxy.model.trace import Kind
+from llm_proxy.store.sql_traces import SqlTraces
+from reading import HOSTILE, read
+from records import NOON, record
+from tellings import said
+
+
+def opened(page):
+    return [attrs["href"] for tag, attrs in page.elements if tag == "a" and attrs.get("class") == "open"]
+
+
+def within(number, **different):
+    context = Context(session_id=f"s{number:02}", session_name=f"run {number}", trace_id=f"t{number:02}")
+    return record(id=f"{number}", started_at=NOON + timedelta(seconds=number), context=context, **different)
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/sessions", Kind.SESSION), ("/traces", Kind.TRACE)])
+async def test_what_was_used_last_comes_first_and_what_has_no_calls_is_there(client, store, path, kind):
+    await SqlTraces(store, completion_of).put("default", "r", [said(kind, "told", name="nobody calls")])
+    await store.put([within(1), within(2, status=Status.FAILED)])
+
+    page = await read(client, path)
+
+    assert [to for to in opened(page) if "told" not in to] == [f"{path}/{path[1]}02", f"{path}/{path[1]}01"]
+    assert f"{path}/told" in opened(page)
+    assert "nobody calls told" in page.text
+
+
+async def test_pages_lead_to_all_of_them_once(client, store):
+    await store.put([within(number) for number in range(60)])
+
+    first = await read(client, "/sessions")
+    second = await read(client, next(to for to in first.attributes("a", "href") if "after=" in to))
+
+    assert opened(first) + opened(second) == [f"/sessions/s{number:02}" for number in reversed(range(60))]
+    assert "/sessions" in second.attributes("a", "href")
+
+
+@pytest.mark.parametrize("path", ["/sessions", "/traces"])
+async def test_an_empty_list_says_how_to_fill_it_and_a_place_that_is_none_is_refused(client, path):
+    assert f"export OPENAI_BASE_URL=http://proxy.test:9000/~{path[1:-1]}=" in (await read(client, path)).text
+    assert "is no place" in (await read(client, f"{path}?after=x", status=400)).text
+
+
+async def test_names_are_nothing_but_text(client, store):
+    await store.put([record(context=Context(session_id=HOSTILE, session_name=HOSTILE, trace_id=HOSTILE))])
+
+    for path in ("/sessions", "/traces"):
+        page = await read(client, path)
+        assert "b" not in {tag for tag, _ in page.elements}
+        assert (await client.get(opened(page)[0])).status_code == 200
+
+
+@in_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_by_keys_one_goes_to_the_sessions_into_one_and_to_its_trace(browser, stand, scheme):
+    context = Context(session_id=f"walked-{scheme}", trace_id=f"walked-{scheme}")
+    later = NOON + timedelta(days=1000)
+    calls = [record(id=f"walked-{scheme}-{place}", started_at=later, context=context) for place in range(3)]
+    await stand.put(*calls)
+    broken = []
+    async with watched(browser, base_url=stand.url, color_scheme=scheme) as page:
+        await page.goto("/")
+        for key in ("g", "s"):
+            await page.keyboard.press(key)
+        await page.wait_for_url("**/sessions")
+        broken += (await Axe().run(page)).response["violations"]
+        await page.keyboard.press("j")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#rows tr")).to_have_count(3)
+        broken += (await Axe().run(page)).response["violations"]
+        await page.locator(".traces a").click()
+        await expect(page.locator(".tree li")).to_have_count(3)
+        broken += (await Axe().run(page)).response["violations"]
+        await page.keyboard.press("u")
+        await page.wait_for_url("**/traces")
+
+    assert [found["id"] for found in broken] == []
