@@ -6,14 +6,17 @@ from starlette.datastructures import QueryParams
 
 from llm_proxy.api.calls import CALLS, query_of
 from llm_proxy.api.operation import read_query
+from llm_proxy.model.account import Principal
 from llm_proxy.model.completion import Status
 from llm_proxy.model.query import CompletionQuery
 
 ASKED = "tag=a&tag=b&session=s&user=u&model=m&status=failed&since=2026-01-01&until=2026-02-01"
 
+SOMEBODY = Principal(organization_id="o", scopes=frozenset())
+
 
 def test_every_word_is_a_condition():
-    query = query_of(read_query(QueryParams(ASKED), CALLS), "o")
+    query = query_of(read_query(QueryParams(ASKED), CALLS), SOMEBODY)
 
     assert query == CompletionQuery(
         organization_id="o",
@@ -28,4 +31,4 @@ def test_every_word_is_a_condition():
 
 
 def test_nothing_is_no_condition():
-    assert query_of(read_query(QueryParams(""), CALLS), "o") == CompletionQuery(organization_id="o")
+    assert query_of(read_query(QueryParams(""), CALLS), SOMEBODY) == CompletionQuery(organization_id="o")

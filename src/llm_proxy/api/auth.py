@@ -42,6 +42,7 @@ _ALL = frozenset(Scope)
 _NO_KEY = "this needs a key: send it as `Authorization: Bearer …`, `X-Log10-Token: …` or `x-maxim-api-key: …`"
 _BAD_KEY = "the key is unknown or no longer valid"
 _BAD_ORGANIZATION = "the key is not one of the organisation {!r}"
+_WHOLE = "this is about the whole organisation, and the key is one of a project: use a key without a project"
 _FROM_AFAR = (
     "as long as there are no keys, this is open under the name of this machine only (localhost, 127.0.0.1);"
     " make a key with `llm-proxy keys create`"
@@ -75,12 +76,19 @@ class Gate:
         self._looked = float("-inf")
 
     async def admit(
-        self, headers: Headers, scope: Scope, *, organizations: Iterable[str] = (), only_looks: bool = False
+        self,
+        headers: Headers,
+        scope: Scope,
+        *,
+        organizations: Iterable[str] = (),
+        only_looks: bool = False,
+        by_project: bool = False,
     ) -> Principal:
         """Who sends these headers, if they may do what ``scope`` is for; ``only_looks``: without changing anything.
 
-        ``organizations`` are those that the request names beside its headers. Raises Refused: 401 without a valid
-        key, 403 if it is not for this scope or not for an organisation that is named.
+        ``organizations`` are those that the request names beside its headers. Unless what is asked for keeps to the
+        project of its caller (``by_project``), a key of one project is not for it. Raises Refused: 401 without a valid
+        key, 403 if it is not for this scope, not for this project or not for an organisation that is named.
         """
         changes = not only_looks and scope is not Scope.READ
         if not await self._is_closed():
@@ -100,6 +108,8 @@ class Gate:
         if scope not in principal.scopes:
             message = f"the key is not for this: it has no scope {scope}"
             raise Refused(message, status=403, code="insufficient_scope")
+        if principal.project_id is not None and not by_project:
+            raise Refused(_WHOLE, status=403, code="organization_needed")
         named = [value for header in _ORGANIZATION_HEADERS if (value := headers.get(header))]
         for word in [*named, *organizations]:
             principal = await self.within(principal, word)

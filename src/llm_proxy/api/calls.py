@@ -7,15 +7,23 @@ from typing import Any
 
 from llm_proxy.api.operation import DEFAULT_LIMIT, SINCE, TEXT, UNTIL, Parameter
 from llm_proxy.api.resource import Fault
-from llm_proxy.model.completion import Status
+from llm_proxy.model.account import Principal
+from llm_proxy.model.completion import Completion, Status
 from llm_proxy.model.filter_words import WORDS, condition_of
 from llm_proxy.model.filters import parse
 from llm_proxy.model.query import CompletionQuery, Condition
 from llm_proxy.model.record import FieldGroup, Record
+from llm_proxy.store.base import Store
 
 
 class PartOfRecord(Record, total=False):
     """A completion, or some groups of its members; its id is always there."""
+
+
+async def call_of(store: Store, completion_id: str, principal: Principal) -> Completion | None:
+    """The call of this id with its bodies, if there is one for ``principal``."""
+    found = await store.get(completion_id, principal.organization_id)
+    return found if found is not None and principal.has_project(found.project_id) else None
 
 
 def _status(text: str) -> Status:
@@ -61,12 +69,13 @@ CALLS = (
 )
 
 
-def query_of(asked: Mapping[str, Any], organization_id: str) -> CompletionQuery:
-    """The calls that a query with the parameters of ``CALLS``, and perhaps others, asks for."""
+def query_of(asked: Mapping[str, Any], principal: Principal) -> CompletionQuery:
+    """The calls of ``principal`` that a query with the parameters of ``CALLS``, and perhaps others, asks for."""
     where: CompletionQuery = asked.get("where") or CompletionQuery()
     given = [one for name in WORDS if name not in _PARAMETERS for one in _several(asked.get(name))]
     return CompletionQuery(
-        organization_id=organization_id,
+        organization_id=principal.organization_id,
+        project_id=principal.project_id,
         tags=(*asked["tag"], *where.tags),
         session_id=_either("session", asked, where.session_id),
         user_id=_either("user", asked, where.user_id),

@@ -7,11 +7,12 @@ enough to make it disappear. The tags of a call in flight cannot be changed, sin
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from llm_proxy.api.calls import call_of
 from llm_proxy.api.operation import UNTIL, Operation, Parameter, read_query, shaped, unknown
 from llm_proxy.api.resource import Answer, Fault, Table, read_object, words
 from llm_proxy.model.account import Principal, Scope
@@ -70,10 +71,13 @@ def table(store: Store, removal: Removal) -> Table:
     """What is changed in ``store``."""
 
     def removing(answer: Answer, about: str, *parameters: Parameter) -> Operation:
-        return Operation(scope=Scope.ADMIN, answer=answer, about=about, parameters=parameters, gives=Receipt)
+        return Operation(
+            scope=Scope.ADMIN, by_project=True, answer=answer, about=about, parameters=parameters, gives=Receipt
+        )
 
     tagging = Operation(
         scope=Scope.WRITE,
+        by_project=True,
         answer=partial(_change_tags, store),
         about="Change the tags of a call that has ended.",
         takes=TagChange,
@@ -85,7 +89,7 @@ def table(store: Store, removal: Removal) -> Table:
         },
         "/api/v1/completions/{completion_id}": {
             "PATCH": tagging,
-            "DELETE": removing(partial(_remove_one, removal), "Remove a call."),
+            "DELETE": removing(partial(_remove_one, store, removal), "Remove a call."),
         },
         "/api/v1/sessions/{session_id:path}": {
             "DELETE": removing(partial(_remove_session, removal), "Remove a session with everything in it.")
@@ -102,7 +106,7 @@ async def _change_tags(store: Store, request: Request, principal: Principal) -> 
     completion_id: str = request.path_params["completion_id"]
 
     def retag(completion: Completion | None) -> Completion:
-        if completion is None:
+        if completion is None or not principal.has_project(completion.project_id):
             raise unknown("completion", completion_id)
         if completion.status is Status.STARTED:
             message = "the call is in flight, and brings its own tags when it ends"
@@ -117,13 +121,15 @@ async def _change_tags(store: Store, request: Request, principal: Principal) -> 
 
 async def _remove_before(removal: Removal, request: Request, principal: Principal) -> Response:
     before = read_query(request.query_params, (_BEFORE,))["before"]
-    receipt = await removal.remove(CompletionQuery(organization_id=principal.organization_id, until=before))
+    receipt = await removal.remove(_all_of(principal, until=before))
     return shaped({"removed": asdict(receipt)})
 
 
-async def _remove_one(removal: Removal, request: Request, principal: Principal) -> Response:
+async def _remove_one(store: Store, removal: Removal, request: Request, principal: Principal) -> Response:
     words(request.query_params, {})
     completion_id: str = request.path_params["completion_id"]
+    if principal.project_id is not None and await call_of(store, completion_id, principal) is None:
+        raise unknown("completion", completion_id)
     return _receipt(
         asdict(await removal.remove_one(completion_id, principal.organization_id)), "completion", completion_id
     )
@@ -132,15 +138,19 @@ async def _remove_one(removal: Removal, request: Request, principal: Principal) 
 async def _remove_session(removal: Removal, request: Request, principal: Principal) -> Response:
     words(request.query_params, {})
     session_id: str = request.path_params["session_id"]
-    query = CompletionQuery(organization_id=principal.organization_id, session_id=session_id)
+    query = _all_of(principal, session_id=session_id)
     return _receipt(asdict(await removal.remove(query)), "session", session_id)
 
 
 async def _remove_user(removal: Removal, request: Request, principal: Principal) -> Response:
     words(request.query_params, {})
     user_id: str = request.path_params["user_id"]
-    query = CompletionQuery(organization_id=principal.organization_id, user_id=user_id)
+    query = _all_of(principal, user_id=user_id)
     return _receipt(asdict(await removal.remove(query)), "user", user_id)
+
+
+def _all_of(principal: Principal, **which: Any) -> CompletionQuery:
+    return CompletionQuery(organization_id=principal.organization_id, project_id=principal.project_id, **which)
 
 
 def _receipt(removed: dict[str, int], kind: str, its_id: str) -> Response:

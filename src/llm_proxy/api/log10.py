@@ -58,7 +58,12 @@ class Log10:
         organization_id, now = principal.organization_id, datetime.now(UTC)
 
         def change(found: Completion | None) -> Completion:
+            if found is not None and not principal.has_project(found.project_id):
+                message = f"there is no completion {completion_id!r}"
+                raise Fault(message, status=404, code="not_found", param="completionId")
             changed = self.fold(found, row, completion_id=completion_id, organization_id=organization_id, now=now)
+            if found is None:
+                changed = replace(changed, project_id=principal.project_id)
             # What is known to be consumed as before was priced when it was new.
             if self.price is None or (found is not None and found.usage == changed.usage):
                 return changed
@@ -83,11 +88,12 @@ class Log10:
 
 def table(log10: Log10) -> Table:
     """What is answered."""
+    write = partial(Method, scope=Scope.WRITE, by_project=True)
     return {
-        "/api/v1/completions": {"POST": Method(scope=Scope.WRITE, answer=partial(_create, log10))},
+        "/api/v1/completions": {"POST": write(answer=partial(_create, log10))},
         "/api/v1/completions/ungraded": {"GET": Method(scope=Scope.READ, answer=partial(_ungraded, log10))},
-        "/api/v1/completions/{completion_id}": {"POST": Method(scope=Scope.WRITE, answer=partial(_update, log10))},
-        "/api/v1/sessions": {"POST": Method(scope=Scope.WRITE, answer=_create_session)},
+        "/api/v1/completions/{completion_id}": {"POST": write(answer=partial(_update, log10))},
+        "/api/v1/sessions": {"POST": write(answer=_create_session)},
     }
 
 

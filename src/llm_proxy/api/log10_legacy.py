@@ -14,6 +14,7 @@ from uuid import uuid4
 from starlette.requests import Request
 from starlette.responses import Response
 
+from llm_proxy.api.calls import call_of
 from llm_proxy.api.log10 import Log10, page_of, query_of
 from llm_proxy.api.log10_json import legacy_completion_json, legacy_listed_json
 from llm_proxy.api.log10_rows import checked_id, legacy_row_of
@@ -29,7 +30,8 @@ _MAX_FOUND_TAGS = 100
 
 def table(log10: Log10) -> Table:
     """What is answered."""
-    read, write = partial(Method, scope=Scope.READ), partial(Method, scope=Scope.WRITE)
+    read = partial(Method, scope=Scope.READ, by_project=True)
+    write = partial(Method, scope=Scope.WRITE, by_project=True)
     return {
         "/api/completions": {
             "GET": read(answer=partial(_list, log10)),
@@ -40,7 +42,7 @@ def table(log10: Log10) -> Table:
             "POST": write(answer=partial(_row, log10)),
         },
         "/api/sessions": {"POST": write(answer=partial(_create_session, log10))},
-        "/api/tags/search": {"GET": read(answer=partial(_search_tags, log10))},
+        "/api/tags/search": {"GET": read(answer=partial(_search_tags, log10), by_project=False)},
     }
 
 
@@ -60,7 +62,7 @@ async def _row(log10: Log10, request: Request, principal: Principal) -> Response
 
 async def _get(log10: Log10, request: Request, principal: Principal) -> Response:
     completion_id: str = request.path_params["completion_id"]
-    completion = await log10.store.get(completion_id, principal.organization_id)
+    completion = await call_of(log10.store, completion_id, principal)
     if completion is None:
         raise Fault(f"there is no completion {completion_id!r}", status=404, code="not_found", param="completionId")
     return answered({"data": legacy_completion_json(completion, _tag_ids(completion))})
@@ -73,11 +75,16 @@ async def _list(log10: Log10, request: Request, principal: Principal) -> Respons
         raise Fault(f"offset must not be beyond {MAX_OFFSET}", param="offset")
     since, until = _created(words)
     query = CompletionQuery(
-        organization_id=principal.organization_id, tags=_tags(words), since=since, until=until, limit=limit
+        organization_id=principal.organization_id,
+        project_id=principal.project_id,
+        tags=_tags(words),
+        since=since,
+        until=until,
+        limit=limit,
     )
     ids = str(words.get("ids", ""))
     if ids:
-        named = [await log10.store.get(one, principal.organization_id) for one in ids.split(",")[: query.limit]]
+        named = [await call_of(log10.store, one, principal) for one in ids.split(",")[: query.limit]]
         found = [one for one in named if one is not None]
     else:
         found = await log10.with_bodies((await _page(log10, query, offset)).completions)

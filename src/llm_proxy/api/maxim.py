@@ -57,9 +57,10 @@ def table(files: Files) -> Table:
         "/api/sdk/v3/log": partial(_log, files),
         "/api/sdk/v1/log-repositories/check-attach-evaluators": _check_evaluators,
     }
+    write = partial(Method, scope=Scope.WRITE, by_project=True, shape=maxim_error)
     return {
-        **{path: {"POST": Method(scope=Scope.WRITE, answer=one, shape=maxim_error)} for path, one in told.items()},
-        "/api/sdk/v3/log-repositories": {"GET": Method(scope=Scope.WRITE, answer=_repository, shape=maxim_error)},
+        **{path: {"POST": write(answer=one)} for path, one in told.items()},
+        "/api/sdk/v3/log-repositories": {"GET": write(answer=_repository)},
     }
 
 

@@ -97,10 +97,10 @@ def table(records: Records) -> Table:
     """What is answered from ``records``."""
     return {
         "/v1/log-repositories/logs/search": {
-            "POST": Method(scope=Scope.READ, answer=partial(_search, records), shape=maxim_error)
+            "POST": Method(scope=Scope.READ, by_project=True, answer=partial(_search, records), shape=maxim_error)
         },
         "/v1/log-repositories/logs/traces": {
-            "GET": Method(scope=Scope.READ, answer=partial(_trace, records), shape=maxim_error)
+            "GET": Method(scope=Scope.READ, by_project=True, answer=partial(_trace, records), shape=maxim_error)
         },
     }
 

@@ -91,9 +91,11 @@ def table(files: Files) -> Table:
     """What needs a key."""
     return {
         f"{_ATTACHMENTS}/upload-url": {
-            "GET": Method(scope=Scope.WRITE, answer=partial(_upload_url, files), shape=maxim_error)
+            "GET": Method(scope=Scope.WRITE, by_project=True, answer=partial(_upload_url, files), shape=maxim_error)
         },
-        _ATTACHMENTS: {"GET": Method(scope=Scope.READ, answer=partial(_download, files), shape=maxim_error)},
+        _ATTACHMENTS: {
+            "GET": Method(scope=Scope.READ, by_project=True, answer=partial(_download, files), shape=maxim_error)
+        },
     }
 
 

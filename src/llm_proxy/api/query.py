@@ -11,7 +11,7 @@ from typing import TypedDict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from llm_proxy.api.calls import CALLS, PartOfRecord, query_of
+from llm_proxy.api.calls import CALLS, PartOfRecord, call_of, query_of
 from llm_proxy.api.operation import (
     CURSOR,
     LIMIT,
@@ -72,6 +72,7 @@ def table(store: Store) -> Table:
         "/api/v1/completions": {
             "GET": Operation(
                 scope=Scope.READ,
+                by_project=True,
                 answer=partial(_list, store),
                 about="List calls, newest first.",
                 parameters=_LISTED,
@@ -81,6 +82,7 @@ def table(store: Store) -> Table:
         "/api/v1/completions/{completion_id}": {
             "GET": Operation(
                 scope=Scope.READ,
+                by_project=True,
                 answer=partial(_one, store),
                 about="One call with its bodies.",
                 gives=Record,
@@ -92,7 +94,7 @@ def table(store: Store) -> Table:
 async def _list(store: Store, request: Request, principal: Principal) -> Response:
     asked = read_query(request.query_params, _LISTED)
     groups = asked["fields"] or frozenset(FieldGroup) - {FieldGroup.BODIES}
-    page = await store.find(query_of(asked, principal.organization_id))
+    page = await store.find(query_of(asked, principal))
     return shaped(
         {
             "completions": [record_fields(completion, groups) for completion in page.completions],
@@ -104,7 +106,7 @@ async def _list(store: Store, request: Request, principal: Principal) -> Respons
 async def _one(store: Store, request: Request, principal: Principal) -> Response:
     words(request.query_params, {})
     completion_id: str = request.path_params["completion_id"]
-    completion = await store.get(completion_id, principal.organization_id)
+    completion = await call_of(store, completion_id, principal)
     if completion is None:
         raise unknown("completion", completion_id)
     return answered(record_json(completion, with_bodies=True))

@@ -11,6 +11,7 @@ from typing import Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
+from llm_proxy.api.calls import call_of
 from llm_proxy.api.operation import Operation, unknown
 from llm_proxy.api.resource import Fault, Table, words
 from llm_proxy.model.account import Principal, Scope
@@ -37,7 +38,7 @@ def table(store: Store) -> Table:
 
     def of(side: _Side) -> Operation:
         about = f"The bytes of the {side} as they went over the wire, in their content coding."
-        return Operation(scope=Scope.READ, answer=partial(_raw, store, side), about=about, gives=bytes)
+        return Operation(scope=Scope.READ, by_project=True, answer=partial(_raw, store, side), about=about, gives=bytes)
 
     return {
         "/api/v1/completions/{completion_id}/request": {"GET": of("request")},
@@ -48,7 +49,7 @@ def table(store: Store) -> Table:
 async def _raw(store: Store, side: _Side, request: Request, principal: Principal) -> Response:
     words(request.query_params, {})
     completion_id: str = request.path_params["completion_id"]
-    completion = await store.get(completion_id, principal.organization_id)
+    completion = await call_of(store, completion_id, principal)
     if completion is None:
         raise unknown("completion", completion_id)
     bodies = completion.bodies or Bodies()

@@ -72,6 +72,8 @@ class Method:
     scope: Scope
     #: An error in the shape of this API.
     shape: Callable[[Refused], JsonObject] = error_json
+    #: Whether it keeps to the project of its caller; if not, a key of one project is not for it.
+    by_project: bool = False
 
 
 Table: TypeAlias = Mapping[str, Mapping[str, Method]]
@@ -136,7 +138,11 @@ class _Resource:
                 self._refuse_method(request.method)
             named = request.query_params.getlist(_ORGANIZATION)
             principal = await self._gate.admit(
-                request.headers, method.scope, organizations=named, only_looks=request.method in ("GET", "HEAD")
+                request.headers,
+                method.scope,
+                organizations=named,
+                only_looks=request.method in ("GET", "HEAD"),
+                by_project=method.by_project,
             )
             response = await method.answer(request, principal)
         except Refused as exc:

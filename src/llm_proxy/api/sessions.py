@@ -82,12 +82,12 @@ def table(store: Store, overviews: Overviews) -> Table:
     def listed(kind: _Kind, gives: type) -> Operation:
         about = f"List {kind.several} by their calls, the one used last first."
         answer = partial(_list, overviews, kind)
-        return Operation(scope=Scope.READ, answer=answer, about=about, parameters=_LISTED, gives=gives)
+        return Operation(scope=Scope.READ, by_project=True, answer=answer, about=about, parameters=_LISTED, gives=gives)
 
     def shown(kind: _Kind, gives: type) -> Operation:
         about = f"One {kind.one} with its calls, newest first."
         answer = partial(_one, store, overviews, kind)
-        return Operation(scope=Scope.READ, answer=answer, about=about, parameters=_SHOWN, gives=gives)
+        return Operation(scope=Scope.READ, by_project=True, answer=answer, about=about, parameters=_SHOWN, gives=gives)
 
     return {
         "/api/v1/sessions": {"GET": listed(_SESSION, Sessions)},
@@ -101,6 +101,7 @@ async def _list(overviews: Overviews, kind: _Kind, request: Request, principal: 
     asked = read_query(request.query_params, _LISTED)
     query = GroupQuery(
         organization_id=principal.organization_id,
+        project_id=principal.project_id,
         by=kind.by,
         since=asked["since"],
         until=asked["until"],
@@ -114,12 +115,14 @@ async def _list(overviews: Overviews, kind: _Kind, request: Request, principal: 
 async def _one(store: Store, overviews: Overviews, kind: _Kind, request: Request, principal: Principal) -> Response:
     asked = read_query(request.query_params, _SHOWN)
     its_id: str = request.path_params[f"{kind.one}_id"]
-    found = await overviews.groups(GroupQuery(organization_id=principal.organization_id, by=kind.by, id=its_id))
+    owner, project = principal.organization_id, principal.project_id
+    found = await overviews.groups(GroupQuery(organization_id=owner, project_id=project, by=kind.by, id=its_id))
     if not found.groups:
         raise unknown(kind.one, its_id)
     page = await store.find(
         CompletionQuery(
-            organization_id=principal.organization_id,
+            organization_id=owner,
+            project_id=project,
             session_id=its_id if kind is _SESSION else None,
             user_id=its_id if kind is _USER else None,
             after=asked["cursor"],

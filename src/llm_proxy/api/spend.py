@@ -88,6 +88,7 @@ def table(overviews: Overviews) -> Table:
     """What is answered from ``overviews``."""
     told = Operation(
         scope=Scope.READ,
+        by_project=True,
         answer=partial(_spend, overviews),
         about=f"What calls took, of the last {DEFAULT_DAYS} days unless `since` says otherwise.",
         parameters=_ASKED,
@@ -101,7 +102,7 @@ async def _spend(overviews: Overviews, request: Request, principal: Principal) -
     by: tuple[SpendBy, ...] = asked["by"]
     limit = asked["limit"] or DEFAULT_LIMIT
     since = asked["since"] or datetime.now(UTC) - timedelta(days=DEFAULT_DAYS)
-    calls = replace(query_of({**asked, "cursor": None}, principal.organization_id), since=since)
+    calls = replace(query_of({**asked, "cursor": None}, principal), since=since)
     after = None if asked["cursor"] is None else _place(asked["cursor"], by)
     rows = await overviews.spend(SpendQuery(calls=calls, by=by, after=after, limit=limit + 1))
     return shaped(

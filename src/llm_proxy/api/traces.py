@@ -96,6 +96,7 @@ def table(sources: Sources) -> Table:
         "/api/v1/traces": {
             "GET": Operation(
                 scope=Scope.READ,
+                by_project=True,
                 answer=partial(_list, sources.overviews),
                 about="List traces by their calls, the one used last first.",
                 parameters=_LISTED,
@@ -103,7 +104,13 @@ def table(sources: Sources) -> Table:
             )
         },
         "/api/v1/traces/{trace_id:path}": {
-            "GET": Operation(scope=Scope.READ, answer=partial(_one, sources), about="One trace as a tree.", gives=Trace)
+            "GET": Operation(
+                scope=Scope.READ,
+                by_project=True,
+                answer=partial(_one, sources),
+                about="One trace as a tree.",
+                gives=Trace,
+            )
         },
     }
 
@@ -112,6 +119,7 @@ async def _list(overviews: Overviews, request: Request, principal: Principal) ->
     asked = read_query(request.query_params, _LISTED)
     query = GroupQuery(
         organization_id=principal.organization_id,
+        project_id=principal.project_id,
         by=Grouping.TRACE,
         since=asked["since"],
         until=asked["until"],
@@ -127,7 +135,8 @@ async def _one(sources: Sources, request: Request, principal: Principal) -> Resp
     owner, trace_id = principal.organization_id, str(request.path_params["trace_id"])
     # A key of one project has the log repository of its id, and no other one.
     entities = await sources.traces.trace(owner, trace_id, repository=principal.project_id) or ()
-    calls = await sources.store.find(CompletionQuery(organization_id=owner, trace_id=trace_id, limit=MAX_CALLS))
+    query = CompletionQuery(organization_id=owner, project_id=principal.project_id, trace_id=trace_id, limit=MAX_CALLS)
+    calls = await sources.store.find(query)
     if not entities and not calls.completions:
         raise unknown("trace", trace_id)
     root = tree_of(trace_id, entities, calls.completions, owner)

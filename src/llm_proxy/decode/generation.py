@@ -36,6 +36,7 @@ def completion_of(organization_id: str, settled: Settled) -> Completion:
     return Completion(
         id=completion_id(organization_id, generation.key),
         organization_id=organization_id,
+        project_id=generation.key.repository,
         status=status,
         ending=Ending.COMPLETE if status is Status.FINISHED else None,
         failure_kind=kind,

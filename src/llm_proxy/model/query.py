@@ -82,6 +82,8 @@ class CompletionQuery:
     """Every condition that is set must hold; newest first."""
 
     organization_id: str = DEFAULT_ORGANIZATION
+    #: Only calls of this project.
+    project_id: str | None = None
     #: The order turned round, for a list; ``after`` then leads to newer ones.
     oldest_first: bool = False
     #: The record must have all of these.
@@ -153,6 +155,8 @@ class GroupQuery:
     """Which sessions, users or traces to list by their calls within these times; what was used last comes first."""
 
     organization_id: str
+    #: Only calls of this project.
+    project_id: str | None = None
     by: Grouping
     #: Only this one.
     id: str | None = None

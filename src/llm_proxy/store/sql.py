@@ -345,6 +345,8 @@ def _times(query: CompletionQuery, lead: FromClause) -> Iterator[ColumnElement[b
 
 
 def _attributes(query: CompletionQuery) -> Iterator[ColumnElement[bool]]:
+    if query.project_id is not None:
+        yield completions.c.project_id == storable(query.project_id)
     if query.session_id is not None:
         yield completions.c.session_id == storable(query.session_id)
     if query.user_id is not None:

@@ -103,6 +103,8 @@ def _summed(query: GroupQuery, names: Sequence[str]) -> Select[Any]:
 
 def _within(query: GroupQuery, calls: FromClause) -> Iterator[ColumnElement[bool]]:
     yield calls.c.organization_id == storable(query.organization_id)
+    if query.project_id is not None:
+        yield calls.c.project_id == storable(query.project_id)
     if query.since is not None:
         yield calls.c.started_at_us >= to_micros(query.since)
     if query.until is not None:
