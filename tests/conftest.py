@@ -201,6 +201,7 @@ class ProxyOptions:
     aws: dict[str, tuple[str, str, str | None]] = field(default_factory=dict)
     target_hosts: tuple[str, ...] = ()
     model_prefix: bool = False
+    asks_for_usage: bool = False
     rules: HeaderRules = RULES
     admission: Admission | None = None
     #: The ASGI application behind every path that is no call.
@@ -259,6 +260,7 @@ async def start_proxy(tmp_path: Path, make_transport: Callable[..., Transport]) 
                 max_body_bytes=wanted.max_body_bytes,
                 max_captured_body_bytes=wanted.max_captured_body_bytes,
                 unrecorded=wanted.unrecorded,
+                asks_for_usage=wanted.asks_for_usage,
             ),
             target_hosts=TargetHosts(wanted.target_hosts, timeout_s=wanted.connect_timeout_s),
             model_prefix=wanted.model_prefix,

@@ -25,7 +25,8 @@ ARROWS = {
     "setting_types": set(),
     "setting_base": set(),
     "setting_upstreams": {"setting_base", "setting_types"},
-    "settings": {"setting_base", "setting_types", "setting_upstreams"},
+    "setting_usage": {"setting_base", "setting_types"},
+    "settings": {"setting_base", "setting_types", "setting_upstreams", "setting_usage"},
     # Rooms with one concern each.
     "config": {"errors", "settings"},
     "attribution": {"errors", "model"},

@@ -30,6 +30,7 @@ from llm_proxy.setting_types import (
     VariableName,
 )
 from llm_proxy.setting_upstreams import DEFAULT_UPSTREAM, Upstream, checked_upstream_names
+from llm_proxy.setting_usage import Pricing, Usage
 
 __all__ = ["DEFAULT_UPSTREAM", "NAMED", "OPTIONS", "Section", "Settings", "Upstream", "masked"]
 
@@ -260,16 +261,6 @@ class Retention(Section):
     organizations: dict[str, OrganizationRetention] = Field(default_factory=dict)
 
 
-class Pricing(Section):
-    """What calls cost."""
-
-    file: FilePath | None = Field(
-        default=None,
-        description="Prices of one's own, as JSON in the shape of LiteLLM's `model_prices_and_context_window.json`; "
-        "they go before what an answer tells, and before list prices",
-    )
-
-
 class Tls(Section):
     """TLS towards the upstreams."""
 
@@ -347,6 +338,7 @@ class Settings(Section):
     streams: Streams = Streams()
     auth: Auth = Auth()
     retention: Retention = Retention()
+    usage: Usage = Usage()
     pricing: Pricing = Pricing()
     tls: Tls = Tls()
     log: Log = Log()

@@ -31,6 +31,7 @@ from llm_proxy.proxy.headers import HeaderPolicy, RequestHead, with_length
 from llm_proxy.proxy.model_edit import model_in, with_model
 from llm_proxy.proxy.relay import relay
 from llm_proxy.proxy.routing import Target, by_prefix, choose, target_at
+from llm_proxy.proxy.stream_usage import asking_for_usage, takes_question, uncoded
 from llm_proxy.proxy.target_hosts import TargetHosts
 from llm_proxy.proxy.transport.base import Transport, UpstreamRequest, UpstreamResponse
 from llm_proxy.proxy.upstreams import Upstreams, require_no_key
@@ -51,6 +52,8 @@ class CallLimits:
     max_captured_body_bytes: int
     #: What to do with a call that cannot be recorded.
     unrecorded: Literal["continue", "refuse"]
+    #: Whether streams are asked for their tokens; see stream_usage.py.
+    asks_for_usage: bool = False
 
 
 class Proxy:
@@ -154,7 +157,8 @@ class Proxy:
                 body = b"".join([piece async for piece in body])  # a signature is over the whole of it
             call.response = await self._transport.send(self._request(call, head, target, body))
             own = [(ID_HEADER, call.id.encode())]
-            await relay(call.response, self._policy, call.capture, call.wire, own=own)
+            trim = call.asked_for_usage
+            await relay(call.response, self._policy, call.capture, call.wire, own=own, trim=trim)
 
     async def _choose(self, call: "_Call", said: Wishes) -> tuple[Target, Refused | UpstreamError | None]:
         """The target, or the default one and why it is not what was asked for: a refused call is on record, too."""
@@ -200,6 +204,12 @@ class Proxy:
         if target.model is not None and isinstance(body, bytes):
             body = with_model(body, target.model)
             headers = with_length(headers, len(body))
+        call.asked_for_usage = False
+        if self._limits.asks_for_usage and takes_question(target) and isinstance(body, bytes):
+            asking = asking_for_usage(body)
+            call.asked_for_usage = asking is not None
+            if asking is not None:
+                body, headers = asking, with_length(uncoded(headers), len(asking))
         chunked = head.chunked
         if target.upstream.signer is not None and isinstance(body, bytes):
             headers += [(b"Content-Length", b"%d" % len(body))] if chunked else []
@@ -297,6 +307,8 @@ class _Call:
     capture: Capture
     admitted: Pass = NOBODY
     response: UpstreamResponse | None = None
+    #: Not by the client: what that causes is not for it.
+    asked_for_usage: bool = False
 
     @property
     def method(self) -> bytes:

@@ -78,6 +78,8 @@ class Provider:
     #: What headers that tell of limits begin with; Retry-After is everybody's.
     rate_limits: tuple[bytes, ...] = ()
     errors: ErrorShape = ErrorShape.OPENAI
+    #: Whether it documents ``stream_options.include_usage`` for OpenAI's language, and tells no usage without.
+    takes_stream_options: bool = False
     source: str
 
 
@@ -144,6 +146,7 @@ PROVIDERS = (
         rules=_COMPATIBLE,
         request_ids=_X_REQUEST_ID,
         rate_limits=_X_RATE_LIMIT,
+        takes_stream_options=True,
         source="https://platform.openai.com/docs/api-reference/debugging-requests",
     ),
     Provider(
@@ -183,6 +186,7 @@ PROVIDERS = (
         request_ids=(b"request-id",),
         rate_limits=(b"anthropic-ratelimit-", b"anthropic-priority-"),
         errors=ErrorShape.ANTHROPIC,
+        takes_stream_options=True,
         source="https://platform.claude.com/docs/en/api/overview and .../rate-limits",
     ),
     Provider(
@@ -217,6 +221,7 @@ PROVIDERS = (
         rules=_COMPATIBLE,
         request_ids=_X_REQUEST_ID,
         rate_limits=_X_RATE_LIMIT,
+        takes_stream_options=True,
         source="https://console.groq.com/docs/rate-limits",
     ),
     Provider(
@@ -229,6 +234,7 @@ PROVIDERS = (
         keys=(Key(header=b"x-goog-api-key"), _BEARER, Key(parameter=b"key")),
         rules=_GOOGLE,
         errors=ErrorShape.GOOGLE,
+        takes_stream_options=True,
         source="https://ai.google.dev/api and https://ai.google.dev/gemini-api/docs/openai",
     ),
     Provider(
@@ -261,6 +267,7 @@ PROVIDERS = (
         keys=(_BEARER, Key(header=b"x-api-key")),
         rules=_COMPATIBLE + _MESSAGES,
         request_ids=(b"x-ds-trace-id",),
+        takes_stream_options=True,
         source="https://api-docs.deepseek.com and .../guides/anthropic_api",
     ),
     Provider(
@@ -315,6 +322,7 @@ PROVIDERS = (
         keys=(_BEARER,),
         rules=_COMPATIBLE + _MESSAGES,
         request_ids=(b"msh-request-id",),
+        takes_stream_options=True,
         source="https://platform.moonshot.ai/docs/api/chat",
     ),
     Provider(
@@ -326,6 +334,7 @@ PROVIDERS = (
         rules=_COMPATIBLE,
         request_ids=(b"nvcf-reqid",),
         errors=ErrorShape.FLAT,
+        takes_stream_options=True,
         source="https://docs.api.nvidia.com/nim/reference/llm-apis",
     ),
     Provider(
@@ -334,6 +343,7 @@ PROVIDERS = (
         keys=(_BEARER,),
         rules=_COMPATIBLE + _MESSAGES,
         request_ids=_X_REQUEST_ID,
+        takes_stream_options=True,
         source="https://docs.vllm.ai/en/latest/serving/openai_compatible_server",
     ),
     Provider(
@@ -343,6 +353,7 @@ PROVIDERS = (
         keys=(_BEARER,),
         rules=_COMPATIBLE + _MESSAGES,
         errors=ErrorShape.TEXT,
+        takes_stream_options=True,
         source="https://docs.ollama.com/api/openai-compatibility",
     ),
 )

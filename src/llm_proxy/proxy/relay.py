@@ -1,7 +1,8 @@
 """Copy one upstream response to the client as it arrives, and into the capture.
 
-Never changes a byte, never parses. A piece is in the journal before it is sent, and so is the end: a client that has
-seen the last byte finds the call on record as ended. A client that takes its time slows the upstream down.
+Never changes a byte, never parses, unless the proxy itself has asked a stream for its usage. A piece is in the journal
+before it is sent, and so is the end: a client that has seen the last byte finds the call on record as ended. A client
+that takes its time slows the upstream down.
 """
 
 from llm_proxy.errors import ClientDisconnected
@@ -9,13 +10,23 @@ from llm_proxy.model.exchange import Ending
 from llm_proxy.proxy.capture import Capture
 from llm_proxy.proxy.cycle import WireCycle
 from llm_proxy.proxy.headers import HeaderPolicy
+from llm_proxy.proxy.stream_usage import UsageFilter, is_readable
 from llm_proxy.proxy.transport.base import RawHeaders, UpstreamResponse
 
 
 async def relay(
-    response: UpstreamResponse, policy: HeaderPolicy, capture: Capture, wire: WireCycle, *, own: RawHeaders
+    response: UpstreamResponse,
+    policy: HeaderPolicy,
+    capture: Capture,
+    wire: WireCycle,
+    *,
+    own: RawHeaders,
+    trim: bool = False,
 ) -> None:
-    """Relay ``response`` to its end; ``own`` headers are put behind its own. Raises what the upstream's end raises."""
+    """Relay ``response`` to its end; ``own`` headers are put behind its own. Raises what the upstream's end raises.
+
+    ``trim`` keeps from the client what tells the usage of a stream, which it has not asked for.
+    """
     headers, recorded = policy.response(response.headers)
     capture.answer(response.status, recorded, response.connect_s)
     if response.status >= 400:
@@ -23,12 +34,17 @@ async def relay(
     # The head waits for nothing; what has arrived with it leaves with it.
     piece = _note(response.available(), response, capture)
     done = response.complete
+    usage_filter = UsageFilter() if trim and is_readable(response.status, response.headers) else None
+    if usage_filter is not None:
+        piece = usage_filter.passed(piece, last=done)
     await wire.begin(response.status, headers + own, piece, more=not done)
     while not done:
         if wire.disconnected:
             raise ClientDisconnected("the client closed its connection")
         piece = _note(await response.read(), response, capture)
         done = response.complete
+        if usage_filter is not None:
+            piece = usage_filter.passed(piece, last=done)
         if piece or done:
             await wire.go_on(piece, more=not done)
 

@@ -10,9 +10,12 @@ from typing import Any
 
 import msgspec
 
+from llm_proxy.model.exchange import Endpoint
 from llm_proxy.proxy.json_edit import members, with_member, with_value
+from llm_proxy.proxy.routing import Target
 from llm_proxy.proxy.transport.base import RawHeaders
 
+_ENDPOINTS = frozenset({Endpoint.CHAT, Endpoint.TEXT})
 _MEMBER = b"stream_options"
 _ASKED = b'"include_usage":true'
 #: The end of an event: an empty line, after whichever kind of line ends (WHATWG HTML, section 9.2.5).
@@ -57,6 +60,17 @@ def asking_for_usage(body: bytes) -> bytes | None:
     return with_value(body, last, with_member(written, b"include_usage", b"true"))
 
 
+def takes_question(target: Target) -> bool:
+    """Whether the API at ``target`` is known to take the question."""
+    row = target.upstream.row
+    return row is not None and row.takes_stream_options and target.endpoint in _ENDPOINTS
+
+
+def uncoded(headers: RawHeaders) -> RawHeaders:
+    """``headers`` that ask for an answer which can be read as it goes by."""
+    return [header for header in headers if header[0].lower() != b"accept-encoding"]
+
+
 def is_readable(status: int, headers: RawHeaders) -> bool:
     """Whether an answer is a stream of events from which one can be taken out."""
     lower = {name.lower(): value for name, value in headers}
@@ -74,6 +88,10 @@ class UsageFilter:
         self._pending = bytearray()
         #: An event has ended with CR, and LF may follow; whether that goes where the event went.
         self._goes_on_after_cr: bool | None = None
+
+    def passed(self, piece: bytes, *, last: bool) -> bytes:
+        """What of the stream can go on now; all that is left with the last piece."""
+        return self.feed(piece) + self.finish() if last else self.feed(piece)
 
     def feed(self, piece: bytes) -> bytes:
         """What of the stream can go on, now that this has come."""

@@ -180,6 +180,7 @@ def _call_limits(settings: Settings) -> CallLimits:
         max_body_bytes=settings.limits.max_body_bytes,
         max_captured_body_bytes=settings.capture.max_body_bytes,
         unrecorded=settings.journal.when_full,
+        asks_for_usage=settings.usage.streams == "ask",
     )
 
 

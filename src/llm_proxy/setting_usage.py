@@ -1,0 +1,28 @@
+"""The settings about what calls take: tokens and money. Part of the table in settings.py."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from llm_proxy.setting_base import Section
+from llm_proxy.setting_types import FilePath
+
+
+class Usage(Section):
+    """Tokens."""
+
+    streams: Literal["off", "ask"] = Field(
+        default="off",
+        description="Whether streams of chat completions and completions are asked for their tokens where the client "
+        "says nothing about it and the provider takes it; the event that this causes is kept from the client",
+    )
+
+
+class Pricing(Section):
+    """What calls cost."""
+
+    file: FilePath | None = Field(
+        default=None,
+        description="Prices of one's own, as JSON in the shape of LiteLLM's `model_prices_and_context_window.json`; "
+        "they go before what an answer tells, and before list prices",
+    )
