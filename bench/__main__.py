@@ -17,11 +17,10 @@ import uvloop
 from bench import load, report
 from bench.contenders import CONTENDERS, Contender
 from bench.cpu import Cores, cpu_s
-from bench.rounds import Bench, Plan
-from bench.workloads import STREAMS
+from bench.rounds import STREAMS, Bench, Plan
 
-_FULL = Plan(rounds=3, sizes=(1024, 8 * 1024, 256 * 1024), seconds=2.5, streams=STREAMS)
-_QUICK = Plan(rounds=1, sizes=(1024,), seconds=1.0, streams=STREAMS)
+_FULL = Plan(rounds=3, sizes=(1024, 8 * 1024, 256 * 1024), seconds=2.5, streams=tuple(STREAMS))
+_QUICK = Plan(rounds=1, sizes=(1024,), seconds=1.0, streams=(100,))
 #: The load is not what was measured as long as its core had so much to spare.
 _BUSIEST = 0.9
 _RESULTS = Path(__file__).parent / "results"
@@ -44,10 +43,11 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Compare llm-proxy with other proxies.")
     parser.add_argument("--quick", action="store_true", help="one short round, to see that it works")
-    parser.add_argument("--only", help="comma list of contenders: nginx, aiohttp, naive, ours")
+    parser.add_argument("--only", help=f"comma list of contenders: {', '.join(map(_short, CONTENDERS))}")
     parser.add_argument("--rounds", type=int, help="rounds, over which the median is taken")
     parser.add_argument("--seconds", type=float, help="length of each load")
-    parser.add_argument("--streams", type=int, help="streams at a time")
+    parser.add_argument("--streams", type=int, nargs="+", help="streams at a time")
+    parser.add_argument("--equal-rate", type=int, default=load.EQUAL_RATE, help="calls a second, the same for all")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     options = parser.parse_args()
     chosen = _QUICK if options.quick else _FULL
@@ -55,7 +55,8 @@ def _options() -> argparse.Namespace:
         rounds=options.rounds or chosen.rounds,
         sizes=chosen.sizes,
         seconds=options.seconds or chosen.seconds,
-        streams=options.streams or chosen.streams,
+        streams=tuple(options.streams or chosen.streams),
+        equal_rate=options.equal_rate,
     )
     options.json = options.json or _RESULTS / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
     return options
@@ -72,14 +73,14 @@ def _present(only: str | None) -> list[Contender]:
     for contender in CONTENDERS:
         if _short(contender) in wanted:
             why = contender.missing()
-            print(f"{_short(contender):8} {contender.what if why is None else f'not measured: {why}'}")
+            print(f"{_short(contender):16} {contender.what if why is None else f'not measured: {why}'}")
             if why is None:
                 present.append(contender)
     return present
 
 
 def _short(contender: Contender) -> str:
-    return contender.name.split(",")[0]
+    return contender.name if not contender.is_whole else contender.name.split(",")[0]
 
 
 async def _measure(plan: Plan, contenders: Sequence[Contender]) -> list[report.Round]:
@@ -98,11 +99,11 @@ async def _measure(plan: Plan, contenders: Sequence[Contender]) -> list[report.R
         )
         rounds: list[report.Round] = []
         for number in range(plan.rounds):
-            direct_s = await bench.direct()
+            direct = await bench.direct()
             turns: report.Round = {}
             for contender in contenders:
                 print(f"round {number + 1} of {plan.rounds}: {contender.name}", file=sys.stderr, flush=True)
-                turns[contender.name] = await bench.turn(contender, direct_s)
+                turns[contender.name] = await bench.turn(contender, direct)
             rounds.append(turns)
         return rounds
     finally:
@@ -118,6 +119,8 @@ def _start_upstream() -> "subprocess.Popen[bytes]":
 def _print_report(rounds: Sequence[report.Round]) -> None:
     print("\n" + report.table(rounds))
     print("\nIn brackets: times nginx's / times the naive proxy's.")
+    if troubled := report.table_of_trouble(rounds):
+        print("\n" + troubled + "\n\nIn brackets: times what it is without.")
     for turns in rounds:
         for name, turn in turns.items():
             if turn.load_busy > _BUSIEST:

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import shlex
 import shutil
 import socket
 import sqlite3
@@ -20,6 +21,8 @@ from llm_proxy.metrics import read_all
 
 #: Columns of the table, in their order. Ours has two: what a call costs while the client waits, and altogether.
 NGINX, AIOHTTP, NAIVE, OURS_PROXY, OURS = "nginx", "aiohttp", "naive", "ours, proxy process", "ours, everything"
+#: Ours with something behind it that is different or does not answer.
+WITH_REDIS, REDIS_STOPPED, STORE_STOPPED = "redis", "redis-stopped", "store-stopped"
 #: How long a contender may take for anything that is waited for, in seconds.
 PATIENCE_S = 120.0
 
@@ -51,6 +54,10 @@ class Contender:
     command: Callable[[Place], Sequence[str | Path]]
     #: Why it cannot be run here; None if it can.
     missing: Callable[[], str | None] = lambda: None
+    #: Whether it is compared with all others, by all that is measured; else with ours, by what small calls take.
+    is_whole: bool = True
+    #: Programs of which the processes are stopped (SIGSTOP) while it is measured, by a word of their command.
+    stopped: str | None = None
 
 
 class Running:
@@ -62,17 +69,42 @@ class Running:
         self._data_dir = place.directory
         self._process = process
 
+    @contextlib.contextmanager
+    def disturbed(self) -> Iterator[None]:
+        """While it is measured: what shall not answer does not."""
+        word = self.contender.stopped
+        victims = [
+            process
+            for process in (family(self._process.pid) if word else [])
+            if word in " ".join(process.cmdline()) and "llm_proxy.wiring.proxy" not in process.cmdline()
+        ]
+        if word and not victims:
+            raise RuntimeError(f"{self.contender.name}: there is no process to be stopped")
+        for process in victims:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in victims:
+                process.resume()
+
     def processes(self) -> dict[str, list[psutil.Process]]:
         """Its processes by column; the last column has all of them."""
         everything = family(self._process.pid)
-        if self.contender.name != OURS:
+        if not self._is_ours:
             return {self.contender.name: everything}
         proxies = [process for process in everything if "llm_proxy.wiring.proxy" in process.cmdline()]
+        if not self.contender.is_whole:
+            return {self.contender.name: proxies}
         return {OURS_PROXY: proxies, OURS: everything}
+
+    @property
+    def _is_ours(self) -> bool:
+        return self.contender.name == OURS or not self.contender.is_whole
 
     def settle(self) -> None:
         """Wait until it has done all that it will do for the calls so far: ours stores behind the client's back."""
-        if self.contender.name != OURS:
+        if not self._is_ours:
             return
         deadline = time.monotonic() + PATIENCE_S
         # The numbers of /metrics, read where they are kept, so that asking costs the proxy nothing.
@@ -85,7 +117,7 @@ class Running:
 
     def records(self) -> int | None:
         """How many calls it has on record as ended well; None for what keeps no records."""
-        if self.contender.name != OURS:
+        if not self._is_ours:
             return None
         with contextlib.closing(sqlite3.connect(self._data_dir / "store.sqlite3")) as store:
             rows: int = store.execute("SELECT count(*) FROM completions WHERE status = 'finished'").fetchone()[0]
@@ -137,8 +169,23 @@ def _nginx_binary() -> str | None:
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
 
+def _no_redis() -> str | None:
+    return None if shutil.which("redis-server") else "redis-server is not installed"
+
+
 def _module(name: str) -> Callable[[Place], Sequence[str | Path]]:
     return lambda place: (sys.executable, "-m", f"bench.{name}", str(place.port), place.upstream)
+
+
+def _ours_with_redis(place: Place) -> Sequence[str | Path]:
+    """A shell that starts Redis on a socket, then ours; both end with it."""
+    sock = place.directory / "redis.sock"
+    redis = f"redis-server --port 0 --unixsocket {sock} --save '' --dir {place.directory} >/dev/null & redis=$!"
+    ours = shlex.join(str(word) for word in _ours(place))
+    wait = f"while [ ! -S {sock} ]; do sleep 0.01; done"
+    end = "trap 'kill $ours; wait $ours; kill $redis; wait; exit' TERM"
+    script = f"{redis}; {wait}; LLM_PROXY_REDIS_URL=unix://{sock} {ours} & ours=$!; {end}; wait $ours; kill $redis"
+    return "sh", "-c", script
 
 
 def _ours(place: Place) -> Sequence[str | Path]:
@@ -163,4 +210,14 @@ CONTENDERS = (
     ),
     Contender(NAIVE, "a reverse proxy on Starlette and httpx, no log", _module("naive_proxy")),
     Contender(OURS, "llm-proxy serve, one worker, everything recorded", _ours),
+    Contender(STORE_STOPPED, "the same, its store process stopped", _ours, is_whole=False, stopped="wiring.store"),
+    Contender(WITH_REDIS, "the same by way of Redis", _ours_with_redis, _no_redis, is_whole=False),
+    Contender(
+        REDIS_STOPPED,
+        "the same by way of Redis, which is stopped",
+        _ours_with_redis,
+        _no_redis,
+        is_whole=False,
+        stopped="redis-server",
+    ),
 )

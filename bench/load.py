@@ -10,13 +10,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench.workloads import CHUNK_INTERVAL_S, STREAMS, Workload, request
+from bench.workloads import STAMP, Workload, request
 
 #: Connections of the saturating load.
 CONNECTIONS = 64
 #: Calls a second, and the connections they take turns on, where latency is measured.
 LOW_RATE = 50
 LOW_RATE_CONNECTIONS = 4
+#: Calls a second where all contenders have the same to do and none is at its limit.
+EQUAL_RATE = 250
 #: Nothing in here should come near it; a contender that hangs is an error and not a wait.
 PATIENCE_S = 60.0
 
@@ -35,6 +37,10 @@ class Tally:
     wall_s: float = 0.0
     #: From when a call was due to the last byte of its answer, where that was asked for.
     latencies_s: list[float] = field(default_factory=list)
+    #: Of stamped streams: from when a chunk was sent to when it was here.
+    transits_s: list[float] = field(default_factory=list)
+    #: Of stamped streams: from the request to the first chunk.
+    first_chunks_s: list[float] = field(default_factory=list)
 
 
 class _Caller(asyncio.Protocol):
@@ -107,11 +113,19 @@ class _Caller(asyncio.Protocol):
         return data[end + 4 :]
 
     def _read_chunks(self, data: bytes) -> None:
+        if self._workload.kind == "stamped":
+            self._read_stamps(data)
         self._events += data.count(b"data: ")
         self._tail = (self._tail + data)[-len(_END_OF_CHUNKS) :]
         if self._tail == _END_OF_CHUNKS:
             self._tally.chunks += self._events - 1
             self._ended(sound=self._events - 1 == self._workload.amount)
+
+    def _read_stamps(self, data: bytes) -> None:
+        now_ns = time.monotonic_ns()
+        self._tally.transits_s += [(now_ns - int(sent_ns)) / 1e9 for sent_ns in STAMP.findall(data)]
+        if not self._events:
+            self._tally.first_chunks_s.append(time.perf_counter() - self.due_at)
 
     def _ended(self, *, sound: bool) -> None:
         self._waiting = False
@@ -147,7 +161,7 @@ async def saturate(port: int, workload: Workload, *, seconds: float, connections
     return tally
 
 
-async def stream_all(port: int, workload: Workload, *, streams: int = STREAMS) -> Tally:
+async def stream_all(port: int, workload: Workload, *, streams: int) -> Tally:
     """So many streams at once, begun evenly over the time between two chunks so that no two chunks come together."""
     loop = asyncio.get_running_loop()
     tally, done = Tally(), loop.create_future()
@@ -159,13 +173,15 @@ async def stream_all(port: int, workload: Workload, *, streams: int = STREAMS) -
     callers = await _connect(port, workload, tally, count, streams)
     started = time.perf_counter()
     for position, caller in enumerate(callers):
-        loop.call_later(CHUNK_INTERVAL_S * position / streams, caller.call)
+        loop.call_later(workload.interval_ms / 1000 * position / streams, caller.call)
     await _finish(done, callers)
     tally.wall_s = time.perf_counter() - started
     return tally
 
 
-async def at_low_rate(port: int, workload: Workload, *, seconds: float, rate: int = LOW_RATE) -> Tally:
+async def at_rate(
+    port: int, workload: Workload, *, seconds: float, rate: int = LOW_RATE, connections: int = LOW_RATE_CONNECTIONS
+) -> Tally:
     """``rate`` calls a second, evenly, and how long each took; what has to wait for a connection took longer."""
     loop = asyncio.get_running_loop()
     tally, done = Tally(), loop.create_future()
@@ -187,7 +203,7 @@ async def at_low_rate(port: int, workload: Workload, *, seconds: float, rate: in
         else:
             late.append(time.perf_counter())
 
-    callers = await _connect(port, workload, tally, note, LOW_RATE_CONNECTIONS)
+    callers = await _connect(port, workload, tally, note, connections)
     idle = deque(callers)
     started = loop.time()
     for number in range(calls):

@@ -14,7 +14,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from bench.contenders import AIOHTTP, CONTENDERS, NAIVE, NGINX, OURS, OURS_PROXY
+from bench.contenders import (
+    AIOHTTP,
+    CONTENDERS,
+    NAIVE,
+    NGINX,
+    OURS,
+    OURS_PROXY,
+    REDIS_STOPPED,
+    STORE_STOPPED,
+    WITH_REDIS,
+)
 from bench.rounds import Turn
 
 COLUMNS = (NGINX, AIOHTTP, NAIVE, OURS_PROXY, OURS)
@@ -22,12 +32,26 @@ COLUMNS = (NGINX, AIOHTTP, NAIVE, OURS_PROXY, OURS)
 _REFERENCES = (NGINX, NAIVE)
 #: Figures and what the table calls them; those per call have a size in their names.
 _TITLES = {
-    "cpu_us_per_chunk": "CPU µs per streamed chunk",
+    "cpu_us_per_call_at_rate": "CPU µs per call, 1 KB, all at the same rate",
+    "cpu_us_per_chunk_1": "CPU µs per chunk, 1 stream",
+    "cpu_us_per_chunk_100": "CPU µs per chunk, 100 streams",
+    "cpu_us_per_chunk_1000": "CPU µs per chunk, 1,000 streams",
+    "transit_p99_ms": "a chunk's way p99, 1,000 streams, ms",
     "calls_per_s": "calls/s on one core, 1 KB",
     "added_p50_ms": "added latency p50, ms",
     "added_p99_ms": "added latency p99, ms",
+    "added_first_token_ms": "added time to first token p50, ms",
     "rss_mb": "memory (RSS), MB",
     "cold_start_s": "start to first answer, s",
+}
+
+#: What changes behind the proxy process, and what is looked at then: the figure, and the column it has without.
+TROUBLE = (STORE_STOPPED, WITH_REDIS, REDIS_STOPPED)
+_TROUBLED = {
+    "cpu_us_per_call_1024": OURS_PROXY,
+    "cpu_us_per_call_at_rate": OURS_PROXY,
+    "added_p50_ms": OURS,
+    "added_p99_ms": OURS,
 }
 
 #: One round: what each contender's turn gave.
@@ -46,12 +70,29 @@ def table(rounds: Sequence[Round]) -> str:
     return _markdown(lines)
 
 
+def table_of_trouble(rounds: Sequence[Round]) -> str:
+    """What a call takes when something behind the proxy process is different; empty if none of it was measured."""
+    columns = [column for column in TROUBLE if _turns(rounds, column)]
+    if not columns:
+        return ""
+    lines = [["proxy process", *columns]]
+    for figure, healthy in _TROUBLED.items():
+        cells = []
+        for column in columns:
+            ratio, values = _ratio(rounds, column, healthy, figure), _values(rounds, column, figure)
+            cells.append(f"{_number(median(values))} ({'-' if ratio is None else f'{ratio:.2g}x'})" if values else "-")
+        lines.append([_title(figure), *cells])
+    lines.append(["calls made / gone wrong", *(_calls(rounds, column) for column in columns)])
+    lines.append(["calls on record", *(_records(rounds, column) for column in columns)])
+    return _markdown(lines)
+
+
 def as_json(rounds: Sequence[Round]) -> str:
     """Everything that was measured, round by round, and where."""
     content = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
-        "medians": {column: _medians(rounds, column) for column in COLUMNS},
+        "medians": {column: _medians(rounds, column) for column in (*COLUMNS, *TROUBLE)},
         "rounds": [
             {
                 name: {
@@ -90,7 +131,9 @@ def save(rounds: Sequence[Round], path: Path) -> None:
 def _figures(rounds: Sequence[Round]) -> list[str]:
     """The names of all figures, in the order of the table: first what a call costs, by its size."""
     names = {name for turns in rounds for turn in turns.values() for column in turn.figures.values() for name in column}
-    per_call = sorted((name for name in names if name not in _TITLES), key=_size)
+    per_call = sorted(
+        (name for name in names if name.startswith("cpu_us_per_call_") and name not in _TITLES), key=_size
+    )
     return per_call + [name for name in _TITLES if name in names]
 
 

@@ -13,8 +13,11 @@ from bench.contenders import OURS, Contender, Place, Running, free_port, running
 from bench.cpu import Cores, cpu_s, rss_mb
 from bench.workloads import Workload, plain, stream
 
-#: The call that latency and cold start are measured with, and calls a second.
+#: The call that latency and cold start are measured with.
 SMALL_BYTES = 1024
+#: Streams at a time, and the time between two chunks of each in milliseconds: one alone goes fast enough to be measured
+#: at all, and a thousand slowly enough for the driver to keep up.
+STREAMS = {1: 2, 100: 20, 1000: 100}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +29,22 @@ class Plan:
     sizes: tuple[int, ...]
     #: Length of each load, in seconds.
     seconds: float
-    streams: int
+    #: How many at a time; see STREAMS.
+    streams: tuple[int, ...]
+    #: Calls a second where all contenders have the same to do.
+    equal_rate: int = load.EQUAL_RATE
 
-    @property
-    def chunks(self) -> int:
+    def chunks(self, interval_ms: int) -> int:
         """Of each stream."""
-        return max(int(self.seconds / load.CHUNK_INTERVAL_S), 2)
+        return max(int(self.seconds * 1000 / interval_ms), 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """What the upstream takes without anything between, in seconds."""
+
+    latencies_s: list[float]
+    first_chunks_s: list[float]
 
 
 @dataclass(slots=True)
@@ -61,12 +74,13 @@ class Bench:
         #: CPU that driver and upstream have used.
         self._load_cpu_s = load_cpu_s
 
-    async def direct(self) -> list[float]:
-        """Latencies of the upstream without anything between."""
-        tally = await load.at_low_rate(self._upstream_port, plain(SMALL_BYTES), seconds=self._plan.seconds)
-        return tally.latencies_s
+    async def direct(self) -> Direct:
+        """The upstream without anything between."""
+        plain_calls = await load.at_rate(self._upstream_port, plain(SMALL_BYTES), seconds=self._plan.seconds)
+        streamed = await load.at_rate(self._upstream_port, _short_stream(), seconds=self._plan.seconds)
+        return Direct(plain_calls.latencies_s, streamed.first_chunks_s)
 
-    async def turn(self, contender: Contender, direct_s: list[float]) -> Turn:
+    async def turn(self, contender: Contender, direct: Direct) -> Turn:
         """Start ``contender`` and take all its figures."""
         turn = Turn()
         with tempfile.TemporaryDirectory(prefix="bench-") as directory:
@@ -76,10 +90,14 @@ class Bench:
                 turn.calls += await _first_answer(place.port)
                 turn.note(contender.name, "cold_start_s", time.perf_counter() - started)
                 await self._warm_up(turn, under_test)
-                for size in self._plan.sizes:
-                    await self._plain(turn, under_test, plain(size))
-                await self._streams(turn, under_test)
-                await self._latency(turn, under_test, direct_s)
+                with under_test.disturbed():
+                    for size in self._plan.sizes if contender.is_whole else (SMALL_BYTES,):
+                        await self._plain(turn, under_test, plain(size))
+                    await self._at_equal_rate(turn, under_test)
+                    if contender.is_whole:
+                        for streams in self._plan.streams:
+                            await self._streams(turn, under_test, streams)
+                    await self._latency(turn, under_test, direct)
                 for column, processes in under_test.processes().items():
                     turn.note(column, "rss_mb", rss_mb(processes))
                 under_test.settle()
@@ -102,20 +120,43 @@ class Bench:
                 # All of ours has done its work only when everything is stored.
                 turn.note(column, "calls_per_s", tally.answers / (whole_s if column == OURS else tally.wall_s))
 
-    async def _streams(self, turn: Turn, under_test: Running) -> None:
-        workload = stream(self._plan.chunks)
+    async def _at_equal_rate(self, turn: Turn, under_test: Running) -> None:
+        rate = self._plan.equal_rate
         cpu, tally, _ = await self._measured(
-            turn, under_test, lambda: load.stream_all(under_test.port, workload, streams=self._plan.streams)
+            turn,
+            under_test,
+            lambda: load.at_rate(
+                under_test.port,
+                plain(SMALL_BYTES),
+                seconds=self._plan.seconds,
+                rate=rate,
+                connections=load.CONNECTIONS,
+            ),
         )
         for column, used_s in cpu.items():
-            turn.note(column, "cpu_us_per_chunk", used_s / tally.chunks * 1e6)
+            turn.note(column, "cpu_us_per_call_at_rate", used_s / tally.answers * 1e6)
 
-    async def _latency(self, turn: Turn, under_test: Running, direct_s: list[float]) -> None:
-        tally = await load.at_low_rate(under_test.port, plain(SMALL_BYTES), seconds=self._plan.seconds)
+    async def _streams(self, turn: Turn, under_test: Running, streams: int) -> None:
+        interval_ms = STREAMS.get(streams, 20)
+        workload = stream(self._plan.chunks(interval_ms), interval_ms=interval_ms, stamped=streams >= max(STREAMS))
+        cpu, tally, _ = await self._measured(
+            turn, under_test, lambda: load.stream_all(under_test.port, workload, streams=streams)
+        )
+        for column, used_s in cpu.items():
+            turn.note(column, f"cpu_us_per_chunk_{streams}", used_s / tally.chunks * 1e6)
+        if tally.transits_s:
+            turn.note(under_test.contender.name, "transit_p99_ms", _percentile(tally.transits_s, 99) * 1e3)
+
+    async def _latency(self, turn: Turn, under_test: Running, direct: Direct) -> None:
+        tally = await load.at_rate(under_test.port, plain(SMALL_BYTES), seconds=self._plan.seconds)
         self._count(turn, tally)
         for name, percent in (("p50", 50), ("p99", 99)):
-            added_s = _percentile(tally.latencies_s, percent) - _percentile(direct_s, percent)
+            added_s = _percentile(tally.latencies_s, percent) - _percentile(direct.latencies_s, percent)
             turn.note(under_test.contender.name, f"added_{name}_ms", added_s * 1e3)
+        streamed = await load.at_rate(under_test.port, _short_stream(), seconds=self._plan.seconds)
+        self._count(turn, streamed)
+        added_s = _percentile(streamed.first_chunks_s, 50) - _percentile(direct.first_chunks_s, 50)
+        turn.note(under_test.contender.name, "added_first_token_ms", added_s * 1e3)
 
     async def _measured(
         self, turn: Turn, under_test: Running, run: Callable[[], Awaitable[load.Tally]]
@@ -126,7 +167,8 @@ class Bench:
         started, load_before_s = time.perf_counter(), self._load_cpu_s()
         tally = await run()
         turn.load_busy = max(turn.load_busy, (self._load_cpu_s() - load_before_s) / tally.wall_s)
-        under_test.settle()
+        if under_test.contender.is_whole:
+            under_test.settle()
         whole_s = time.perf_counter() - started
         self._count(turn, tally)
         if tally.errors:
@@ -150,6 +192,10 @@ async def _first_answer(port: int) -> int:
             await asyncio.sleep(0.005)
         else:
             return tally.answers
+
+
+def _short_stream() -> Workload:
+    return stream(2, stamped=True)
 
 
 def _percentile(values: list[float], percent: int) -> float:

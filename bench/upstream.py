@@ -6,11 +6,12 @@ Run as a program it prints its port and serves until its standard input ends.
 import asyncio
 import re
 import sys
+import time
 from typing import ClassVar
 
 import uvloop
 
-from bench.workloads import CHUNK_INTERVAL_S, answer, chunks, workload_of
+from bench.workloads import NO_STAMP, answer, chunks, workload_of
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"transfer-encoding: *chunked", re.IGNORECASE)
@@ -19,7 +20,7 @@ _END_OF_CHUNKS = b"0\r\n\r\n"
 
 class _Upstream(asyncio.Protocol):
     #: By the head of a request, as each proxy writes it: they repeat.
-    _known: ClassVar[dict[bytes, tuple[bytes, list[bytes]]]] = {}
+    _known: ClassVar[dict[bytes, tuple[bytes, list[bytes], float]]] = {}
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -28,6 +29,8 @@ class _Upstream(asyncio.Protocol):
         self._pending = b""
         self._needed = 0
         self._timer: asyncio.TimerHandle | None = None
+        #: Whether the chunks of the present answer say when they are sent.
+        self._stamps = False
 
     def connection_made(self, transport) -> None:
         self._transport = transport
@@ -64,20 +67,25 @@ class _Upstream(asyncio.Protocol):
         known = self._known.get(head)
         if known is None:
             workload = workload_of(head)
-            known = self._known[head] = answer(workload), chunks(workload) if workload.kind == "stream" else []
-        first, pieces = known
+            pieces = [] if workload.kind == "plain" else chunks(workload)
+            known = self._known[head] = answer(workload), pieces, workload.interval_ms / 1000
+        first, pieces, interval_s = known
+        self._stamps = b"stamped=" in head
         self._transport.write(first)
         if pieces:
-            self._send_on(pieces, 0, self._loop.time() + CHUNK_INTERVAL_S)
+            self._send_on(pieces, 0, self._loop.time() + interval_s, interval_s)
 
-    def _send_on(self, pieces: list[bytes], position: int, at: float) -> None:
+    def _send_on(self, pieces: list[bytes], position: int, at: float, interval_s: float) -> None:
         """Send one chunk at the time ``at``, and so on: late ones do not make the following ones late."""
         if position < len(pieces):
-            self._timer = self._loop.call_at(at, self._send, pieces, position, at)
+            self._timer = self._loop.call_at(at, self._send, pieces, position, at, interval_s)
 
-    def _send(self, pieces: list[bytes], position: int, at: float) -> None:
-        self._transport.write(pieces[position])
-        self._send_on(pieces, position + 1, at + CHUNK_INTERVAL_S)
+    def _send(self, pieces: list[bytes], position: int, at: float, interval_s: float) -> None:
+        piece = pieces[position]
+        if self._stamps:
+            piece = piece.replace(NO_STAMP, b"%019d" % time.monotonic_ns(), 1)
+        self._transport.write(piece)
+        self._send_on(pieces, position + 1, at + interval_s, interval_s)
 
 
 async def _serve() -> None:

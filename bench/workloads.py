@@ -1,7 +1,8 @@
 """What is sent and what is answered: the bytes, made once.
 
-A header of the request names its answer (``X-Bench: plain=1024``, ``X-Bench: stream=150``): nobody has to read a body
-to know it. Bodies are JSON of exactly the size that is said, of words that compress about as well as prose does.
+A header of the request names its answer (``X-Bench: plain=1024/0/0``, ``stream=150/20/0``: so many chunks, so many
+milliseconds apart, of at least so many bytes): nobody has to read a body to know it. Bodies are JSON of exactly the
+size that is said, of words that compress about as well as prose does.
 """
 
 import json
@@ -9,25 +10,31 @@ import random
 import re
 from dataclasses import dataclass
 
-#: Time between two chunks of a stream, in seconds.
-CHUNK_INTERVAL_S = 0.02
-STREAMS = 100
+#: Time between two chunks of a stream, in milliseconds.
+CHUNK_INTERVAL_MS = 20
+#: Where a chunk of a stamped stream says when it was sent: nanoseconds, on the clock that all processes share.
+STAMP = re.compile(rb'"id":"chatcmpl-(\d{19})"')
+NO_STAMP = b"0" * 19
 
 _TEXT = """
     the of and to in that is was he for it with as his on be at by had not are but from or have an they which one you
     were all her she there would their we him been has when who will no more if out so up said what its about than
 """
-_ASKED = re.compile(rb"\r\nX-Bench: (plain|stream)=(\d+)\r\n", re.IGNORECASE)
+_ASKED = re.compile(rb"\r\nX-Bench: (plain|stream|stamped)=(\d+)/(\d+)/(\d+)\r\n", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
     """One kind of call."""
 
-    #: ``plain`` or ``stream``.
+    #: ``plain``, ``stream``, or ``stamped`` for a stream whose chunks say when they were sent.
     kind: str
     #: Size of the request and of the answer in bytes, or number of chunks.
     amount: int
+    #: Time between two chunks, in milliseconds.
+    interval_ms: int = 0
+    #: Of a chunk at least.
+    chunk_bytes: int = 0
 
 
 def plain(size_bytes: int) -> Workload:
@@ -35,9 +42,11 @@ def plain(size_bytes: int) -> Workload:
     return Workload("plain", size_bytes)
 
 
-def stream(chunks: int) -> Workload:
+def stream(
+    chunks: int, *, interval_ms: int = CHUNK_INTERVAL_MS, stamped: bool = False, chunk_bytes: int = 0
+) -> Workload:
     """A streamed answer of so many chunks."""
-    return Workload("stream", chunks)
+    return Workload("stamped" if stamped else "stream", chunks, interval_ms, chunk_bytes)
 
 
 def workload_of(request_head: bytes) -> Workload:
@@ -45,7 +54,7 @@ def workload_of(request_head: bytes) -> Workload:
     asked = _ASKED.search(request_head)
     if asked is None:
         raise ValueError(f"not a request of this benchmark: {request_head[:80]!r}")
-    return Workload(asked[1].decode(), int(asked[2]))
+    return Workload(asked[1].decode(), *(int(number) for number in asked.groups()[1:]))
 
 
 def request(workload: Workload, port: int) -> bytes:
@@ -59,7 +68,7 @@ def request(workload: Workload, port: int) -> bytes:
         "Accept: application/json",
         "Content-Type: application/json",
         "User-Agent: OpenAI/Python 1.99.0",
-        f"X-Bench: {workload.kind}={workload.amount}",
+        f"X-Bench: {workload.kind}={workload.amount}/{workload.interval_ms}/{workload.chunk_bytes}",
         "Authorization: Bearer sk-benchmark-0123456789abcdef",
         f"Content-Length: {len(body)}",
     )
@@ -68,7 +77,7 @@ def request(workload: Workload, port: int) -> bytes:
 
 def answer(workload: Workload) -> bytes:
     """The whole plain answer, or the head of a streamed one."""
-    if workload.kind == "stream":
+    if workload.kind != "plain":
         # nginx, which buffers unless it is told not to, hears it from many a streaming server in this way.
         return _head("text/event-stream", "X-Accel-Buffering: no\r\nTransfer-Encoding: chunked")
     body = _padded(_answer_body, workload.amount)
@@ -78,7 +87,7 @@ def answer(workload: Workload) -> bytes:
 def chunks(workload: Workload) -> list[bytes]:
     """The chunks of a streamed answer, in chunked encoding; the end of the message goes with the last one."""
     words = _words(workload.amount)
-    events = [_event({"content": word + " "}) for word in words[:-1]]
+    events = [_event({"content": f"{word} ".ljust(workload.chunk_bytes, ".")}) for word in words[:-1]]
     events.append(_event({}, finish_reason="stop") + b"data: [DONE]\n\n")
     wire = [b"%x\r\n%b\r\n" % (len(event), event) for event in events]
     return [*wire[:-1], wire[-1] + b"0\r\n\r\n"]
@@ -124,7 +133,7 @@ def _answer_body(text: str) -> dict[str, object]:
 def _event(delta: dict[str, str], *, finish_reason: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
     event = {
-        "id": "chatcmpl-0123456789abcdef0123456789",
+        "id": f"chatcmpl-{NO_STAMP.decode()}",
         "object": "chat.completion.chunk",
         "created": 1767225600,
         "model": "gpt-4o-2024-08-06",
