@@ -164,6 +164,7 @@ def _listed(
         base_url=base_url(request),
         columns=columns,
         all_columns=COLUMNS.values(),
+        export_href=_with("/export", given),
         save_href=_with("/views", given, columns=",".join(column.name for column in columns)),
     )
     remember(request, response, columns)
