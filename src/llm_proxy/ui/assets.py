@@ -46,6 +46,13 @@ def scripts() -> tuple[Script, ...]:
 
 
 @cache
+def vendor(name: str) -> Script:
+    """A file of others that only some pages have, by its name."""
+    path, stated = next((path, stated) for path, stated in vendored().items() if path.endswith(f"/{name}"))
+    return Script(url=f"/static/vendor/{path}", integrity=stated)
+
+
+@cache
 def script(name: str) -> Script:
     """A script of our own, which some pages have and others do not, by the name of its file."""
     own = integrity((STATIC / name).read_bytes())
