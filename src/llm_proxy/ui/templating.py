@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from llm_proxy.model.account import Principal, Scope
 from llm_proxy.ui import present
-from llm_proxy.ui.assets import script, scripts
+from llm_proxy.ui.assets import script, scripts, vendor
 
 #: A name or an address with or without a port; anything else is not repeated on a page.
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
@@ -46,6 +46,7 @@ ROOMS = (
     Room("Calls", "/", "c"),
     Room("Sessions", "/sessions", "s"),
     Room("Traces", "/traces", "t"),
+    Room("Dashboard", "/dashboard", "d"),
     Room("Grading", "/grading", "r"),
 )
 
@@ -68,6 +69,7 @@ _templates.globals |= {
     "dash": present.DASH,
     "scripts": scripts(),
     "script": script,
+    "vendor": vendor,
     "rooms": _rooms,
     "visitor": visitor.get,
 }

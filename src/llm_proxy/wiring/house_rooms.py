@@ -2,8 +2,9 @@
 
 from llm_proxy.store.sql_feedback import SqlFeedback
 from llm_proxy.store.sql_grading import SqlGrading
+from llm_proxy.store.sql_series import SqlSeries
 from llm_proxy.store.sql_store import SqlStore
-from llm_proxy.ui import grading, grading_about, grading_queue
+from llm_proxy.ui import dashboard, grading, grading_about, grading_queue
 from llm_proxy.ui.desk import Desk
 from llm_proxy.ui.room import Table
 
@@ -11,4 +12,5 @@ from llm_proxy.ui.room import Table
 def rooms_of_the_house(store: SqlStore) -> tuple[Table, ...]:
     """Their tables."""
     desk = Desk(store, SqlFeedback(store), SqlGrading(store))
-    return grading.table(desk), grading_queue.table(desk), grading_about.table(desk)
+    numbers = dashboard.table(SqlSeries(store))
+    return numbers, grading.table(desk), grading_queue.table(desk), grading_about.table(desk)
