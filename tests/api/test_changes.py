@@ -62,12 +62,18 @@ async def test_a_change_that_makes_no_sense_is_refused_by_its_place(api, databas
     assert (await database.get("1")).context.tags == ("a",)
 
 
-async def test_a_call_in_flight_keeps_its_tags(api, database):
+async def test_tags_of_a_call_in_flight_stay_when_it_brings_its_own_and_when_that_comes_twice(api, database):
     await database.put([tagged("a", id="1", status=Status.STARTED)])
 
-    answer = await api.patch(f"{PATH}/1", json={"tags": []})
+    answer = await api.patch(f"{PATH}/1", json={"add_tags": ["b"], "remove_tags": ["a"]})
+    for _ in range(2):
+        await database.put([tagged("a", id="1", status=Status.FINISHED)])
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "in_flight")
+    stored = await database.get("1")
+    assert answer.json()["tags"] == ["b"]
+    assert (stored.status, stored.context.tags, stored.tags_edited) == (Status.FINISHED, ("b",), True)
+    assert [one.id for one in (await database.find(CompletionQuery(tags=("b",)))).completions] == ["1"]
+    assert (await database.find(CompletionQuery(tags=("a",)))).completions == ()
 
 
 async def test_a_call_that_is_not_there_is_not_made_by_a_change(api, database):

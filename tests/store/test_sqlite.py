@@ -3,11 +3,12 @@
 import asyncio
 import random
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
 from llm_proxy.errors import StoreUnavailable
-from llm_proxy.model.completion import Bodies
+from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Bodies, Context
 from llm_proxy.model.query import CompletionQuery, Page
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.store.sqlite_connection import open_writer
@@ -119,3 +120,21 @@ async def test_a_file_is_smaller_after_records_were_deleted_and_what_they_said_i
     written = b"".join(file.read_bytes() for file in path.parent.iterdir())
     assert secret not in written
     assert await writing.disk_bytes() == path.stat().st_size
+
+
+async def test_two_processes_that_amend_one_record_lose_nothing_of_each_other(tmp_path):
+    path = tmp_path / "store.sqlite3"
+    stores = [SqliteStore(path), SqliteStore(path)]
+    await stores[0].migrate()
+    await stores[0].put([record(id="1", context=Context())])
+
+    def adding(tag):
+        return lambda found: replace(found, context=Context(tags=(*found.context.tags, tag)))
+
+    added = [(store, f"{name}-{count}") for count in range(20) for store, name in zip(stores, "ab", strict=True)]
+    await asyncio.gather(*(store.amend("1", DEFAULT_ORGANIZATION, adding(tag)) for store, tag in added))
+
+    tags = (await stores[1].get("1")).context.tags
+    for store in stores:
+        await store.close()
+    assert sorted(tags) == sorted(tag for _, tag in added)

@@ -5,11 +5,16 @@ from decimal import Decimal
 
 import pytest
 
+from llm_proxy.decode.generation import completion_of
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.completion import CostSource, Usage
+from llm_proxy.model.query import CompletionQuery
+from llm_proxy.model.trace import Kind, Statement
 from llm_proxy.pricing.litellm_prices import NO_OVERRIDES
 from llm_proxy.settings import Settings
-from llm_proxy.wiring.pricing import make_pricer, read_prices
+from llm_proxy.store.sql_traces import SqlTraces
+from llm_proxy.store.sqlite import SqliteStore
+from llm_proxy.wiring.pricing import make_pricer, priced, read_prices
 from records import bare, record
 from running import serve
 
@@ -86,3 +91,21 @@ async def test_what_a_program_tells_of_its_calls_is_priced_like_what_the_proxy_s
 
     assert made.status_code == 201
     assert (completion.context.tags, completion.cost.usd) == (("late",), Decimal("0.0075"))
+
+
+async def test_a_generation_that_a_program_tells_of_has_its_cost_from_the_beginning(settings, tmp_path):
+    store = SqliteStore(tmp_path / "store.sqlite3")
+    await store.migrate()
+    traces = SqlTraces(store, priced(completion_of, make_pricer(settings)))
+    told = {"model": "gpt-4o", "provider": "openai", "messages": [{"role": "user", "content": "Hi"}]}
+    answer = {"object": "chat.completion", "usage": {"prompt_tokens": 1000, "completion_tokens": 500}, "choices": []}
+
+    await traces.put("default", "r", [Statement(kind=Kind.GENERATION, id="g", heard_at_us=1, members=told)])
+    before = (await store.find(CompletionQuery())).completions[0].cost
+    result = {"result": answer}
+    await traces.put("default", "r", [Statement(kind=Kind.GENERATION, id="g", heard_at_us=2, members=result)])
+    after = (await store.find(CompletionQuery())).completions[0].cost
+    await store.close()
+
+    assert before is None
+    assert (after.usd, after.source) == (2, CostSource.OVERRIDE)

@@ -1,7 +1,7 @@
 """What may be changed of what is recorded, over HTTP: the tags of a call; and what is removed for good, with a receipt.
 
 Tags need the scope ``write``, removal needs ``admin``: a key that stands in a program that tells of itself must not be
-enough to make it disappear. The tags of a call in flight cannot be changed, since it brings its own when it ends.
+enough to make it disappear. Tags that were changed stay, also when a call that was in flight brings its own.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from llm_proxy.api.calls import call_of
 from llm_proxy.api.operation import UNTIL, Operation, Parameter, read_query, shaped, unknown
 from llm_proxy.api.resource import Answer, Fault, Table, read_object, words
 from llm_proxy.model.account import Principal, Scope
-from llm_proxy.model.completion import Completion, JsonObject, Status
+from llm_proxy.model.completion import Completion, JsonObject
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.base import Removal, Store
 
@@ -79,7 +79,7 @@ def table(store: Store, removal: Removal) -> Table:
         scope=Scope.WRITE,
         by_project=True,
         answer=partial(_change_tags, store),
-        about="Change the tags of a call that has ended.",
+        about="Change the tags of a call.",
         takes=TagChange,
         gives=Tagged,
     )
@@ -108,11 +108,8 @@ async def _change_tags(store: Store, request: Request, principal: Principal) -> 
     def retag(completion: Completion | None) -> Completion:
         if completion is None or not principal.has_project(completion.project_id):
             raise unknown("completion", completion_id)
-        if completion.status is Status.STARTED:
-            message = "the call is in flight, and brings its own tags when it ends"
-            raise Fault(message, status=409, code="in_flight", param="id")
         tags = _changed(completion.context.tags, change)
-        return replace(completion, context=replace(completion.context, tags=tags))
+        return replace(completion, context=replace(completion.context, tags=tags), tags_edited=True)
 
     changed = await store.amend(completion_id, principal.organization_id, retag)
     tagged: Tagged = {"id": changed.id, "tags": list(changed.context.tags)}

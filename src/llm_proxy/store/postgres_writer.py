@@ -33,6 +33,7 @@ from llm_proxy.errors import StoreRejected, StoreUnavailable
 from llm_proxy.model.completion import Completion, Status
 from llm_proxy.store.bodies import Packer
 from llm_proxy.store.deletion import Receipt
+from llm_proxy.store.edited_tags import EDITED_IN_POSTGRES, with_edited_tags
 from llm_proxy.store.migrations import HEAD
 from llm_proxy.store.postgres_connection import connect, errors_of, schema_step, shown
 from llm_proxy.store.postgres_partitions import Month, drop_empty_parts, make_parts, months_needed
@@ -215,6 +216,7 @@ class PostgresWriter:
         late = {found for (found,) in cursor.execute(_ENDED, (started,)).fetchall()} if started else set()
         kept = threaded(cursor, [rows for rows in batch if rows.id not in late])
         ids = [rows.id for rows in kept]
+        kept = with_edited_tags(kept, cursor.execute(EDITED_IN_POSTGRES, (ids,)).fetchall())
         growth = growth_of(kept)
         for owner, body_bytes in added.items():
             growth.add(owner, body_bytes=body_bytes)

@@ -5,6 +5,8 @@ All of this belongs to one thread.
 """
 
 import contextlib
+import fcntl
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -18,6 +20,7 @@ from llm_proxy.model.completion import Completion, Status
 from llm_proxy.model.json_text import encode_json
 from llm_proxy.store.bodies import Packer
 from llm_proxy.store.deletion import Receipt
+from llm_proxy.store.edited_tags import EDITED_IN_SQLITE, with_edited_tags
 from llm_proxy.store.migrations import HEAD
 from llm_proxy.store.rows import Rows, latest, to_rows
 from llm_proxy.store.sql import completion_bodies, completion_tags, completions
@@ -106,8 +109,8 @@ class SqliteWriter:
             return Receipt(rows=rows, bodies=len(bodies), pieces=len(pieces), bytes=total_bytes)
 
     def alone(self, row_id: str) -> AbstractContextManager[None]:
-        """See ``Writer.alone``. Only the one process that serves a file changes single records."""
-        return contextlib.nullcontext()
+        """See ``Writer.alone``; with a lock of the whole file, which is held for milliseconds."""
+        return _locked(self._path.with_name(f"{self._path.name}.amend"))
 
     def run(self, action: Callable[[Connection], _Result]) -> _Result:
         """See ``Writer.run``."""
@@ -171,6 +174,7 @@ class SqliteWriter:
     def _replace(self, connection: sqlite3.Connection, batch: Sequence[Rows]) -> None:
         batch = threaded(connection, batch)
         ids, growth = encode_json([rows.id for rows in batch]).decode(), growth_of(batch)
+        batch = with_edited_tags(batch, connection.execute(EDITED_IN_SQLITE, (ids,)).fetchall())
         replaced = connection.execute(_BODIES, (ids,)).fetchall()
         growth.remove(connection.execute(_SIZES, (ids,)).fetchall())
         for owner, links in links_by_owner(batch).items():
@@ -208,6 +212,20 @@ def _late_starts(connection: sqlite3.Connection, batch: Sequence[Rows]) -> set[s
     """Ids of records that have only started, and have ended in the store already."""
     started = [rows.id for rows in batch if rows.status is Status.STARTED]
     return {row[0] for row in connection.execute(_ENDED, (encode_json(started).decode(),))} if started else set()
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock that the kernel lets go of when this process ends."""
+    try:
+        lock = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise StoreUnavailable(f"{path}: {exc.strerror}") from exc
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,11 @@
 """What the workers price with: list prices, and the operator's own file. Imports no table of list prices by itself."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.completion import Completion, Cost
+from llm_proxy.model.trace import Settled
 from llm_proxy.pricing.charge import cost_of, is_charged
 from llm_proxy.pricing.litellm_prices import NO_OVERRIDES, Overrides, parse_overrides
 from llm_proxy.settings import Settings
@@ -18,6 +22,16 @@ def read_prices(settings: Settings) -> Overrides:
     except OSError as exc:
         raise ConfigError(f"pricing.file: {path} cannot be read: {exc.strerror}") from exc
     return parse_overrides(raw, f"pricing.file: {path}")
+
+
+def priced(to_completion: Callable[[str, Settled], Completion], price: Pricer) -> Callable[[str, Settled], Completion]:
+    """``to_completion``, with what the record cost."""
+
+    def made(organization_id: str, settled: Settled) -> Completion:
+        completion = to_completion(organization_id, settled)
+        return replace(completion, cost=price(completion))
+
+    return made
 
 
 def make_pricer(settings: Settings) -> Pricer:

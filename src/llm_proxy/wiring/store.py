@@ -49,7 +49,7 @@ from llm_proxy.wiring.calls_rooms import rooms_of_calls
 from llm_proxy.wiring.house_rooms import rooms_of_the_house
 from llm_proxy.wiring.keys_known import watch_into_file
 from llm_proxy.wiring.layout import DataDir, store_socket
-from llm_proxy.wiring.pricing import make_pricer
+from llm_proxy.wiring.pricing import make_pricer, priced
 from llm_proxy.wiring.retention import keep_within_limits
 from llm_proxy.wiring.sole_reader import sole_reader
 from llm_proxy.wiring.stores import open_store
@@ -112,10 +112,11 @@ def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:
     accounts = SqlAccounts(store)
     admin_key = settings.auth.admin_key
     opens_all = None if admin_key is None else admin_key.get_secret_value()
-    traces, data = SqlTraces(store, completion_of), DataDir(settings.data_dir)
+    price = make_pricer(settings)
+    traces, data = SqlTraces(store, priced(completion_of, price)), DataDir(settings.data_dir)
     logins = Logins(data.fingerprint_secret(), admin_key=opens_all)
     gate = Gate(accounts, admin_key=opens_all, is_open=settings.auth.open, logins=logins)
-    log = log10.Log10(store, SqlFeedback(store), gate, pushed.fold, make_pricer(settings))
+    log = log10.Log10(store, SqlFeedback(store), gate, pushed.fold, price)
     files = maxim_uploads.Files(traces, DirectoryOfBlobs(data.uploads), maxim_uploads.Signer(data.fingerprint_secret()))
     sources = own.Sources(
         store=store, accounts=accounts, overviews=SqlOverviews(store), removal=SqlRemoval(store), traces=traces
