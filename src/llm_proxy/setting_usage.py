@@ -24,5 +24,9 @@ class Pricing(Section):
     file: FilePath | None = Field(
         default=None,
         description="Prices of one's own, as JSON in the shape of LiteLLM's `model_prices_and_context_window.json`; "
-        "they go before what an answer tells, and before list prices",
+        "they go before list prices, and what an answer tells goes before them",
+    )
+    from_callers: bool = Field(
+        default=True,
+        description="Whether what a caller says of the cost in `cf-aig-custom-cost` counts, before everything else",
     )

@@ -227,11 +227,11 @@ def test_the_model_of_a_partner_of_hugging_face_has_the_price_of_that_partner():
 OWN = parse_overrides(b'{"gpt-4o": {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}}', "prices.json")
 
 
-def test_own_prices_come_before_what_was_reported_and_that_before_the_list():
+def test_what_was_reported_comes_before_own_prices_and_those_before_the_list():
     purchase = purchase_of("openai", "gpt-4o", usage_of(1000, 500))
 
-    own = price(purchase, reported_usd=Decimal("0.5"), overrides=OWN)
-    reported = price(purchase, reported_usd=Decimal("0.5"))
+    own = price(purchase, overrides=OWN)
+    reported = price(purchase, reported_usd=Decimal("0.5"), overrides=OWN)
     listed = price(purchase)
 
     assert (own.usd, own.source, own.entry) == (Decimal("0.002"), CostSource.OVERRIDE, "gpt-4o")

@@ -101,7 +101,7 @@ def test_where_nothing_is_recorded_nothing_is_made(tmp_path, capsys):
         (LISTED, replace(LISTED, usd=Decimal(5)), False),
         (LISTED, OWN, False),
         (LISTED, TOLD, False),
-        (TOLD, OWN, False),
+        (TOLD, OWN, True),
         (TOLD, LISTED, True),
         (LISTED, NO_COST, True),
         (OWN, None, True),

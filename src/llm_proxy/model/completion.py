@@ -52,6 +52,8 @@ class Usage:
 class CostSource(StrEnum):
     """Where a price comes from."""
 
+    #: Who made the call said so in a header.
+    CALLER = "caller"
     #: The operator's own table.
     OVERRIDE = "override"
     #: The answer itself said what it cost, or the program that a record was imported from.

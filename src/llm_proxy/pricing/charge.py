@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from llm_proxy.model.completion import Completion, Cost, JsonObject, JsonValue, Status
 from llm_proxy.model.exchange import Endpoint
+from llm_proxy.pricing.custom import custom_cost
 from llm_proxy.pricing.litellm_prices import NO_OVERRIDES, Overrides
 from llm_proxy.pricing.meter import Purchase
 from llm_proxy.pricing.price import price
@@ -16,8 +17,15 @@ _TIER_HEADER = "x-amzn-bedrock-service-tier"
 _WITHOUT_TOKENS = frozenset({Endpoint.SPEECH, Endpoint.IMAGES, Endpoint.TRANSCRIPTION})
 
 
-def cost_of(completion: Completion, *, overrides: Overrides = NO_OVERRIDES) -> Cost:
-    """What a call cost. A record without its bodies may lack what its price depends on besides usage: read it whole."""
+def cost_of(completion: Completion, *, overrides: Overrides = NO_OVERRIDES, by_caller: bool = True) -> Cost:
+    """What a call cost. A record without its bodies may lack what its price depends on besides usage: read it whole.
+
+    ``by_caller`` is whether what its caller says of it counts, before everything else.
+    """
+    asked = completion.bodies.request_headers if completion.bodies and by_caller else ()
+    told = custom_cost(asked, completion.usage) if asked else None
+    if told is not None:
+        return told
     headers = completion.bodies.response_headers if completion.bodies else ()
     usage = completion.usage.raw if completion.usage else {}
     return price(purchase_of(completion), reported_usd=reported_usd(usage, headers), overrides=overrides)
@@ -29,6 +37,8 @@ def is_charged(completion: Completion) -> bool:
         return True
     if completion.bodies is None or completion.status is not Status.FINISHED:
         return False
+    if custom_cost(completion.bodies.request_headers, completion.usage) is not None:
+        return True
     return completion.endpoint in _WITHOUT_TOKENS or reported_usd({}, completion.bodies.response_headers) is not None
 
 

@@ -1,4 +1,4 @@
-"""What a call costs: the operator's own prices first, then what the answer says, then list prices, else unknown.
+"""What a call costs: what the answer says first, then the operator's own prices, then list prices, else unknown.
 
 Never raises and never guesses: what is not known is None, with the reason. What is stored with a cost (source, version,
 entry, parts) is enough to see how it came about, and usage is kept as it came, so every price can be computed again.
@@ -20,12 +20,12 @@ _Lookup = Callable[[Purchase, Measured], RateCard | str]
 
 def price(purchase: Purchase, *, reported_usd: Decimal | None = None, overrides: Overrides = NO_OVERRIDES) -> Cost:
     """The cost of ``purchase`` in USD; ``reported_usd`` is what the answer itself told, see ``reported.py``."""
+    if reported_usd is not None:
+        return Cost(usd=reported_usd, source=CostSource.REPORTED)
     measured = measure(purchase)
     own = _priced(purchase, measured, overrides.card, CostSource.OVERRIDE, overrides.version)
     if own.usd is not None:
         return own
-    if reported_usd is not None:
-        return Cost(usd=reported_usd, source=CostSource.REPORTED)
     listed = _priced(purchase, measured, list_card, CostSource.LIST, list_version())
     # That the own entry of a model lacks something is what its owner can mend.
     return own if listed.usd is None and own.entry is not None else listed

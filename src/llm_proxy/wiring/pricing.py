@@ -36,9 +36,9 @@ def priced(to_completion: Callable[[str, Settled], Completion], price: Pricer) -
 
 def make_pricer(settings: Settings) -> Pricer:
     """What prices a record by the prices that there are now. Raises ConfigError if the operator's file is of no use."""
-    overrides = read_prices(settings)
+    overrides, by_caller = read_prices(settings), settings.pricing.from_callers
 
     def price(completion: Completion) -> Cost | None:
-        return cost_of(completion, overrides=overrides) if is_charged(completion) else None
+        return cost_of(completion, overrides=overrides, by_caller=by_caller) if is_charged(completion) else None
 
     return price

@@ -1,8 +1,8 @@
 """``llm-proxy reprice``: compute the cost of recorded calls again, by the prices that there are now.
 
 What is known is never replaced by what is not: a model may have gone from a table, and a record without its bodies
-lacks what its price may depend on. What an answer, or the program that a record came from, told of the cost stays
-unless the operator has a price of their own. A record is changed by one at a time, so that none that changes meanwhile
+lacks what its price may depend on. What an answer, the caller, or the program that a record came from, told of the cost
+stays. A record is changed by one at a time, so that none that changes meanwhile
 is spoilt.
 """
 
@@ -30,6 +30,9 @@ class _Count:
     changed: int = 0
     #: Of those that were seen, whatever they were before.
     unknown: int = 0
+
+
+_TOLD = frozenset({CostSource.REPORTED, CostSource.CALLER})
 
 
 class _Gone(Exception):
@@ -98,6 +101,6 @@ def repriced(completion: Completion, price: Pricer) -> Cost | None:
         return before if now is None else now
     if now is None or now.usd is None:
         return before
-    told = before.source is CostSource.REPORTED and now.source is CostSource.LIST
+    told = before.source in _TOLD and now.source not in _TOLD
     lacking = completion.bodies is None and now.source is CostSource.LIST
     return before if told or lacking else now
