@@ -121,10 +121,10 @@ def _knows_all(server: RedisServer, nodes: int) -> bool:
     return "cluster_state:ok" in told and f"cluster_known_nodes:{nodes}" in told
 
 
-def start_sentinel(directory: Path, master: RedisServer) -> RedisServer:
+def start_sentinel(directory: Path, master: RedisServer, **options: str) -> RedisServer:
     """A sentinel that by itself may replace ``master``, which it calls main, when that is gone for half a second."""
     directory.mkdir()
-    sentinel = RedisServer(directory, sentinel=True)
+    sentinel = RedisServer(directory, sentinel=True, **options)
     sentinel.cli("SENTINEL", "MONITOR", "main", "127.0.0.1", str(master.port), "1")
     for name, value in (("down-after-milliseconds", "500"), ("failover-timeout", "3000")):
         sentinel.cli("SENTINEL", "SET", "main", name, value)

@@ -16,6 +16,11 @@ def test_a_short_secret_is_masked_whole():
         ("rediss://user:a@b@h", "rediss://user:…@h"),
         ("redis+cluster://:secret/with/slashes@a,b", "redis+cluster://:…@a,b"),
         ("unix://u:secret@/run/redis.sock?db=1", "unix://u:…@/run/redis.sock?db=1"),
+        (
+            "redis+sentinel://u:p@h/main?sentinel_user=w&sentinel_password=se@cret&sentinel_tls=yes",
+            "redis+sentinel://u:…@h/main?sentinel_user=w&sentinel_password=…&sentinel_tls=yes",
+        ),
+        ("postgresql://u@h/n?password=secret", "postgresql://u@h/n?password=…"),
     ],
 )
 def test_a_url_is_shown_without_its_password(url, shown):

@@ -10,6 +10,8 @@ REVEAL = "reveal_secrets"
 _SHOWN_CHARACTERS = 4
 #: The password in a URL, and all before it.
 _URL_PASSWORD = re.compile(r"([a-z+]+://[^/@:]*:).*@")
+#: One that is an option behind the question mark.
+_OPTION_PASSWORD = re.compile(r"([?&][a-z_]*password=)[^&]*")
 
 
 class Section(BaseModel):
@@ -28,5 +30,5 @@ def masked(secret: SecretStr) -> str:
     """An ellipsis and the last characters of a secret, or the ellipsis alone if it is short; a URL but its password."""
     text = secret.get_secret_value()
     if "://" in text:
-        return _URL_PASSWORD.sub(r"\1…@", text)
+        return _URL_PASSWORD.sub(r"\1…@", _OPTION_PASSWORD.sub(r"\1…", text))
     return f"…{text[-_SHOWN_CHARACTERS:]}" if len(text) >= 4 * _SHOWN_CHARACTERS else "…"

@@ -30,6 +30,19 @@ QUOTED = "s3cret%2Fp%40ss%3Aword"
             "redis+sentinel://a,b:2/main/1",
             {"kind": "sentinel", "hosts": (("a", 26379), ("b", 2)), "service": "main", "database": 1},
         ),
+        (
+            "redis+sentinel://u:p@a/main?sentinel_user=w&sentinel_password=s3cret%2Fp%40ss%3Aword&sentinel_tls=yes",
+            {"kind": "sentinel", "hosts": (("a", 26379),), "service": "main", "user": "u", "password": "p"}
+            | {"sentinel_user": "w", "sentinel_password": SECRET, "sentinel_tls": True},
+        ),
+        (
+            "rediss+sentinel://a/main",
+            {"kind": "sentinel", "hosts": (("a", 26379),), "service": "main", "tls": True, "sentinel_tls": True},
+        ),
+        (
+            "rediss+sentinel://a/main?sentinel_tls=no",
+            {"kind": "sentinel", "hosts": (("a", 26379),), "service": "main", "tls": True},
+        ),
         ("rediss+cluster://a,b:2", {"kind": "cluster", "hosts": (("a", 6379), ("b", 2)), "tls": True}),
     ],
 )
@@ -48,6 +61,10 @@ def test_a_url_says_where_redis_is(url, meant):
         ("redis://secret@h:port", "port that is no number"),
         ("redis://secret@h/zero", "database must be a number"),
         ("redis://secret@h?ssl=true", "options that are not known"),
+        ("redis://secret@h?sentinel_password=secret", "options that are not known"),
+        ("redis+sentinel://a/main?db=secret", "options that are not known"),
+        ("redis+sentinel://a/main?secret", "options that cannot be read"),
+        ("redis+sentinel://a/main?sentinel_tls=secret", "neither yes nor no"),
         ("redis://secret@a,b", "must name one host"),
         ("redis+sentinel://secret@a", "needs the name of the master"),
         ("redis+cluster://secret@a/1", "must name no database"),
@@ -265,6 +282,33 @@ async def test_sentinels_name_the_new_master_after_a_fail_over(tmp_path, ends_at
     finally:
         sentinel.stop()
         replica.stop()
+
+
+async def test_sentinels_are_asked_over_tls_as_who_they_know(tmp_path, redis, certificates):
+    sentinel = start_sentinel(
+        tmp_path / "sentinel",
+        redis,
+        tls_port=str(tls_port := free_port()),
+        tls_cert_file=str(certificates / "server.pem"),
+        tls_key_file=str(certificates / "server.key"),
+        tls_ca_cert_file=str(certificates / "ca.pem"),
+        tls_auth_clients="no",
+    )
+    trusting = {"tls": RedisTls(ca_file=certificates / "ca.pem")}
+    try:
+        sentinel.cli("ACL", "SETUSER", "watcher", "on", f">{SECRET}", "allchannels", "+@all")
+        sentinel.cli("ACL", "SETUSER", "default", "off")
+        url, known = f"redis+sentinel://127.0.0.1:{tls_port}/main?sentinel_tls=yes", "sentinel_user=watcher"
+        let_in = await reply_of(connection_to(f"{url}&{known}&sentinel_password={QUOTED}", **trusting))
+        for wrong in (url, f"{url}&{known}&sentinel_password=guessed"):
+            with pytest.raises(QueueUnavailable, match="cannot be reached"):
+                await reply_of(connection_to(wrong, **trusting))
+        with pytest.raises(QueueUnavailable, match="cannot be reached"):
+            await reply_of(connection_to(f"{url}&{known}&sentinel_password={QUOTED}"))  # an unknown authority
+    finally:
+        sentinel.stop()
+
+    assert let_in == b"yes"
 
 
 async def is_published(publisher, parcels):

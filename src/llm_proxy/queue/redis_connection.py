@@ -9,6 +9,10 @@
     redis+cluster://[user:password@]host[:port],...                   a cluster
     rediss+sentinel://..., rediss+cluster://...                       the same over TLS
 
+Behind ``redis+sentinel`` and ``rediss+sentinel`` may stand, as ``?name=value&...``, ``sentinel_user`` and
+``sentinel_password``, by which the sentinels are asked, and ``sentinel_tls=yes`` or ``no`` where the way to them is
+not like that to the master.
+
 Every operation is one script on keys of one hash slot, so that it is atomic and that one server, a fail-over pair and
 a cluster look the same. No script is harmed by being sent twice (redis_layout.py). Credentials are in no message.
 """
@@ -38,6 +42,9 @@ _CLUSTER_TRIES = 3
 #: What the client raises when it is not the caller's mistake.
 _FAILURES = (exceptions.RedisError, exceptions.RedisClusterException, OSError, TimeoutError)
 
+#: What may stand behind a question mark, by kind of URL.
+_OPTIONS = {"unix": ("db",), "sentinel": ("sentinel_user", "sentinel_password", "sentinel_tls")}
+
 Kind = Literal["server", "socket", "sentinel", "cluster"]
 
 
@@ -55,6 +62,10 @@ class RedisAddress:
     database: int = 0
     user: str | None = None
     password: str | None = None
+    #: Of the sentinels.
+    sentinel_user: str | None = None
+    sentinel_password: str | None = None
+    sentinel_tls: bool = False
 
     def __repr__(self) -> str:
         where = self.path or ",".join(f"{host}:{port}" for host, port in self.hosts)
@@ -172,11 +183,12 @@ def _client(address: RedisAddress, tls: RedisTls, timeout_s: float) -> Any:
         return RedisCluster(startup_nodes=nodes, retry=Retry(NoBackoff(), _CLUSTER_TRIES), **common)
     common |= {"retry": once, "db": address.database}
     if address.kind == "sentinel":
-        of_sockets = ("socket_", "ssl", "protocol")
-        to_sentinels = {name: value for name, value in common.items() if name.startswith(of_sockets)}
-        sentinel = Sentinel(  # type: ignore[no-untyped-call]
-            list(address.hosts), sentinel_kwargs=to_sentinels | {"retry": once}, **common
-        )
+        to_sentinels = {name: value for name, value in common.items() if name.startswith(("socket_", "protocol"))}
+        to_sentinels |= {"retry": once, "username": address.sentinel_user, "password": address.sentinel_password}
+        if address.sentinel_tls:
+            to_sentinels |= {"ssl": True, **_tls_options(tls)}
+        hosts = list(address.hosts)
+        sentinel = Sentinel(hosts, sentinel_kwargs=to_sentinels, **common)  # type: ignore[no-untyped-call]
         return sentinel.master_for(address.service)
     if address.kind == "socket":
         del common["socket_connect_timeout"]
@@ -206,18 +218,19 @@ def _parsed(url: str) -> RedisAddress:
     credentials, _, hosts = authority.rpartition("@")
     user, _, password = credentials.partition(":")
     known: dict[str, Any] = {"user": unquote(user) or None, "password": unquote(password) or None}
-    if query and (base != "unix" or set(parse_qs(query)) - {"db"}):
-        raise ValueError("has options that are not known; only unix:// takes ?db=N")
+    asked = _options(query, known=_OPTIONS.get("unix" if base == "unix" else kind, ()))
     if base == "unix":
         if hosts or not path:
             raise ValueError("needs the path of a socket: unix:///path/to/socket")
-        database = parse_qs(query).get("db", [""])[-1]
+        database = asked.get("db", "")
         return RedisAddress(kind="socket", path=unquote(slash + path), database=_number(database), **known)
     known |= {"tls": base == "rediss", "hosts": _hosts(hosts, _SENTINEL_PORT if kind == "sentinel" else _PORT)}
     if kind == "sentinel":
         service, _, database = path.partition("/")
         if not service:
             raise ValueError("needs the name of the master: redis+sentinel://host:port,host:port/name")
+        known |= {"sentinel_user": asked.get("sentinel_user"), "sentinel_password": asked.get("sentinel_password")}
+        known["sentinel_tls"] = _yes_or_no(asked["sentinel_tls"]) if "sentinel_tls" in asked else base == "rediss"
         return RedisAddress(kind="sentinel", service=unquote(service), database=_number(database), **known)
     if kind == "cluster":
         if path not in ("", "0"):
@@ -226,6 +239,22 @@ def _parsed(url: str) -> RedisAddress:
     if len(known["hosts"]) != 1:
         raise ValueError("must name one host; several are for redis+sentinel:// and redis+cluster://")
     return RedisAddress(kind="server", database=_number(path), **known)
+
+
+def _options(query: str, *, known: Sequence[str]) -> dict[str, str]:
+    try:
+        asked = parse_qs(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError:
+        raise ValueError("has options that cannot be read; they are ?name=value&name=value") from None
+    if set(asked) - set(known):
+        raise ValueError("has options that are not known; unix:// takes ?db=N, redis+sentinel:// sentinel_...")
+    return {name: values[-1] for name, values in asked.items()}
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ValueError("says neither yes nor no to sentinel_tls")
+    return text == "yes"
 
 
 def _hosts(text: str, port: int) -> tuple[tuple[str, int], ...]:
