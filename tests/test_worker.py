@@ -351,3 +351,18 @@ async def test_a_worker_that_cannot_note_suspects_works_all_the_same(make_queue,
     await drain(Worker(make_queue(), store, suspect_note=tmp_path / "nowhere" / "suspect"))
 
     assert list(store.records) == ids
+
+
+def test_a_process_that_only_works_looks_for_garbage_rarely_and_still_finds_it():
+    script = (
+        "import gc, weakref; from llm_proxy.worker import collect_rarely\n"
+        "class Ring: pass\n"
+        "collect_rarely(); before = gc.get_stats()[0]['collections']\n"
+        "ring = Ring(); ring.me = ring; gone = weakref.ref(ring); del ring\n"
+        "kept = [[number] for number in range(100_000)]\n"
+        "print(gone() is None, gc.get_stats()[0]['collections'] - before < 20, gc.get_freeze_count() > 1000)"
+    )
+
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+
+    assert said == "True True True\n"

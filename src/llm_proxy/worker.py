@@ -7,6 +7,7 @@ again and again (memory, a library that crashes) is stored without being decoded
 
 import asyncio
 import contextlib
+import gc
 import mmap
 import os
 import random
@@ -44,6 +45,21 @@ NoteUse: TypeAlias = Callable[[str, datetime], Awaitable[None]]
 _NOTED_EVERY = timedelta(minutes=1)
 
 _log = get_logger(__name__)
+
+
+#: Thresholds of the garbage collector in a process that does nothing but this.
+_COLLECT_AT = (20_000, 20, 20)
+
+
+def collect_rarely() -> None:
+    """Let the garbage collector of this process look at a batch about once, and never at what there was before.
+
+    A batch is tens of thousands of objects that all are needed until it is stored: at the usual thresholds they are
+    looked through dozens of times, which takes a sixth of all.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AT)
 
 
 class Worker:

@@ -14,24 +14,24 @@ from llm_proxy.store.content import Link
 #: Key of an advisory lock.
 PIECES = 0x6C6C6D70_00000001
 _REMOVE_LINKS = """
-    DELETE FROM body_links WHERE hash = ANY(%s)
+    DELETE FROM body_links WHERE hash = ANY(%b)
     AND NOT EXISTS (SELECT FROM completion_bodies WHERE tip = body_links.hash)
     AND NOT EXISTS (SELECT FROM body_links AS child WHERE child.parent = body_links.hash)
     RETURNING parent, piece
 """
 _REMOVE_PIECES = """
-    DELETE FROM body_pieces WHERE hash = ANY(%s)
+    DELETE FROM body_pieces WHERE hash = ANY(%b)
     AND NOT EXISTS (SELECT FROM body_links WHERE piece = body_pieces.hash)
     RETURNING octet_length(content)
 """
 _ADD_PIECES = """
     INSERT INTO body_pieces (hash, content)
-    SELECT * FROM unnest(%s::bytea[], %s::bytea[]) ON CONFLICT DO NOTHING
+    SELECT * FROM unnest(%b::bytea[], %b::bytea[]) ON CONFLICT DO NOTHING
     RETURNING octet_length(content)
 """
 _ADD_LINKS = """
     INSERT INTO body_links (hash, parent, piece)
-    SELECT * FROM unnest(%s::bytea[], %s::bytea[], %s::bytea[]) ON CONFLICT DO NOTHING
+    SELECT * FROM unnest(%b::bytea[], %b::bytea[], %b::bytea[]) ON CONFLICT DO NOTHING
 """
 #: Bytes of pieces that one statement carries; it is in memory as a whole on both sides.
 _AT_ONCE_BYTES = 16 * 2**20
@@ -47,10 +47,10 @@ def add_links(cursor: Cursor, links: Iterable[Link], compress: Callable[[bytes],
     by_hash = {link.hash: link for link in links}
     if not by_hash:
         return []
-    for (known,) in cursor.execute("SELECT hash FROM body_links WHERE hash = ANY(%s)", (list(by_hash),)).fetchall():
+    for (known,) in cursor.execute("SELECT hash FROM body_links WHERE hash = ANY(%b)", (list(by_hash),)).fetchall():
         del by_hash[known]
     pieces = {link.piece_hash: link.piece for link in by_hash.values()}
-    for (known,) in cursor.execute("SELECT hash FROM body_pieces WHERE hash = ANY(%s)", (list(pieces),)).fetchall():
+    for (known,) in cursor.execute("SELECT hash FROM body_pieces WHERE hash = ANY(%b)", (list(pieces),)).fetchall():
         del pieces[known]
     # Two that add the same wait for each other, and not in a circle, since both go in the order of the hashes.
     added = _add_pieces(cursor, {piece_hash: compress(pieces[piece_hash]) for piece_hash in sorted(pieces)})

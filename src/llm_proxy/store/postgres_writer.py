@@ -126,8 +126,8 @@ class PostgresWriter:
             if not bodies_only:
                 growth.remove(cursor.execute(_SIZES, (stored_ids,)).fetchall())
                 forget(cursor, stored_ids)
-                cursor.execute("DELETE FROM completion_tags WHERE completion_id = ANY(%s)", (stored_ids,))
-                rows = cursor.execute("DELETE FROM completions WHERE id = ANY(%s)", (stored_ids,)).rowcount
+                cursor.execute("DELETE FROM completion_tags WHERE completion_id = ANY(%b)", (stored_ids,))
+                rows = cursor.execute("DELETE FROM completions WHERE id = ANY(%b)", (stored_ids,)).rowcount
             pieces = _remove_tips(cursor, gone_by_owner(bodies, growth), growth)
             _add_sizes(cursor, growth)
             total_bytes = sum(pieces) + sum(length for _, length, _ in bodies)
@@ -222,8 +222,8 @@ class PostgresWriter:
             growth.add(owner, body_bytes=body_bytes)
         left_behind = gone_by_owner(cursor.execute(_REMOVE_BODIES, (ids,)).fetchall(), growth)
         growth.remove(cursor.execute(_SIZES, (ids,)).fetchall())
-        cursor.execute("DELETE FROM completion_tags WHERE completion_id = ANY(%s)", (ids,))
-        cursor.execute("DELETE FROM completions WHERE id = ANY(%s)", (ids,))
+        cursor.execute("DELETE FROM completion_tags WHERE completion_id = ANY(%b)", (ids,))
+        cursor.execute("DELETE FROM completions WHERE id = ANY(%b)", (ids,))
         _copy(cursor, completions, [rows.completion for rows in kept])
         _copy(cursor, completion_tags, [tag for rows in kept for tag in rows.tags])
         _copy(cursor, completion_bodies, [rows.bodies for rows in kept if rows.bodies is not None])
@@ -261,11 +261,11 @@ class PostgresWriter:
 
 
 _REMOVE_BODIES = """
-    DELETE FROM completion_bodies WHERE completion_id = ANY(%s) RETURNING completion_id, octet_length(content), tip
+    DELETE FROM completion_bodies WHERE completion_id = ANY(%b) RETURNING completion_id, octet_length(content), tip
 """
-_SIZES = f"{SIZES_OF_RECORDS} id = ANY(%s) GROUP BY organization_id"
+_SIZES = f"{SIZES_OF_RECORDS} id = ANY(%b) GROUP BY organization_id"
 _ADD_SIZES = add_sizes("%s")
-_ENDED = "SELECT id FROM completions WHERE status <> 'started' AND id = ANY(%s)"
+_ENDED = "SELECT id FROM completions WHERE status <> 'started' AND id = ANY(%b)"
 _VACUUM = "VACUUM completions, completion_tags, completion_bodies, body_links, body_pieces"
 
 

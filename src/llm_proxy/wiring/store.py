@@ -54,7 +54,7 @@ from llm_proxy.wiring.retention import keep_within_limits
 from llm_proxy.wiring.sole_reader import sole_reader
 from llm_proxy.wiring.stores import open_store
 from llm_proxy.wiring.upgrade import check_store, upgrading
-from llm_proxy.worker import Worker
+from llm_proxy.worker import Worker, collect_rarely
 
 #: How long a page may still be on its way at shutdown, in seconds; the proxies, which ask for them, have gone by then.
 _DRAIN_S = 2.0
@@ -75,6 +75,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         async def work(stopping: asyncio.Event) -> None:
             if worker is None or ledger is None or not await upgrade.done(stopping):
                 return
+            collect_rarely()
             async with asyncio.TaskGroup() as group:
                 group.create_task(worker.run())
                 beside = [

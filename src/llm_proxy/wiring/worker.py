@@ -28,7 +28,7 @@ from llm_proxy.wiring.pricing import make_pricer
 from llm_proxy.wiring.retention import keep_within_limits
 from llm_proxy.wiring.stores import open_store
 from llm_proxy.wiring.upgrade import check_store, upgrading
-from llm_proxy.worker import Worker
+from llm_proxy.worker import Worker, collect_rarely
 
 #: How long an answer about health or numbers may still be on its way at shutdown, in seconds.
 _DRAIN_S = 2.0
@@ -45,6 +45,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         async def work(stopping: asyncio.Event) -> None:
             if not await upgrade.done(stopping):
                 return
+            collect_rarely()
             async with asyncio.TaskGroup() as group:
                 beside = [
                     group.create_task(queue.upkeep(shows_depth=assignment.index == 0)),
