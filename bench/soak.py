@@ -96,9 +96,7 @@ async def _measure(options: argparse.Namespace, upstream_port: int) -> int:
             late = curve.look()
             print(f"proxy process over {curve.calls} calls and {curve.chunks} chunks: {early[3]:.1f} -> {late:.1f} MB")
             before = curve.look()
-            megabyte = stream(
-                _MEGABYTE_CHUNKS, interval_ms=_MEGABYTE_INTERVAL_MS, chunk_bytes=2**20 // _MEGABYTE_CHUNKS
-            )
+            megabyte = stream(_MEGABYTE_CHUNKS, interval_ms=interval_ms, chunk_bytes=2**20 // _MEGABYTE_CHUNKS)
             tally, most = await curve.during(load.stream_all(place.port, megabyte, streams=options.streams))
             under_test.settle()
             print(
@@ -109,9 +107,9 @@ async def _measure(options: argparse.Namespace, upstream_port: int) -> int:
             return 0 if errors + tally.errors == 0 and records == made else 1
 
 
-def _megabyte() -> Workload:
+def _megabyte(interval_ms: int) -> Workload:
     chunk_bytes = 2**20 // _MEGABYTE_CHUNKS
-    return stream(_MEGABYTE_CHUNKS, interval_ms=_MEGABYTE_INTERVAL_MS, chunk_bytes=chunk_bytes)
+    return stream(_MEGABYTE_CHUNKS, interval_ms=interval_ms, chunk_bytes=chunk_bytes)
 
 
 def _share(point: tuple[float, int, int, float, float], options: argparse.Namespace) -> float:
@@ -134,6 +132,7 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=200_000)
     parser.add_argument("--chunks", type=int, default=2_000_000)
     parser.add_argument("--streams", type=int, default=1000, help="streams of 1 MB at a time")
+    parser.add_argument("--interval-ms", type=int, default=_MEGABYTE_INTERVAL_MS, help="between two chunks of those")
     parser.add_argument("--seconds", type=float, default=4.0, help="of calls, before streams have their turn")
     options = parser.parse_args()
     load.PATIENCE_S = 600.0

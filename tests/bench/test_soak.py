@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_a_short_soak_says_what_memory_did_and_misses_no_call() -> None:
-    small = ["--calls", "100", "--chunks", "1000", "--streams", "3", "--seconds", "0.2"]
+    small = ["--calls", "100", "--chunks", "1000", "--streams", "3", "--seconds", "0.2", "--interval-ms", "5"]
 
     run = subprocess.run(
         [sys.executable, "-m", "bench.soak", *small], cwd=ROOT, capture_output=True, text=True, check=False
