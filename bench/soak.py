@@ -96,7 +96,7 @@ async def _measure(options: argparse.Namespace, upstream_port: int) -> int:
             late = curve.look()
             print(f"proxy process over {curve.calls} calls and {curve.chunks} chunks: {early[3]:.1f} -> {late:.1f} MB")
             before = curve.look()
-            megabyte = stream(_MEGABYTE_CHUNKS, interval_ms=interval_ms, chunk_bytes=2**20 // _MEGABYTE_CHUNKS)
+            megabyte = stream(_MEGABYTE_CHUNKS, interval_ms=options.interval_ms, chunk_bytes=2**20 // _MEGABYTE_CHUNKS)
             tally, most = await curve.during(load.stream_all(place.port, megabyte, streams=options.streams))
             under_test.settle()
             print(
