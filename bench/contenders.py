@@ -21,7 +21,8 @@ from llm_proxy.metrics import read_all
 
 #: Columns of the table, in their order. Ours has two: what a call costs while the client waits, and altogether.
 NGINX, AIOHTTP, NAIVE, OURS_PROXY, OURS = "nginx", "aiohttp", "naive", "ours, proxy process", "ours, everything"
-#: Ours with something behind it that is different or does not answer.
+#: Ours with something that is different, or something behind it that does not answer.
+TWO_WORKERS = "two-workers"
 WITH_REDIS, REDIS_STOPPED, STORE_STOPPED = "redis", "redis-stopped", "store-stopped"
 #: How long a contender may take for anything that is waited for, in seconds.
 PATIENCE_S = 120.0
@@ -188,6 +189,10 @@ def _ours_with_redis(place: Place) -> Sequence[str | Path]:
     return "sh", "-c", script
 
 
+def _ours_twice(place: Place) -> Sequence[str | Path]:
+    return ["2" if word == "1" else word for word in _ours(place)]
+
+
 def _ours(place: Place) -> Sequence[str | Path]:
     return (
         *(sys.executable, "-m", "llm_proxy", "serve", "--workers", "1", "--port", str(place.port)),
@@ -210,6 +215,7 @@ CONTENDERS = (
     ),
     Contender(NAIVE, "a reverse proxy on Starlette and httpx, no log", _module("naive_proxy")),
     Contender(OURS, "llm-proxy serve, one worker, everything recorded", _ours),
+    Contender(TWO_WORKERS, "the same with two proxy processes", _ours_twice, is_whole=False),
     Contender(STORE_STOPPED, "the same, its store process stopped", _ours, is_whole=False, stopped="wiring.store"),
     Contender(WITH_REDIS, "the same by way of Redis", _ours_with_redis, _no_redis, is_whole=False),
     Contender(

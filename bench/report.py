@@ -23,6 +23,7 @@ from bench.contenders import (
     OURS_PROXY,
     REDIS_STOPPED,
     STORE_STOPPED,
+    TWO_WORKERS,
     WITH_REDIS,
 )
 from bench.rounds import Turn
@@ -46,7 +47,7 @@ _TITLES = {
 }
 
 #: What changes behind the proxy process, and what is looked at then: the figure, and the column it has without.
-TROUBLE = (STORE_STOPPED, WITH_REDIS, REDIS_STOPPED)
+TROUBLE = (TWO_WORKERS, STORE_STOPPED, WITH_REDIS, REDIS_STOPPED)
 _TROUBLED = {
     "cpu_us_per_call_1024": OURS_PROXY,
     "cpu_us_per_call_at_rate": OURS_PROXY,
@@ -82,6 +83,8 @@ def table_of_trouble(rounds: Sequence[Round]) -> str:
             ratio, values = _ratio(rounds, column, healthy, figure), _values(rounds, column, figure)
             cells.append(f"{_number(median(values))} ({'-' if ratio is None else f'{ratio:.2g}x'})" if values else "-")
         lines.append([_title(figure), *cells])
+    shares = (median(_values(rounds, column, "busiest_share")) for column in columns)
+    lines.append(["the busiest process' share of the CPU", *(f"{share:.0%}" for share in shares)])
     lines.append(["calls made / gone wrong", *(_calls(rounds, column) for column in columns)])
     lines.append(["calls on record", *(_records(rounds, column) for column in columns)])
     return _markdown(lines)

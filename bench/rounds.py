@@ -115,6 +115,8 @@ class Bench:
         )
         for column, used_s in cpu.items():
             turn.note(column, f"cpu_us_per_call_{workload.amount}", used_s / tally.answers * 1e6)
+            used = [cpu_s([process]) for process in under_test.processes()[column]]
+            turn.note(column, "busiest_share", max(used) / sum(used))
         if workload.amount == SMALL_BYTES:
             for column in cpu:
                 # All of ours has done its work only when everything is stored.
