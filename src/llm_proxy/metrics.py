@@ -64,6 +64,7 @@ GAUGES = {
     "stream_waiting": "Calls in Redis that are not stored: the same number on every host, not to be added up",
     "stream_oldest_seconds": "Age of the oldest call in Redis that is not stored",
     "stream_dead": "Dead letters in Redis",
+    "unindexed": "Records that are not in the index for search yet, and are read one by one",
 }
 #: What is about to be counted: the position of the name, the number that it will have, and the 16 bytes of the witness.
 _INTENTION = ("_position", "_number", "_witness_high", "_witness_low")

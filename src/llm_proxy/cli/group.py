@@ -40,6 +40,7 @@ for _command in (
     records.import_,
     records.delete,
     records.reprice,
+    records.reindex,
     pipeline.status,
     pipeline.deadletters,
     pipeline.migrate,

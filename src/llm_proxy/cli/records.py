@@ -114,3 +114,12 @@ def reprice(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
     from llm_proxy.wiring.reprice import run_reprice  # noqa: PLC0415
 
     sys.exit(run_reprice(settings_of(config=config, data_dir=data_dir), **wanted))
+
+
+@click.command()
+@having(FLAGS)
+def reindex(*, config: str | None, data_dir: str | None) -> None:
+    """Make the index for search anew; searches find everything meanwhile, if slower."""
+    from llm_proxy.wiring.indexing import run_reindex  # noqa: PLC0415
+
+    sys.exit(run_reindex(settings_of(config=config, data_dir=data_dir)))

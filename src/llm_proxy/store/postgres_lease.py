@@ -7,6 +7,8 @@ from llm_proxy.store.postgres_connection import connect, errors_of, shown
 
 #: Key of the lock of who deletes what is old.
 RETENTION = 0x6C6C6D70_00000005
+#: By what is done; 6 is who fills the indexes beside the writing.
+KEYS = {"retention": RETENTION, "indexing": 0x6C6C6D70_00000006}
 
 
 @contextlib.contextmanager

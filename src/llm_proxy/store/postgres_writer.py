@@ -122,6 +122,7 @@ class PostgresWriter:
         stored_ids = list(row_ids)
         with errors_of(self._place), self._transaction() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (PIECES,))
+            cursor.execute(_UNINDEX, (stored_ids,))
             bodies, growth, rows = cursor.execute(_REMOVE_BODIES, (stored_ids,)).fetchall(), Growth(), 0
             if not bodies_only:
                 growth.remove(cursor.execute(_SIZES, (stored_ids,)).fetchall())
@@ -265,6 +266,13 @@ _REMOVE_BODIES = """
 """
 _SIZES = f"{SIZES_OF_RECORDS} id = ANY(%b) GROUP BY organization_id"
 _ADD_SIZES = add_sizes("%s")
+#: The blocks of the index for search that hold these records; what else they held is indexed again.
+_UNINDEX = """
+    DELETE FROM search_blocks WHERE last_change IN (
+        SELECT (SELECT min(last_change) FROM search_blocks WHERE last_change >= change)
+        FROM completions WHERE id = ANY(%b)
+    )
+"""
 _ENDED = "SELECT id FROM completions WHERE status <> 'started' AND id = ANY(%b)"
 _VACUUM = "VACUUM completions, completion_tags, completion_bodies, body_links, body_pieces"
 

@@ -4,6 +4,7 @@ Text is looked for in the decoded request and response as JSON, within one messa
 case. Not for several threads.
 """
 
+import re
 from collections.abc import Iterable
 
 from llm_proxy.model.json_text import encode_json
@@ -11,14 +12,15 @@ from llm_proxy.store.bodies import decompress, searched_text, searched_texts
 
 #: Answers about pieces that are remembered before all are forgotten; one takes about a hundred bytes.
 _REMEMBERED_PIECES = 200_000
+#: Images, sounds and vectors in base64 or hexadecimal: nobody reads them, and an index of them would be as large.
+_ENCODED = re.compile(r"[a-z0-9+/_-]{1000,}")
 
 
 class Searcher:
     """One search for ``text``."""
 
     def __init__(self, text: str) -> None:
-        # Escaped as within JSON, where it is looked for.
-        self._needle = encode_json(text)[1:-1].decode().casefold()
+        self._needle = sought(text)
         self._found: dict[bytes, bool] = {}
 
     def unknown(self, pieces: Iterable[bytes]) -> list[bytes]:
@@ -39,4 +41,16 @@ class Searcher:
         return any(map(self._is_in, texts)) or (links_belong and any(self._found[piece] for piece in pieces))
 
     def _is_in(self, text: str) -> bool:
-        return self._needle in text.casefold()
+        return self._needle in readable(text)
+
+
+def sought(text: str) -> str:
+    """What is looked for, as it stands in a ``readable`` text."""
+    # Escaped as within JSON, where it is looked for.
+    return encode_json(text)[1:-1].decode().casefold()
+
+
+def readable(text: str) -> str:
+    """What of a text is looked at: all of it, whatever its case, but what is encoded and long."""
+    folded = text.casefold()
+    return _ENCODED.sub(" ", folded) if len(folded) >= 1000 else folded

@@ -150,6 +150,20 @@ body_pieces = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
+search_blocks = Table(
+    "search_blocks",
+    metadata,
+    # The records whose changes are behind the first and up to the last number; no two blocks have one in common.
+    Column("last_change", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_change", BigInteger, nullable=False),
+    # When the oldest and the newest of its calls began; NULL if it has none.
+    Column("oldest_us", BigInteger),
+    Column("newest_us", BigInteger),
+    # What search_block.py makes.
+    Column("words", LargeBinary, nullable=False),
+    Column("places", LargeBinary, nullable=False),
+)
+
 
 conversation_turns = Table(
     "conversation_turns",
@@ -198,7 +212,7 @@ _Rows = TypeVar("_Rows", Select[Any], CompoundSelect[Any], Statement)
 
 def one(completion_id: str, organization_id: str) -> Statement:
     """The record of this id, with its bodies."""
-    return _with_bodies(select(completions)).where(completions.c.id == row_id(completion_id, organization_id))
+    return with_bodies(select(completions)).where(completions.c.id == row_id(completion_id, organization_id))
 
 
 def page(query: CompletionQuery, *, merges: bool = True) -> Statement:
@@ -243,7 +257,7 @@ def changed(query: CompletionQuery, *, after: int, until: int) -> Statement:
     )
     if query.model is not None:
         rows = rows.where(or_(*_of_model(query.model)))
-    return (_with_bodies(rows) if _needs_bodies(query) else rows).order_by(completions.c.change)
+    return (with_bodies(rows) if _needs_bodies(query) else rows).order_by(completions.c.change)
 
 
 def ids(query: CompletionQuery, *, with_bodies: bool, limit: int) -> Select[str]:
@@ -254,9 +268,13 @@ def ids(query: CompletionQuery, *, with_bodies: bool, limit: int) -> Select[str]
     return rows.limit(limit)
 
 
-def matching(query: CompletionQuery) -> Iterator[ColumnElement[bool]]:
-    """What holds for the records that match, but for a search, wherever the page begins."""
-    yield completions.c.organization_id == storable(query.organization_id)
+def matching(query: CompletionQuery, *, is_few: bool = False) -> Iterator[ColumnElement[bool]]:
+    """What holds for the records that match, but for a search, wherever the page begins.
+
+    ``is_few``: something else leaves few, so that no index on the organisation shall lead.
+    """
+    owner = completions.c.organization_id
+    yield (func.coalesce(owner, "") if is_few else owner) == storable(query.organization_id)
     yield from _times(query, completions)
     yield from _attributes(query)
     yield from _tagged(query.tags)
@@ -318,7 +336,7 @@ def _listed(query: CompletionQuery) -> Select[Any]:
         rows = rows.where(here > reached if query.oldest_first else here < reached)
     rows = rows.where(lead.c.organization_id == storable(query.organization_id))
     rows = rows.where(*_times(query, lead), *_attributes(query), *_tagged(tags))
-    return _with_bodies(rows) if _needs_bodies(query) else rows
+    return with_bodies(rows) if _needs_bodies(query) else rows
 
 
 def _needs_bodies(query: CompletionQuery) -> bool:
@@ -330,7 +348,8 @@ def _is_about_somebody(query: CompletionQuery) -> bool:
     return query.session_id is not None or query.user_id is not None or query.trace_id is not None
 
 
-def _with_bodies(rows: Select[Any]) -> Select[Any]:
+def with_bodies(rows: Select[Any]) -> Select[Any]:
+    """``rows`` of records, and what is their own of their bodies."""
     bodies = completion_bodies
     return rows.add_columns(bodies.c.content, bodies.c.tip).outerjoin(
         bodies, bodies.c.completion_id == completions.c.id

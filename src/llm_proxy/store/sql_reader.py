@@ -5,28 +5,26 @@ not there yet read as empty: whoever looks may come before the first record.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, closing
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, Executable, RowMapping, text
+from sqlalchemy import Connection, Engine, Executable, text
 
 from llm_proxy.errors import StoreUnavailable
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion
 from llm_proxy.model.query import CompletionQuery, Cursor, Page
-from llm_proxy.store import sql
-from llm_proxy.store.bodies import decompress
+from llm_proxy.store import sql, sql_search
 from llm_proxy.store.deletion import Size
 from llm_proxy.store.migrations import HEAD
 from llm_proxy.store.rows import restored, to_completion
 from llm_proxy.store.search import Searcher
+from llm_proxy.store.sql_heavy import heavy as heavy_rows
 from llm_proxy.store.sql_sizes import size_of
 
 #: Rows that are fetched at a time, so that a list of everything is not in memory twice; with bodies they are big.
 _ROWS = 200
 _ROWS_WITH_BODIES = 50
-#: Hashes that are asked for at a time; SQLite takes 32 766 values in a statement.
-_HASHES = 500
 #: After that a search with a limit says how far it came, in seconds.
 SEARCH_S = 20.0
 
@@ -64,6 +62,8 @@ class SqlReader:
         if query.limit == 0:
             return Page(completions=())
         deadline = None if query.search is None or query.limit is None else time.monotonic() + self._search_s
+        if deadline is not None and (page_found := self._search(query, deadline)) is not None:
+            return page_found
         page: list[Completion] = []
         statement = sql.page(query, merges=self._engine.dialect.name == "sqlite")
         with closing(self._read(statement, with_bodies=query.with_bodies, search=query.search)) as read:
@@ -74,6 +74,20 @@ class SqlReader:
                 if deadline is not None and time.monotonic() > deadline:
                     return Page(completions=tuple(page), next=_place(completion))
         return Page(completions=tuple(page))
+
+    def _search(self, query: CompletionQuery, deadline: float) -> Page | None:
+        """What the id that is searched for, or the index, finds; None if the records must be read one by one."""
+
+        def search(connection: Connection) -> Page | None:
+            named = connection.execute(sql_search.of_id(query)).mappings().all()
+            if named:
+                found = [one for one, _ in heavy_rows(connection, named, None, with_bodies=query.with_bodies)]
+                return Page(completions=tuple(found))
+            if not sql_search.can_search(connection, query):
+                return None
+            return sql_search.search(connection, query, lambda: time.monotonic() > deadline)
+
+        return self.read(search, otherwise=None)
 
     def last_change(self) -> int:
         """The number of the newest write."""
@@ -157,7 +171,7 @@ class SqlReader:
         ):
             for rows in result.mappings().partitions():
                 if heavy:
-                    yield from _heavy(connection, rows, searcher, with_bodies=with_bodies)
+                    yield from heavy_rows(connection, rows, searcher, with_bodies=with_bodies)
                 else:
                     yield from ((to_completion(row), True) for row in rows)
 
@@ -185,61 +199,3 @@ class Schema:
 
 def _place(completion: Completion) -> Cursor:
     return Cursor(started_at=completion.started_at, id=completion.id)
-
-
-def _heavy(
-    connection: Connection, rows: Sequence[RowMapping], searcher: Searcher | None, *, with_bodies: bool
-) -> Iterator[tuple[Completion, bool]]:
-    histories = _histories(connection, [row["tip"] for row in rows if row["tip"] is not None])
-    if searcher is not None:
-        unknown = searcher.unknown(piece for history in histories.values() for piece in history)
-        for piece_hash, compressed in _pieces(connection, unknown).items():
-            searcher.learn(piece_hash, compressed)
-    matching = [searcher is None or searcher.matches(row["content"], histories.get(row["tip"], ())) for row in rows]
-    wanted = {
-        piece
-        for row, matches in zip(rows, matching, strict=True)
-        if matches and with_bodies
-        for piece in histories.get(row["tip"], ())
-    }
-    pieces = _pieces(connection, list(wanted))
-    for row, matches in zip(rows, matching, strict=True):
-        history = histories.get(row["tip"], ())
-        if matches and with_bodies:
-            yield to_completion(row, [decompress(pieces[piece]) for piece in history]), True
-        else:
-            yield to_completion(row), matches
-
-
-def _histories(connection: Connection, tips: Sequence[bytes]) -> dict[bytes, list[bytes]]:
-    """The hashes of the pieces that each of ``tips`` stands for, in order."""
-    links: dict[bytes, tuple[bytes | None, bytes]] = {}
-    for some in _some(list(dict.fromkeys(tips))):
-        links |= {link: (parent, piece) for link, parent, piece in connection.execute(sql.links(some))}
-    return {tip: _history(tip, links) for tip in tips}
-
-
-def _history(tip: bytes, links: dict[bytes, tuple[bytes | None, bytes]]) -> list[bytes]:
-    history: list[bytes] = []
-    link: bytes | None = tip
-    while link is not None:
-        if link not in links:
-            raise StoreUnavailable(f"the store is damaged: the link {link.hex()} of a body is missing")
-        link, piece = links[link]
-        history.append(piece)
-    return history[::-1]
-
-
-def _pieces(connection: Connection, hashes: Sequence[bytes]) -> dict[bytes, bytes]:
-    """What these hashes are of, compressed."""
-    pieces: dict[bytes, bytes] = {}
-    for some in _some(hashes):
-        pieces |= {found.hash: found.content for found in connection.execute(sql.pieces(some))}
-    if missing := next((piece for piece in hashes if piece not in pieces), None):
-        raise StoreUnavailable(f"the store is damaged: the piece {missing.hex()} of a body is missing")
-    return pieces
-
-
-def _some(hashes: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    for start in range(0, len(hashes), _HASHES):
-        yield hashes[start : start + _HASHES]

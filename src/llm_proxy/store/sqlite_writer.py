@@ -55,6 +55,13 @@ _BODIES = """
     SELECT completion_id, length(content), tip FROM completion_bodies
     WHERE completion_id IN (SELECT value FROM json_each(?))
 """
+#: Of some ids, the blocks of the index for search that hold them; what else these held is indexed again.
+_UNINDEX = """
+    DELETE FROM search_blocks WHERE last_change IN (
+        SELECT (SELECT min(last_change) FROM search_blocks WHERE last_change >= change)
+        FROM completions WHERE id IN (SELECT value FROM json_each(?))
+    )
+"""
 _REMOVE_BODY = "DELETE FROM completion_bodies WHERE completion_id = ? RETURNING completion_id, length(content), tip"
 _SIZES = f"{SIZES_OF_RECORDS} id IN (SELECT value FROM json_each(?)) GROUP BY organization_id"  # noqa: S608
 _ADD_SIZES = add_sizes("?")
@@ -98,6 +105,7 @@ class SqliteWriter:
         """See ``Writer.delete``."""
         with errors_of(self._path), _transaction(self._connection()) as connection:
             growth, rows = Growth(), 0
+            connection.execute(_UNINDEX, (encode_json(list(row_ids)).decode(),))
             bodies = [body for one in row_ids for body in connection.execute(_REMOVE_BODY, (one,)).fetchall()]
             if not bodies_only:
                 forget(connection, row_ids)

@@ -40,23 +40,23 @@ def limits_of(retention: RetentionSettings) -> Limits:
 
 
 @contextlib.asynccontextmanager
-async def leading(settings: Settings) -> AsyncIterator[bool]:
-    """Whether nobody else does this on the same store; if so, nobody else does until the end of the block."""
+async def leading(settings: Settings, task: str = "retention") -> AsyncIterator[bool]:
+    """Whether nobody else does this task on the same store; if so, nobody else does until the end of the block."""
     with contextlib.ExitStack() as held:
         if settings.store.url is None:
-            yield _claims(DataDir(settings.data_dir), held)
+            yield _claims(DataDir(settings.data_dir), held, task)
             return
         # Here, as in stores.py: it is an extra.
-        from llm_proxy.store.postgres_lease import RETENTION  # noqa: PLC0415
+        from llm_proxy.store.postgres_lease import KEYS  # noqa: PLC0415
         from llm_proxy.store.postgres_lease import leading as leading_in_postgres  # noqa: PLC0415
 
-        lease = leading_in_postgres(settings.store.url.get_secret_value(), RETENTION)
+        lease = leading_in_postgres(settings.store.url.get_secret_value(), KEYS[task])
         yield await asyncio.to_thread(held.enter_context, lease)
 
 
-def _claims(data: DataDir, held: contextlib.ExitStack) -> bool:
+def _claims(data: DataDir, held: contextlib.ExitStack, task: str) -> bool:
     try:
-        held.enter_context(data.claimed("retention"))
+        held.enter_context(data.claimed(task))
     except ConfigError:
         return False
     return True

@@ -47,6 +47,7 @@ from llm_proxy.ui import pages
 from llm_proxy.ui.access import Access
 from llm_proxy.wiring.calls_rooms import rooms_of_calls
 from llm_proxy.wiring.house_rooms import rooms_of_the_house
+from llm_proxy.wiring.indexing import keep_indexed
 from llm_proxy.wiring.keys_known import watch_into_file
 from llm_proxy.wiring.layout import DataDir, store_socket
 from llm_proxy.wiring.pricing import make_pricer, priced
@@ -80,6 +81,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
                 group.create_task(worker.run())
                 beside = [
                     group.create_task(keep_within_limits(settings, store, ledger=ledger)),
+                    group.create_task(keep_indexed(settings, store, ledger=ledger)),
                     group.create_task(watch_into_file(store, data.keys).run()),
                 ]
                 await stopping.wait()
