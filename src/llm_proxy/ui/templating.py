@@ -48,6 +48,7 @@ ROOMS = (
     Room("Traces", "/traces", "t"),
     Room("Dashboard", "/dashboard", "d"),
     Room("Grading", "/grading", "r"),
+    Room("Pipeline", "/pipeline", "p"),
 )
 
 

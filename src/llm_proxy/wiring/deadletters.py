@@ -33,7 +33,9 @@ _Letters: TypeAlias = JournalLetters | RedisLetters
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Found:
+    """One of them, and where it is kept."""
+
     letter: DeadLetter
     letters: _Letters
 
@@ -42,8 +44,8 @@ def list_dead_letters(settings: Settings, *, as_json: bool) -> int:
     """Print one line for each: call, when, how often delivered, why."""
 
     async def act() -> int:
-        async with _places(settings) as places:
-            async for found in _all(places):
+        async with open_places(settings) as places:
+            async for found in all_letters(places):
                 print(_line(found.letter, as_json=as_json))  # noqa: T201 - this is what the command says
         return 0
 
@@ -54,14 +56,14 @@ def show_dead_letter(settings: Settings, call_id: str) -> int:
     """Print one with everything that is known of its call, as JSON."""
 
     async def act() -> int:
-        async with _places(settings) as places:
-            for found in await _wanted(places, [call_id]):
-                shown: dict[str, Any] = {**_facts(found.letter)}
+        async with open_places(settings) as places:
+            for found in await find_letters(places, [call_id]):
+                shown: dict[str, Any] = {**facts_of(found.letter)}
                 try:
                     shown["exchange"] = asdict(await found.letters.read(found.letter))
                 except EnvelopeUnreadable as exc:
                     shown["unreadable"] = str(exc)
-                print(json.dumps(shown, default=_plain, ensure_ascii=False, indent=2))  # noqa: T201
+                print(json.dumps(shown, default=as_json_value, ensure_ascii=False, indent=2))  # noqa: T201
         return 0
 
     return _run(act)
@@ -72,9 +74,9 @@ def retry_dead_letters(settings: Settings, call_ids: Sequence[str], *, everythin
 
     async def act() -> int:
         failed = 0
-        async with _places(settings) as places:
-            for found in await _wanted(places, None if everything else call_ids):
-                problem = await _retry(settings, found)
+        async with open_places(settings) as places:
+            for found in await find_letters(places, None if everything else call_ids):
+                problem = await retry_one(settings, found)
                 failed += problem is not None
                 _say(found.letter, problem or "is tried again")
         return 1 if failed else 0
@@ -86,8 +88,8 @@ def drop_dead_letters(settings: Settings, call_ids: Sequence[str], *, everything
     """Delete these for good, or all."""
 
     async def act() -> int:
-        async with _places(settings) as places:
-            for found in await _wanted(places, None if everything else call_ids):
+        async with open_places(settings) as places:
+            for found in await find_letters(places, None if everything else call_ids):
                 dropped = await found.letters.drop(found.letter)
                 _say(found.letter, "is deleted" if dropped else "was not there any more")
         return 0
@@ -103,7 +105,8 @@ def _run(act: Callable[[], Coroutine[Any, Any, int]]) -> int:
 
 
 @asynccontextmanager
-async def _places(settings: Settings) -> AsyncIterator[list[_Letters]]:
+async def open_places(settings: Settings) -> AsyncIterator[list[_Letters]]:
+    """Where dead letters are kept, for as long as the block lasts."""
     places: list[_Letters] = [JournalLetters(DataDir(settings.data_dir).dead_letters)]
     if settings.redis.url is None:
         yield places
@@ -115,22 +118,23 @@ async def _places(settings: Settings) -> AsyncIterator[list[_Letters]]:
         await asyncio.shield(connection.close())
 
 
-async def _all(places: Sequence[_Letters]) -> AsyncIterator[_Found]:
+async def all_letters(places: Sequence[_Letters]) -> AsyncIterator[Found]:
+    """All of them, place by place."""
     for letters in places:
         async for letter in letters.all():
-            yield _Found(letter, letters)
+            yield Found(letter, letters)
 
 
-async def _wanted(places: Sequence[_Letters], call_ids: Sequence[str] | None) -> list[_Found]:
+async def find_letters(places: Sequence[_Letters], call_ids: Sequence[str] | None) -> list[Found]:
     """Those of these calls, or all. Raises ConfigError if there is none of one of them."""
-    found = [each async for each in _all(places) if call_ids is None or each.letter.call_id in call_ids]
+    found = [each async for each in all_letters(places) if call_ids is None or each.letter.call_id in call_ids]
     missing = set(call_ids or ()) - {each.letter.call_id for each in found}
     if missing:
         raise ConfigError(f"there is no dead letter of {', '.join(sorted(missing))}; `deadletters list` shows all")
     return found
 
 
-async def _retry(settings: Settings, found: _Found) -> str | None:
+async def retry_one(settings: Settings, found: Found) -> str | None:
     """Try one again; why it stays where it is, or None."""
     data = DataDir(settings.data_dir)
     if isinstance(found.letters, RedisLetters):
@@ -160,7 +164,8 @@ def _count(data: DataDir, process: str, *names: str) -> None:
             ledger.add(name)
 
 
-def _facts(letter: DeadLetter) -> dict[str, Any]:
+def facts_of(letter: DeadLetter) -> dict[str, Any]:
+    """What is known of one without its call."""
     return {
         "id": letter.call_id,
         "buried_at": letter.buried_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -171,7 +176,7 @@ def _facts(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _line(letter: DeadLetter, *, as_json: bool) -> str:
-    facts = _facts(letter)
+    facts = facts_of(letter)
     if as_json:
         return json.dumps(facts, ensure_ascii=False)
     reason = "".join(character if character.isprintable() else "�" for character in letter.reason)
@@ -184,7 +189,8 @@ def _say(letter: DeadLetter, what: str) -> None:
     sys.stdout.write(f"{letter.call_id or letter.place}: {what}\n")
 
 
-def _plain(value: object) -> object:
+def as_json_value(value: object) -> object:
+    """A value that JSON has no form for, as one that it has."""
     match value:
         case bytes():
             try:

@@ -75,7 +75,7 @@ def show_status(
     check_owners(organization, everywhere=everywhere)
     data = DataDir(settings.data_dir)
     host = host_account(data)
-    queue, problem = asyncio.run(_redis_account(settings))
+    queue, problem = asyncio.run(redis_account(settings))
     account: dict[str, Any] = {"host": asdict(host) | {"missing": host.missing}, "redis": None}
     if queue is not None:
         account["redis"] = asdict(queue) | {"missing": missing_in_redis(queue)}
@@ -118,7 +118,8 @@ def missing_in_redis(queue: RedisDepth) -> int:
     return queue.shipped + queue.retried - queue.stored - queue.dead - queue.waiting
 
 
-async def _redis_account(settings: Settings) -> tuple[RedisDepth | None, str | None]:
+async def redis_account(settings: Settings) -> tuple[RedisDepth | None, str | None]:
+    """The account of Redis, or why there is none; neither without Redis."""
     if settings.redis.url is None:
         return None, None
     connection = redis.connection(settings)

@@ -134,7 +134,7 @@ def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:
     documents = openapi.routes(*tables)
     served = [*documents, *resource.routes(gate, *tables), *maxim_uploads.routes(files), resource.nothing_else()]
     access = Access(logins, gate.holder, link=data.login_link)
-    rooms = (*rooms_of_calls(store), *rooms_of_the_house(store))
+    rooms = (*rooms_of_calls(store), *rooms_of_the_house(settings, store))
     return [*served, *pages.routes(store, gate.admit, *rooms, access=access)]
 
 
