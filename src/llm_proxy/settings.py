@@ -142,6 +142,11 @@ class Store(Section):
     connections: Annotated[int, Field(ge=2, le=1000)] = Field(
         default=5, description="Connections of each process to PostgreSQL, one of which writes"
     )
+    uploads_dir: FilePath | None = Field(
+        default=None,
+        description="Directory of the files that instrumented programs upload, shared by all hosts that run a store; "
+        "without it, `uploads` in `data_dir`",
+    )
     statement_timeout_s: Seconds = Field(
         default=60.0, description="How long PostgreSQL may take for one statement before it is given up"
     )

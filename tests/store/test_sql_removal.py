@@ -6,8 +6,10 @@ import pytest
 
 from llm_proxy.decode.generation import completion_of
 from llm_proxy.model.completion import Context
+from llm_proxy.model.feedback import Feedback, FeedbackQuery
 from llm_proxy.model.query import CompletionQuery
-from llm_proxy.model.trace import Kind
+from llm_proxy.model.trace import Kind, Upload
+from llm_proxy.store.blobs import DirectoryOfBlobs
 from llm_proxy.store.deletion import Receipt
 from llm_proxy.store.sql_removal import SqlRemoval
 from llm_proxy.store.sql_traces import SqlTraces
@@ -98,3 +100,49 @@ async def test_one_record_goes_with_what_was_told_of_it_and_does_not_come_back(s
     assert await left(store, traces, owner) == (["s1", "s2", "s2"], ["e1", "e2", "g2", "t1", "t2"])
     assert await removal.remove_one(calls[0].id, owner) == Receipt()
     assert await left(store, traces, "other") == ALL
+
+
+def given(owner, name, *calls):
+    return Feedback(id=name, organization_id=owner, created_at=NOON, task_id="t", json_values={}, completion_ids=calls)
+
+
+async def test_feedback_goes_with_the_last_of_its_calls(store, feedback, removal):
+    await store.put([record(id=one, organization_id="o", context=Context(session_id=one)) for one in ("a", "b")])
+    for one in (given("o", "alone", "a"), given("o", "both", "a", "b"), given("o", "of none")):
+        await feedback.add(one)
+
+    await removal.remove(CompletionQuery(organization_id="o", session_id="a"))
+    first = {one.id: one.completion_ids for one in (await feedback.find(FeedbackQuery(organization_id="o")))[0]}
+    await removal.remove_one("b", "o")
+    second = {one.id for one in (await feedback.find(FeedbackQuery(organization_id="o")))[0]}
+
+    assert first == {"both": ("b",), "of none": ()}
+    assert second == {"of none"}
+
+
+async def test_a_file_goes_with_the_last_that_refers_to_it(store, traces, tmp_path):
+    blobs = DirectoryOfBlobs(tmp_path / "uploads")
+    removal = SqlRemoval(store, blobs)
+
+    async def pieces():
+        yield b"bytes"
+
+    blob = await blobs.add(pieces())
+    for number in (1, 2):
+        times = {"startTimestamp": NOON.isoformat()}
+        attachments = [{"id": "f", "type": "file", "key": f"r/trace/t{number}/f"}]
+        session = f"s{number}"
+        told = said(Kind.TRACE, f"t{number}", sessionId=session, attachments=attachments, **times)
+        await traces.put("o", "r", [said(Kind.SESSION, session, **times), told])
+        upload = Upload(
+            key=f"r/trace/t{number}/f", hash=blob.hash, mime_type="text/plain", size_bytes=5, created_at=NOON
+        )
+        await traces.add_upload("o", upload)
+
+    await removal.remove(CompletionQuery(organization_id="o", session_id="s1", limit=None))
+    first = await traces.upload("o", "r/trace/t1/f"), await blobs.has(blob.hash)
+    await removal.remove(CompletionQuery(organization_id="o", session_id="s2", limit=None))
+
+    assert first == (None, True)
+    assert await traces.upload("o", "r/trace/t2/f") is None
+    assert not await blobs.has(blob.hash)

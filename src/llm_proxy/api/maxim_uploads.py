@@ -128,6 +128,10 @@ async def _download(files: Files, request: Request, principal: Principal) -> Res
     upload = await files.traces.upload(principal.organization_id, key)
     if upload is None:
         raise Fault(f"there is no file {key!r}", param="key", status=404, code="not_found")
+    if not await files.blobs.has(upload.hash):
+        # Said now: an answer that has begun could only break off.
+        message = f"the file {key!r} is not in the directory of files of this host; see store.uploads_dir"
+        raise Fault(message, param="key", status=404, code="file_missing")
     headers = {
         "content-length": str(upload.size_bytes),
         # What others uploaded is never shown as a page of ours.

@@ -341,3 +341,9 @@ class Blobs(Protocol):
 
     def read(self, blob_hash: str) -> AsyncIterator[bytes]:
         """The bytes of a file."""
+
+    async def has(self, blob_hash: str) -> bool:
+        """Whether a file is there."""
+
+    async def remove(self, blob_hash: str) -> None:
+        """Remove a file, if it is there."""

@@ -1,6 +1,6 @@
 """Files by the hash of their bytes, in a directory: what is the same is there once.
 
-A file is written under another name first, so that one that is there is whole. Nothing is ever changed.
+A file is written under another name first, so that one that is there is whole. None is ever changed.
 """
 
 import asyncio
@@ -50,6 +50,15 @@ class DirectoryOfBlobs:
             with file:
                 while piece := await asyncio.to_thread(file.read, _READ_BYTES):
                     yield piece
+
+    async def has(self, blob_hash: str) -> bool:
+        """Whether a file is there."""
+        return await asyncio.to_thread(self._place(blob_hash).is_file)
+
+    async def remove(self, blob_hash: str) -> None:
+        """Remove a file, if it is there."""
+        with self._errors():
+            await asyncio.to_thread(self._place(blob_hash).unlink, missing_ok=True)
 
     def _begin(self) -> tuple[int, Path]:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)

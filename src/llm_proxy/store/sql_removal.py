@@ -2,47 +2,96 @@
 
 A generation that was told of is a record and an entity: if only the record went, the next piece that is told of it
 would bring it back. What was told goes first, in one transaction, and the records after it, a batch at a time: whoever
-is interrupted asks once more. What is told later comes anew.
+is interrupted asks once more. What is told later comes anew. Feedback goes with the last of its calls, and a file with
+the last that refers to it.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, func, or_, select, tuple_
 
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.model.trace import Kind
+from llm_proxy.store.base import Blobs
 from llm_proxy.store.deletion import Receipt
 from llm_proxy.store.rows import row_id, storable, to_micros
 from llm_proxy.store.sql import completions, matching
+from llm_proxy.store.sql_feedback import feedback, feedback_completions
 from llm_proxy.store.sql_store import SqlStore
-from llm_proxy.store.trace_rows import entities
+from llm_proxy.store.sql_traces import uploads
+from llm_proxy.store.trace_rows import entities, from_row, some
+
+#: Rows that are fetched at a time.
+_ROWS = 200
 
 
 class SqlRemoval:
     """See ``Removal``."""
 
-    def __init__(self, store: SqlStore) -> None:
+    def __init__(self, store: SqlStore, blobs: Blobs | None = None) -> None:
+        """Without ``blobs``, files stay though nothing refers to them any more."""
         self._store = store
+        self._blobs = blobs
 
     async def remove(self, query: CompletionQuery) -> Receipt:
         """Remove all records that match, and what was told of them."""
-        told = await self._forget(query.organization_id, or_(_of_calls(query), *_of_no_call(query)))
+        calls = select(completions.c.id).where(*matching(query))
+        told = await self._forget(query.organization_id, or_(_of_calls(query), *_of_no_call(query)), calls)
         return told + await self._store.delete_matching(replace(query, search=None))
 
     async def remove_one(self, completion_id: str, organization_id: str) -> Receipt:
         """Remove one record, and what was told of it."""
-        told = await self._forget(organization_id, entities.c.completion_id == storable(completion_id))
+        calls = select(completions.c.id).where(completions.c.id == row_id(completion_id, organization_id))
+        told = await self._forget(organization_id, entities.c.completion_id == storable(completion_id), calls)
         return told + await self._store.delete([completion_id], organization_id)
 
-    async def _forget(self, organization_id: str, which: ColumnElement[bool]) -> Receipt:
-        within = entities.c.organization_id == storable(organization_id)
+    async def _forget(self, organization_id: str, which: ColumnElement[bool], calls: Select[str]) -> Receipt:
+        owner = storable(organization_id)
 
-        def forget(connection: Connection) -> int:
-            return connection.execute(delete(entities).where(within, which)).rowcount
+        def forget(connection: Connection) -> tuple[int, list[str]]:
+            _forget_feedback(connection, calls)
+            told = entities.c.organization_id == owner, which
+            files = _forget_files(connection, owner, _keys_of_files(connection, select(entities).where(*told)))
+            return connection.execute(delete(entities).where(*told)).rowcount, files
 
-        return Receipt(entities=await self._store.writing(forget))
+        count, files = await self._store.writing(forget)
+        if self._blobs is not None:
+            for blob_hash in files:
+                await self._blobs.remove(blob_hash)
+        return Receipt(entities=count)
+
+
+def _forget_feedback(connection: Connection, calls: Select[str]) -> None:
+    """Remove feedback that is about these calls alone, and from other feedback what is about them."""
+    about = feedback_completions.c.completion_id.in_(calls)
+    touched = list(connection.execute(select(feedback_completions.c.feedback_id).where(about).distinct()).scalars())
+    connection.execute(delete(feedback_completions).where(about))
+    for part in some(touched):
+        left = exists().where(feedback_completions.c.feedback_id == feedback.c.id)
+        connection.execute(delete(feedback).where(feedback.c.id.in_(part), ~left))
+
+
+def _keys_of_files(connection: Connection, told: Select[Any]) -> list[str]:
+    """Keys of the files that belong to what was told."""
+    with connection.execute(told, execution_options={"yield_per": _ROWS}) as result:
+        found = (from_row(row).entity().attachments for row in result.mappings())
+        return [one.key for attachments in found for one in attachments if one.key is not None]
+
+
+def _forget_files(connection: Connection, owner: str, keys: list[str]) -> list[str]:
+    """Remove the files of these keys; the hashes of those that nothing refers to any more."""
+    hashes: set[str] = set()
+    for part in some(map(storable, keys)):
+        these = uploads.c.organization_id == owner, uploads.c.key.in_(part)
+        hashes |= set(connection.execute(select(uploads.c.hash).where(*these)).scalars())
+        connection.execute(delete(uploads).where(*these))
+    used: set[str] = set()
+    for part in some(hashes):
+        used |= set(connection.execute(select(uploads.c.hash).where(uploads.c.hash.in_(part))).scalars())
+    return sorted(hashes - used)
 
 
 def _of_calls(query: CompletionQuery) -> ColumnElement[bool]:

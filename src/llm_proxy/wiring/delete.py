@@ -15,12 +15,14 @@ from datetime import UTC, datetime
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.query import CompletionQuery, parse_time
 from llm_proxy.settings import Settings
+from llm_proxy.store.base import Blobs
 from llm_proxy.store.deletion import Receipt
 from llm_proxy.store.sql_removal import SqlRemoval
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.wiring.export import records
 from llm_proxy.wiring.owners import check_owners, of_each, owners
 from llm_proxy.wiring.stores import open_store, place_of
+from llm_proxy.wiring.uploads import open_blobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,11 @@ def run_delete(
             count = sum([await _count(store, each) for each in wanted])
             # Also if there is no record: something may have been told that is of none.
             agreed = yes or _agreed(settings, count, bodies_only=bodies_only)
-            return sum([await _delete(store, each) for each in wanted], Receipt()) if agreed else None
+            return (
+                sum([await _delete(store, open_blobs(settings), each) for each in wanted], Receipt())
+                if agreed
+                else None
+            )
 
     receipt = asyncio.run(act())
     if receipt is None:
@@ -112,13 +118,13 @@ async def _count(store: SqlStore, wanted: _Wanted) -> int:
     return count
 
 
-async def _delete(store: SqlStore, wanted: _Wanted) -> Receipt:
+async def _delete(store: SqlStore, blobs: Blobs, wanted: _Wanted) -> Receipt:
     owner, ids = wanted.query.organization_id, list(dict.fromkeys(wanted.ids))
     if wanted.bodies_only:
         if ids:
             return await store.delete(ids, owner, bodies_only=True)
         return await store.delete_matching(wanted.query, bodies_only=True)
-    removal = SqlRemoval(store)
+    removal = SqlRemoval(store, blobs)
     if not ids:
         return await removal.remove(wanted.query)
     receipt = Receipt()

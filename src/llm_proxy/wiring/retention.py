@@ -15,13 +15,13 @@ from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_removal import SqlRemoval
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.wiring.layout import DataDir
+from llm_proxy.wiring.uploads import open_blobs
 
 
 async def keep_within_limits(settings: Settings, store: SqlStore, *, ledger: Ledger) -> None:
     """Do so until cancelled; return at once if nothing is limited."""
-    retention = Retention(
-        store, SqlAccounts(store), SqlRemoval(store), limits=limits_of(settings.retention), ledger=ledger
-    )
+    removal = SqlRemoval(store, open_blobs(settings))
+    retention = Retention(store, SqlAccounts(store), removal, limits=limits_of(settings.retention), ledger=ledger)
     await retention.run(
         interval_s=settings.retention.interval_s,
         now=lambda: datetime.now(UTC),

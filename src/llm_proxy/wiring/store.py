@@ -36,7 +36,6 @@ from llm_proxy.journal.reader import ANNOUNCE_AFTER_S, JournalReader
 from llm_proxy.metrics import Ledger, read_all
 from llm_proxy.queue.in_journal import JournalQueue
 from llm_proxy.settings import Settings
-from llm_proxy.store.blobs import DirectoryOfBlobs
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_feedback import SqlFeedback
 from llm_proxy.store.sql_overviews import SqlOverviews
@@ -55,6 +54,7 @@ from llm_proxy.wiring.retention import keep_within_limits
 from llm_proxy.wiring.sole_reader import sole_reader
 from llm_proxy.wiring.stores import open_store
 from llm_proxy.wiring.upgrade import check_store, upgrading
+from llm_proxy.wiring.uploads import open_blobs, signing_secret
 from llm_proxy.worker import Worker, collect_rarely
 
 #: How long a page may still be on its way at shutdown, in seconds; the proxies, which ask for them, have gone by then.
@@ -120,9 +120,10 @@ def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:
     logins = Logins(data.fingerprint_secret(), admin_key=opens_all)
     gate = Gate(accounts, admin_key=opens_all, is_open=settings.auth.open, logins=logins)
     log = log10.Log10(store, SqlFeedback(store), gate, pushed.fold, price)
-    files = maxim_uploads.Files(traces, DirectoryOfBlobs(data.uploads), maxim_uploads.Signer(data.fingerprint_secret()))
+    blobs = open_blobs(settings)
+    files = maxim_uploads.Files(traces, blobs, maxim_uploads.Signer(signing_secret(settings)))
     sources = own.Sources(
-        store=store, accounts=accounts, overviews=SqlOverviews(store), removal=SqlRemoval(store), traces=traces
+        store=store, accounts=accounts, overviews=SqlOverviews(store), removal=SqlRemoval(store, blobs), traces=traces
     )
     tables = (
         *own.tables(sources, gate),
