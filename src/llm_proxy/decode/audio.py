@@ -14,14 +14,13 @@ from llm_proxy.decode.body import (
     member,
     object_member,
     object_members,
-    parse_json,
     read_call,
     text_member,
 )
-from llm_proxy.decode.deltas import END_MARK, as_error
 from llm_proxy.decode.multipart import read_upload
 from llm_proxy.decode.sse import Event
 from llm_proxy.decode.summary import preview_of, summarise, text_of
+from llm_proxy.decode.typed_events import TypedEvents
 from llm_proxy.model.completion import Decoded, JsonObject, JsonValue
 from llm_proxy.model.exchange import Exchange
 
@@ -76,29 +75,27 @@ def _assemble(events: Iterable[Event]) -> Answer:
     texts: list[str] = []
     segments: list[JsonValue] = []
     audio_bytes: int | None = None
-    ended, first_content_end, unreadable = False, None, 0
-    for event in events:
-        value, _ = parse_json(event.data, errors="replace")
-        name = text_member(value, "type") or event.name
-        if "error" in (name, event.name):
-            members |= as_error(event, value) or {}
-        elif isinstance(value, dict):
-            first_content_end = first_content_end or (event.end if _bears_content(name, value) else None)
-            ended = ended or name.endswith(".done")
-            if name == "speech.audio.delta":
-                audio_bytes = (audio_bytes or 0) + _decoded_bytes(text_member(value, "audio") or "")
-            elif name.endswith(".delta"):
-                texts.append(text_member(value, "delta") or "")
-            elif name.endswith(".segment"):
-                segments.append({key: value[key] for key in value.keys() - {"type"}})
-            else:
-                members |= {key: value[key] for key in value.keys() - {"type"}}
-        elif not event.data.startswith(END_MARK):
-            unreadable += event.complete
+    ended, first_content_end = False, None
+    typed = TypedEvents(events)
+    for name, value, event in typed:
+        first_content_end = first_content_end or (event.end if _bears_content(name, value) else None)
+        ended = ended or name.endswith(".done")
+        if name == "speech.audio.delta":
+            audio_bytes = (audio_bytes or 0) + _decoded_bytes(text_member(value, "audio") or "")
+        elif name.endswith(".delta"):
+            texts.append(text_member(value, "delta") or "")
+        elif name.endswith(".segment"):
+            segments.append({key: value[key] for key in value.keys() - {"type"}})
+        else:
+            members |= {key: value[key] for key in value.keys() - {"type"}}
+    members |= typed.error
     grown: JsonObject = ({"text": "".join(texts)} if texts else {}) | ({"segments": segments} if segments else {})
     grown |= {} if audio_bytes is None else {"bytes": audio_bytes}
     return Answer(
-        response=grown | members or None, ended=ended, first_content_end=first_content_end, unreadable_events=unreadable
+        response=grown | members or None,
+        ended=ended,
+        first_content_end=first_content_end,
+        unreadable_events=typed.unreadable,
     )
 
 

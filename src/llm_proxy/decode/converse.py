@@ -8,6 +8,7 @@ in stays the text that it was. Tokens of caches are counted beside ``inputTokens
 from collections.abc import Iterable
 from dataclasses import replace
 
+from llm_proxy.decode.blocks import Blocks, input_of
 from llm_proxy.decode.body import (
     Answer,
     Call,
@@ -123,7 +124,7 @@ class _Answer:
     def __init__(self) -> None:
         self._members: JsonObject = {}
         self._message: JsonObject = {}
-        self._blocks: dict[int, _Block] = {}
+        self._blocks = Blocks("contentBlockIndex", _Block)
 
     def add(self, name: str, event: JsonObject) -> None:
         """Add an event, which is called ``name``. What pads it against those who watch lengths is left out."""
@@ -132,9 +133,9 @@ class _Answer:
             case "messageStart":
                 self._message |= event
             case "contentBlockStart":
-                self._blocks[_index(event)] = _Block(object_member(event, "start"))
+                self._blocks.begin(event, object_member(event, "start"))
             case "contentBlockDelta":
-                self._blocks.setdefault(_index(event), _Block({})).grow(object_member(event, "delta"))
+                self._blocks.grow(event, object_member(event, "delta"))
             case "messageStop" | "metadata":
                 self._members |= event
 
@@ -143,8 +144,8 @@ class _Answer:
         self._members |= {"error": body["error"]} if body else {}
 
     def finished(self) -> JsonValue:
-        if self._blocks:
-            self._message["content"] = [self._blocks[index].finished() for index in sorted(self._blocks)]
+        if content := self._blocks.finished():
+            self._message["content"] = content
         output: JsonObject = {"output": {"message": self._message}} if self._message else {}
         return output | self._members or None
 
@@ -173,10 +174,8 @@ class _Block:
     def finished(self) -> JsonValue:
         block = finished(self._members)
         assert isinstance(block, dict)  # as its members are
-        text = "".join(self._input)
-        if text:
-            value, problem = parse_json(text.encode())
-            block["toolUse"] = object_member(block, "toolUse") | {"input": text if problem else value}
+        if any(self._input):
+            block["toolUse"] = object_member(block, "toolUse") | {"input": input_of(self._input)}
         if self._citations:
             content: JsonValue = [{"text": block.pop("text", "")}]
             block["citationsContent"] = {"content": content, "citations": self._citations}
@@ -188,11 +187,6 @@ def _reasoning(piece: JsonObject) -> JsonObject:
     text: JsonObject = {key: piece[key] for key in ("text", "signature") if key in piece}
     others: JsonObject = {key: value for key, value in piece.items() if key not in text}
     return {**others, **({"reasoningText": text} if text else {})}
-
-
-def _index(event: JsonObject) -> int:
-    index = event.get("contentBlockIndex")
-    return index if isinstance(index, int) else 0
 
 
 def _reply(content: list[JsonObject]) -> str:

@@ -6,11 +6,11 @@ one of an image that never became whole.
 
 from collections.abc import Iterable
 
-from llm_proxy.decode.body import Answer, Call, object_members, parse_json, text_member
-from llm_proxy.decode.deltas import END_MARK, as_error
+from llm_proxy.decode.body import Answer, Call, object_members, text_member
 from llm_proxy.decode.multipart import read_upload
 from llm_proxy.decode.sse import Event
 from llm_proxy.decode.summary import preview_of, summarise
+from llm_proxy.decode.typed_events import TypedEvents
 from llm_proxy.model.completion import Decoded, JsonObject, JsonValue
 from llm_proxy.model.exchange import Exchange
 
@@ -31,26 +31,21 @@ def _assemble(events: Iterable[Event]) -> Answer:
     members: JsonObject = {}
     images: list[JsonValue] = []
     partial: JsonObject = {}
-    ended, first_content_end, unreadable = False, None, 0
-    for event in events:
-        value, _ = parse_json(event.data, errors="replace")
-        name = text_member(value, "type") or event.name
-        if "error" in (name, event.name):
-            members |= as_error(event, value) or {}
-        elif isinstance(value, dict):
-            first_content_end = first_content_end or event.end
-            image: JsonObject = {key: value[key] for key in _OF_THE_IMAGE if key in value}
-            ended = name.endswith(".completed")
-            partial = {} if ended else image
-            images += [image] if ended else []
-            members |= {key: member for key, member in value.items() if key not in _OF_THE_EVENT}
-            members |= {"created": value["created_at"]} if "created_at" in value else {}
-        elif not event.data.startswith(END_MARK):
-            unreadable += event.complete
+    ended, first_content_end = False, None
+    typed = TypedEvents(events)
+    for name, value, event in typed:
+        first_content_end = first_content_end or event.end
+        image: JsonObject = {key: value[key] for key in _OF_THE_IMAGE if key in value}
+        ended = name.endswith(".completed")
+        partial = {} if ended else image
+        images += [image] if ended else []
+        members |= {key: member for key, member in value.items() if key not in _OF_THE_EVENT}
+        members |= {"created": value["created_at"]} if "created_at" in value else {}
+    members |= typed.error
     images += [partial] if partial else []
     response = members | ({"data": images} if images else {})
     return Answer(
-        response=response or None, ended=ended, first_content_end=first_content_end, unreadable_events=unreadable
+        response=response or None, ended=ended, first_content_end=first_content_end, unreadable_events=typed.unreadable
     )
 
 

@@ -8,6 +8,7 @@ nobody knows yet, change nothing. Usage counts what was cached beside ``input_to
 from collections.abc import Iterable
 from dataclasses import replace
 
+from llm_proxy.decode.blocks import Blocks, input_of
 from llm_proxy.decode.body import (
     Answer,
     Call,
@@ -120,7 +121,7 @@ class _Message:
     def __init__(self) -> None:
         self._members: JsonObject = {}
         self._usage: JsonObject = {}
-        self._blocks: dict[int, _Block] = {}
+        self._blocks = Blocks("index", _Block)
 
     def add(self, name: str, event: JsonObject) -> None:
         """Add an event, which is called ``name``."""
@@ -129,11 +130,11 @@ class _Message:
                 self._members = {**object_member(event, "message")}
                 self._usage = {**object_member(self._members, "usage")}
                 for index, block in enumerate(object_members(self._members, "content")):
-                    self._blocks[index] = _Block(block)
+                    self._blocks.begin({"index": index}, block)
             case "content_block_start":
-                self._blocks[_index(event)] = _Block(object_member(event, "content_block"))
+                self._blocks.begin(event, object_member(event, "content_block"))
             case "content_block_delta":
-                self._blocks.setdefault(_index(event), _Block({})).grow(object_member(event, "delta"))
+                self._blocks.grow(event, object_member(event, "delta"))
             case "message_delta":
                 _supersede(self._members, object_member(event, "delta"))
                 # Its counts are those of the whole; what it does not count is as it was at the beginning.
@@ -146,8 +147,8 @@ class _Message:
         self._members = self._members | ({"error": body["error"]} if body else {})
 
     def finished(self) -> JsonValue:
-        if self._blocks:
-            self._members["content"] = [self._blocks[index].finished() for index in sorted(self._blocks)]
+        if content := self._blocks.finished():
+            self._members["content"] = content
         if self._usage:
             self._members["usage"] = self._usage
         return self._members or None
@@ -171,10 +172,8 @@ class _Block:
 
     def finished(self) -> JsonValue:
         block = finished(self._members)
-        text = "".join(self._input)
-        if text and isinstance(block, dict):
-            value, problem = parse_json(text.encode())
-            block["input"] = text if problem else value
+        if any(self._input) and isinstance(block, dict):
+            block["input"] = input_of(self._input)
         return block
 
 
@@ -182,11 +181,6 @@ def _supersede(held: JsonObject, newer: JsonObject) -> None:
     for key, value in newer.items():
         if value is not None or key not in held:
             held[key] = value
-
-
-def _index(event: JsonObject) -> int:
-    index = event.get("index")
-    return index if isinstance(index, int) else 0
 
 
 def _asked(call: Call) -> str:
