@@ -10,6 +10,7 @@ from llm_proxy.attribution.passage import (
     STRIPPED_REQUEST_HEADERS,
 )
 from llm_proxy.attribution.vocabulary import HEADERS, Level, Tells
+from llm_proxy.proxy.providers import PROVIDERS
 
 CREDENTIALS = b"""
     authorization proxy-authorization x-llm-api-key x-api-key api-key apikey x-apikey x-goog-api-key
@@ -102,6 +103,12 @@ def test_what_a_reader_needs_is_recorded(name):
 )
 def test_what_a_reader_needs_of_an_answer_is_recorded(name):
     assert is_recorded_response(name)
+
+
+@pytest.mark.parametrize("row", PROVIDERS, ids=lambda row: row.name)
+def test_what_a_provider_tells_of_limits_and_its_id_of_a_call_is_recorded(row):
+    assert all(is_recorded_response(prefix + b"x") for prefix in row.rate_limits)
+    assert all(map(is_recorded_response, row.request_ids))
 
 
 @pytest.mark.parametrize("name", GATEWAY_HEADERS)

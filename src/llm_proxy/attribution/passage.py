@@ -85,6 +85,7 @@ RECORDED_RESPONSE_HEADERS: frozenset[bytes] = frozenset(
     content-length content-range content-type date etag keep-alive last-modified retry-after server server-timing
     transfer-encoding vary via
     anthropic-organization-id apim-request-id azureml-model-session cf-cache-status cf-ray request-id retry-after-ms
+    mistral-correlation-id msh-request-id nvcf-reqid x-ds-trace-id
     x-amzn-errortype
     x-amzn-requestid x-cache x-envoy-upstream-service-time x-generation-id x-groq-region x-ms-client-request-id
     x-ms-deployment-name x-ms-region x-request-id x-should-retry
@@ -101,10 +102,13 @@ RECORDED_RESPONSE_HEADERS: frozenset[bytes] = frozenset(
     """.split()
 )
 RECORDED_RESPONSE_PREFIXES: tuple[bytes, ...] = (
+    b"anthropic-priority-",
     b"anthropic-ratelimit-",
     b"fireworks-",
     b"openai-",
+    b"ratelimit",  # Hugging Face, and by size Mistral
     b"x-amzn-bedrock-",
     b"x-bifrost-",
-    b"x-ratelimit-",
+    b"x-ratelimit",
+    b"x-tokenlimit-",  # Together
 )
