@@ -12,7 +12,7 @@ import pytest
 
 from llm_proxy.metrics import read_all
 from llm_proxy.model.completion import Status
-from running import serve
+from running import serve, until
 from storm import NAME, Load, answer, check_call
 
 
@@ -43,6 +43,11 @@ async def check(product, upstream, calls):
     return recorded
 
 
+async def taken_in(product):
+    """Wait until all is stored: who is told to stop while it starts leaves the journal to the next start."""
+    await until(lambda: not read_all(product.data_dir / "counters")["waiting"], "all is stored")
+
+
 def tell(calls, recorded):
     """What the storm was like, so that a quiet one is noticed."""
     endings = Counter(str(record.ending) for record in recorded.values())
@@ -59,6 +64,7 @@ async def test_killed_proxies_and_stores_lose_no_call_and_double_none(upstream, 
                 await load.random_moment()
                 await product.kill(role)
             await load.random_moment()
+        await taken_in(product)
         await product.stop()
         recorded = await check(product, upstream, calls)
 
@@ -80,6 +86,7 @@ async def test_killed_supervisors_lose_no_call_and_double_none(upstream, tmp_pat
     async with serve(tmp_path, upstream.url) as product:
         async with Load(product.base_url, chance, calls) as load:
             await load.random_moment()
+        await taken_in(product)
         await product.stop()
         recorded = await check(product, upstream, calls)
 
@@ -97,6 +104,7 @@ async def test_killed_all_at_once_they_lose_nothing_either(upstream, tmp_path, c
                 process.kill()
         await product.gone()
     async with serve(tmp_path, upstream.url) as product:
+        await taken_in(product)
         await product.stop()
         recorded = await check(product, upstream, calls)
 
