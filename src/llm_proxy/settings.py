@@ -89,6 +89,10 @@ class Timeouts(Section):
     drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         default=30.0, description="How long running calls may go on at shutdown"
     )
+    request_s: Seconds = Field(
+        default=60.0,
+        description="How long the head of a request may take, and its body may pause; more is answered with 408",
+    )
     keep_alive_s: Seconds = Field(default=75.0, description="How long an idle connection of a client is kept open")
     pool_idle_s: Seconds = Field(
         default=30.0,

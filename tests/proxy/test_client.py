@@ -27,6 +27,8 @@ class Messages:
     async def __call__(self):
         return await self._messages.get()
 
+    gone_because = None
+
     def when_gone(self, call):
         self._call = call
 

@@ -124,6 +124,64 @@ async def test_a_connection_is_closed_when_it_was_idle_for_long_and_not_within_a
     writer.close()
 
 
+async def test_a_connection_on_which_nothing_is_asked_is_closed(start_proxy, upstream):
+    proxy = await start_proxy(upstream.url, keep_alive_s=0.1)
+    reader, writer = await proxy.connect()
+
+    assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+
+    writer.close()
+
+
+@pytest.mark.parametrize("keep_alive_s", [0.05, PATIENCE_S])
+@pytest.mark.parametrize(
+    "beginning", [b"P", POST, POST + b"Content-Len"], ids=["in the line", "between headers", "in a header"]
+)
+async def test_a_head_that_does_not_come_to_its_end_is_a_408(start_proxy, upstream, beginning, keep_alive_s):
+    proxy = await start_proxy(upstream.url, keep_alive_s=keep_alive_s, wire=WireLimits(patience_s=0.1))
+    reader, writer = await proxy.connect()
+
+    for byte in beginning:  # slowly, but for ever
+        writer.write(bytes([byte]))
+    answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "request_timeout"
+    assert upstream.received == []
+    writer.close()
+
+
+@pytest.mark.parametrize("buffered", [0, 100_000], ids=["streamed through", "read whole"])
+async def test_a_body_that_does_not_go_on_is_a_408_and_on_record_as_the_clients_doing(start_proxy, upstream, buffered):
+    proxy = await start_proxy(upstream.url, wire=WireLimits(patience_s=0.1), buffered_body_bytes=buffered)
+    reader, writer = await proxy.connect()
+
+    writer.write(POST + b"Content-Length: 100\r\n\r\n{")
+    answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
+
+    (exchange,) = await proxy.ended(1)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert exchange.ending is Ending.CLIENT_DISCONNECTED
+    assert exchange.reason == "the rest of the request did not come within 0.1 s"
+    assert exchange.request_body == b"{"
+    writer.close()
+
+
+async def test_a_request_that_comes_slowly_but_comes_is_answered(start_proxy, upstream):
+    proxy = await start_proxy(upstream.url, wire=WireLimits(patience_s=0.5))
+    upstream.script(1.0, json_response({"n": 1}))  # the upstream may take longer than the client
+    reader, writer = await proxy.connect()
+
+    writer.write(POST + b"Content-Length: 4\r\n\r\n")
+    for byte in b"null":
+        writer.write(bytes([byte]))
+        await asyncio.sleep(0.2)
+    answer = await asyncio.wait_for(reader.readuntil(b"}"), PATIENCE_S)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
 async def test_what_follows_a_bad_request_is_not_looked_at(upstream, proxy):
     smuggled = b"GET /v1/smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
 

@@ -15,6 +15,9 @@ from llm_proxy.errors import ClientDisconnected, Refused
 class Line(Protocol):
     """What is needed of the connection: see WireCycle."""
 
+    #: What was wrong with the request, if it was that which ended the connection.
+    gone_because: str | None
+
     def when_gone(self, call: Callable[[], None] | None) -> None:
         """Have this called when the client goes away, or soon if it has gone already; None: no more."""
 
@@ -56,7 +59,8 @@ class Client:
         """The next piece of the body, empty if none will come. Raises ClientDisconnected or Refused."""
         message = await self._receive()
         if message["type"] != "http.request":
-            raise ClientDisconnected("the client closed its connection before its request was complete")
+            why = self._line.gone_because or "the client closed its connection before its request was complete"
+            raise ClientDisconnected(why)
         self._more = message.get("more_body", False)
         piece: bytes = message.get("body", b"")
         self.received_bytes += len(piece)

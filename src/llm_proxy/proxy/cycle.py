@@ -35,6 +35,8 @@ class WireCycle(RequestResponseCycle):
         self._pieces_bytes = 0
         self._ends_with_connection = False
         self._call_when_gone: Callable[[], None] | None = None
+        #: What was wrong with the request, if it was that which ended the connection.
+        self.gone_because: str | None = None
 
     def arrived(self, piece: bytes) -> None:
         """Keep a piece of the request's body until it is asked for."""

@@ -4,7 +4,8 @@ What is different from its base class, and why:
 - Header names keep their case both ways, and nothing is added to an answer but its framing: a proxy changes no byte
   that it does not have to.
 - A malformed or oversized head is answered 400, 414 or 431 in OpenAI's error shape, and the connection is closed.
-- One timer serves all requests of a connection.
+- One timer serves all requests of a connection, and closes one that says nothing, or that never comes to the end of
+  its request.
 
 An application takes the cycle of its request out of its scope, ``scope.pop("llm_proxy.wire")``: each holds the other,
 so that what is left in there stays in memory with all its bytes until the cycle collector comes by.
@@ -42,6 +43,8 @@ class WireLimits:
     max_url_bytes: int = 64 * 1024
     max_header_bytes: int = 256 * 1024
     max_header_count: int = 1000
+    #: How long a head may take, and how long a body may pause, in seconds.
+    patience_s: float = 60.0
 
 
 class WireProtocol(HttpToolsProtocol):
@@ -71,6 +74,8 @@ class WireProtocol(HttpToolsProtocol):
         self._codings: list[bytes] = []
         #: When the last answer was complete, on the loop's clock; None while there is something to do.
         self._idle_since: float | None = None
+        #: Since when the rest of a head is owed, or the next piece of a body; None if nothing is.
+        self._owes_since: float | None = None
         self._fault: _Fault | None = None
         self._rejected = False
         #: The cycle whose answer is being made; ``cycle`` is the latest, which may be a pipelined one behind it.
@@ -92,6 +97,22 @@ class WireProtocol(HttpToolsProtocol):
             self._head_bytes = head_bytes_before
             if self._head_bytes > self._limits.max_header_bytes + self._limits.max_url_bytes:
                 self._reject(_Fault(431, "header_too_large", "the request head is too large"))
+            elif self._owes_since is None:
+                self._expect_more()
+        elif self.cycle.more_body:
+            self._expect_more()
+        else:
+            self._owes_since = None
+
+    def _expect_more(self) -> None:
+        if self._owes_since is None:
+            self._look_in(self._limits.patience_s)
+        self._owes_since = self.loop.time()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._idle_since = self.loop.time()
+        self._look_in(self.timeout_keep_alive)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._answering is not None and not self._answering.response_complete:  # the base class tells the latest
@@ -130,6 +151,7 @@ class WireProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._owes_since = None
         path, query = self._split_url()
         http_version = self.parser.get_http_version()
         if http_version not in ("1.0", "1.1"):  # llhttp lets 0.9 and 2.0 pass
@@ -162,20 +184,33 @@ class WireProtocol(HttpToolsProtocol):
             return
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            self._look_in(self.timeout_keep_alive)
+
+    def _look_in(self, delay_s: float) -> None:
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+        self.timeout_keep_alive_task = self.loop.call_later(delay_s, self.timeout_keep_alive_handler)
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close what has been idle for so long. One timer for many requests: to start one for each would cost more."""
+        """Close what was silent for too long. One timer for many requests: to start one for each would cost more."""
         self.timeout_keep_alive_task = None
-        if self._idle_since is None or self.transport.is_closing():
+        if self.transport.is_closing() or self._rejected:
             return
-        left_s = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        if left_s > 0:
-            self.timeout_keep_alive_task = self.loop.call_later(left_s, self.timeout_keep_alive_handler)
+        now, patience_s = self.loop.time(), self._limits.patience_s
+        if self._idle_since is not None:
+            left_s = self._idle_since + self.timeout_keep_alive - now
+        elif self._owes_since is not None:
+            # While nobody reads, it is not the client that takes its time.
+            left_s = patience_s if self.flow.read_paused else self._owes_since + patience_s - now
         else:
+            return  # the end of the answer starts it again
+        if left_s > 0:
+            self._look_in(left_s)
+        elif self._idle_since is not None or (not self._in_head and self.cycle.response_complete):
             self.transport.close()
+        else:
+            message = f"the rest of the request did not come within {patience_s:g} s"
+            self._reject(_Fault(408, "request_timeout", message))
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._answering = cycle
@@ -261,6 +296,7 @@ class WireProtocol(HttpToolsProtocol):
                 self.pipeline.clear()
                 self.flow.resume_reading()  # whether the client is still there shows only to those who read
                 return
+            running.gone_because = fault.message
             running.message_event.set()
             if running.response_started:
                 running.break_off()

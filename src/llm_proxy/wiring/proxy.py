@@ -189,6 +189,7 @@ def _wire_limits(settings: Settings) -> WireLimits:
         max_url_bytes=settings.limits.max_url_bytes,
         max_header_bytes=settings.limits.max_header_bytes,
         max_header_count=settings.limits.max_header_count,
+        patience_s=settings.timeouts.request_s,
     )
 
 
