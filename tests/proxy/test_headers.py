@@ -100,6 +100,14 @@ def test_the_token_that_comes_with_a_signature_tells_nothing_of_the_signer(polic
     assert head.forward(b"h", (b"A", b"b")) == [(b"A", b"b")]
 
 
+def test_a_head_without_keys_has_all_else_in_its_place(policy):
+    theirs = [(b"X-Api-Key", b"k"), (b"Host", b"h"), (b"Authorization", b"Bearer k"), (b"X", b"y")]
+
+    head = request(policy, *theirs).without_keys()
+
+    assert head.forward(b"there", None) == [(b"Host", b"there"), (b"X", b"y")]
+
+
 def test_what_goes_to_one_upstream_changes_nothing_of_what_goes_to_the_next(policy):
     theirs = [(b"Host", b"h"), (b"Authorization", b"Bearer theirs"), (b"X-Mine", b"1"), (b"X", b"y")]
     head = request(policy, *theirs, (b"Connection", b"x-mine"))

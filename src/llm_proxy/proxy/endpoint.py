@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import msgspec
 import uuid_utils
 
 from llm_proxy.attribution.path import split_path_context
@@ -29,8 +30,9 @@ from llm_proxy.proxy.credentials import blank_secrets, split_key, without_keys
 from llm_proxy.proxy.cycle import WireCycle
 from llm_proxy.proxy.headers import HeaderPolicy, RequestHead, with_length
 from llm_proxy.proxy.model_edit import model_in, with_model
+from llm_proxy.proxy.model_list import QUERIES, Asked, model_list, plain
 from llm_proxy.proxy.relay import relay
-from llm_proxy.proxy.routing import Target, by_prefix, choose, target_at
+from llm_proxy.proxy.routing import Target, by_path_prefix, by_prefix, choose, target_at
 from llm_proxy.proxy.stream_usage import asking_for_usage, takes_question, uncoded
 from llm_proxy.proxy.target_hosts import TargetHosts
 from llm_proxy.proxy.transport.base import Transport, UpstreamRequest, UpstreamResponse
@@ -38,6 +40,7 @@ from llm_proxy.proxy.upstreams import Upstreams, require_no_key
 from llm_proxy.proxy.wishes import Wishes, wishes
 
 KEY_MARK = MARK.encode()
+_MODELS = Address(None, None, b"/models", is_native=False)
 #: What a call is on record with whose path is none of those that are relayed.
 _NOWHERE = Address(None, None, b"", is_native=True)
 
@@ -155,7 +158,10 @@ class Proxy:
             _check_target(call, head, target)
             if target.upstream.signer is not None and not isinstance(body, bytes):
                 body = b"".join([piece async for piece in body])  # a signature is over the whole of it
-            call.response = await self._transport.send(self._request(call, head, target, body))
+            if self._asks_for_all_models(call, said):
+                call.response = await model_list(self._transport, self._listings(call, head))
+            else:
+                call.response = await self._transport.send(self._request(call, head, target, body))
             own = [(ID_HEADER, call.id.encode())]
             trim = call.asked_for_usage
             await relay(call.response, self._policy, call.capture, call.wire, own=own, trim=trim)
@@ -183,17 +189,45 @@ class Proxy:
             return exc
         return None
 
+    def _is_open(self, address: Address, said: Wishes) -> bool:
+        """Whether ``NAME/model`` chooses the upstream: it is asked for, and nothing else has chosen one."""
+        chosen = said.provider or said.address or address.name or address.provider
+        return self._model_prefix and not chosen and not address.is_native
+
+    def _asks_for_all_models(self, call: "_Call", said: Wishes) -> bool:
+        is_list = call.address == _MODELS and call.method == b"GET" and self._is_open(_MODELS, said)
+        return is_list and len(self._upstreams.configured) > 1
+
+    def _listings(self, call: "_Call", head: RequestHead) -> list[Asked]:
+        """Those whose models are to be in the list; the client's own keys go to the default upstream only."""
+        asked: list[Asked] = []
+        for upstream in self._upstreams.configured:
+            provider = upstream.row.name if upstream.row else None
+            target = target_at(upstream, _MODELS, call.method, QUERIES.get(provider or "", b""))
+            is_default = upstream is self._upstreams.default
+            own = head if is_default else head.without_keys()
+            try:
+                _check_target(call, own, target)
+            except Refused:
+                continue
+            request = self._request(call, own, target, b"")
+            headers = plain(request.headers, provider)
+            request = msgspec.structs.replace(request, headers=headers, on_informational=None)
+            asked.append(Asked(upstream.name, "" if is_default else f"{upstream.name}/", request))
+        return asked
+
     def _by_model(self, call: "_Call", said: Wishes, target: Target, body: bytes | AsyncIterator[bytes]) -> Target:
         """Where the model in ``body`` sends the call, if nothing else says it; not read unless that is asked for."""
         address = call.address
-        if not self._model_prefix or said.provider or said.address or not isinstance(body, bytes) or address is None:
+        if address is None or not self._is_open(address, said) or not isinstance(body, bytes):
             return target
-        if address.is_native or address.name is not None:
+        model: str | None = None
+        if (in_path := by_path_prefix(self._upstreams, address.path)) is not None:
+            upstream, address = in_path[0], address._replace(path=in_path[1])
+        elif (in_body := by_prefix(self._upstreams, model_in(body))) is not None:
+            upstream, model = in_body
+        else:
             return target
-        found = by_prefix(self._upstreams, model_in(body))
-        if found is None:
-            return target
-        upstream, model = found
         call.capture.sent_to(upstream.name, upstream.provider, model)
         return target_at(upstream, address, call.method, call.query)._replace(model=model)
 

@@ -8,7 +8,7 @@ upstream that is tried.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache
 from typing import TypeVar
@@ -110,6 +110,14 @@ class RequestHead:
                 del headers[at]
             headers.append(credential)
         return headers
+
+    def without_keys(self) -> "RequestHead":
+        """The same for an upstream that the client's keys are not for."""
+        dropped = set(self.credentials)
+        shift = [sum(at < host for at in dropped) for host in self.hosts]
+        passed = [header for at, header in enumerate(self.passed) if at not in dropped]
+        hosts = [host - before for host, before in zip(self.hosts, shift, strict=True)]
+        return replace(self, passed=passed, hosts=hosts, credentials=[])
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from llm_proxy.proxy.upstreams import Upstream, Upstreams
 
 _NO_CALL = "only paths below /v1, below the name of an upstream, and those of a provider's own API are relayed"
 _BELOW_API_ROOT = API_ROOT + b"/"
+_PREFIXED_MODEL = re.compile(rb"/models/([A-Za-z0-9_-]+)(?:/|%2[Ff])(.+)")
 _API_VERSION = re.compile(rb"(?:^|&)api-version=")
 #: What clients of OpenAI's language call, with a key as they carry it.
 _COMPATIBLE_ENDPOINTS = frozenset(
@@ -58,6 +59,13 @@ def by_prefix(upstreams: Upstreams, model: str | None) -> tuple[Upstream, str] |
     name, slash, rest = (model or "").partition("/")
     upstream = upstreams.find(name) if slash and rest else None
     return (upstream, rest) if upstream is not None else None
+
+
+def by_path_prefix(upstreams: Upstreams, path: bytes) -> tuple[Upstream, bytes] | None:
+    """The same for ``/models/NAME/model``, in which the slash may be encoded; what stands behind is a path again."""
+    found = _PREFIXED_MODEL.fullmatch(path)
+    upstream = upstreams.find(found[1].decode()) if found else None
+    return (upstream, b"/models/" + found[2]) if found and upstream is not None else None
 
 
 def _of_provider(upstreams: Upstreams, address: Address, provider: str) -> Upstream:
