@@ -1,3 +1,4 @@
+import json
 import random
 from array import array
 from datetime import UTC, datetime
@@ -215,3 +216,15 @@ def test_large_random_bodies_under_every_coding_do_no_harm():
         exchange = exchange_of(Endpoint.CHAT, chance.randbytes(200_000), request=chance.randbytes(1000), coding=coding)
 
         assert understand(exchange).decode_problem
+
+
+def test_a_body_that_asks_for_no_log_is_not_stored_and_neither_is_its_answer():
+    answer = json.dumps({"choices": [{"message": {"role": "assistant", "content": "secret"}}]}).encode()
+
+    completion = understand(exchange_of(Endpoint.CHAT, answer, request=CHAT | {"no-log": True, "user": "u1"}))
+
+    kept = completion.bodies
+    assert (kept.request_body, kept.response_body, kept.request, kept.response) == (None, None, None, None)
+    assert (completion.preview, completion.model, completion.context.user_id) == (None, "gpt-4o", "u1")
+    assert completion.context.notes == ("no-log in the body: the bodies were left out",)
+    assert understand(exchange_of(Endpoint.CHAT, answer, request=CHAT | {"no-log": False})).bodies.response is not None

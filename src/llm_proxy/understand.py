@@ -46,7 +46,7 @@ def understand(exchange: Exchange, *, harmful: str | None = None) -> Completion:
         chunk_count=len(exchange.chunks.sizes) if exchange.http_status is not None else None,
         usage=decoded.usage,
         finish_reasons=decoded.finish_reasons,
-        preview=decoded.preview,
+        preview=None if _wants_no_log(decoded) else decoded.preview,
         request_bytes=exchange.request_bytes,
         response_bytes=exchange.response_bytes,
         truncated=exchange.truncated,
@@ -56,7 +56,14 @@ def understand(exchange: Exchange, *, harmful: str | None = None) -> Completion:
     )
 
 
+def _wants_no_log(decoded: Decoded) -> bool:
+    """Whether the body asks for no log, as LiteLLM takes it; the proxy reads no body, so it is found out only here."""
+    return isinstance(decoded.request, dict) and decoded.request.get("no-log") is True
+
+
 def _bodies(exchange: Exchange, decoded: Decoded) -> Bodies:
+    if _wants_no_log(decoded):
+        return Bodies(request_headers=exchange.request_headers, response_headers=exchange.response_headers)
     return Bodies(
         request_headers=exchange.request_headers,
         response_headers=exchange.response_headers,
@@ -70,6 +77,8 @@ def _bodies(exchange: Exchange, decoded: Decoded) -> Bodies:
 
 def _context(exchange: Exchange, decoded: Decoded) -> Context:
     context = attribute(exchange.request_headers, exchange.path_context, decoded.request)
+    if _wants_no_log(decoded):
+        context = replace(context, notes=(*context.notes, "no-log in the body: the bodies were left out"))
     return replace(context, tags=tuple(dict.fromkeys([*context.tags, *exchange.tags]))) if exchange.tags else context
 
 
