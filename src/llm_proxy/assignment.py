@@ -19,6 +19,9 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     #: Whether a store takes in the journal of this host; otherwise a shipper does.
     takes_journal: bool = False
 
+    #: Where the proxies beside this take calls, without a slash at its end; None if there are none.
+    calls_url: str | None = None
+
     def to_line(self) -> bytes:
         """One line of JSON."""
         return msgspec.json.encode(self) + b"\n"

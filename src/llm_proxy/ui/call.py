@@ -19,7 +19,8 @@ from llm_proxy.model.exchange import RecordedHeaders
 from llm_proxy.model.query import CompletionQuery, Cursor
 from llm_proxy.store.base import Store
 from llm_proxy.ui import present
-from llm_proxy.ui.calls import call_href, session_href
+from llm_proxy.ui.again import RESEND_OF
+from llm_proxy.ui.calls import again_href, call_href, session_href, trace_href
 from llm_proxy.ui.conversation import Turn, conversation
 from llm_proxy.ui.explain import explain
 from llm_proxy.ui.snippets import snippets
@@ -74,6 +75,9 @@ def _shown(request: Request, completion: Completion, previous: Completion | None
         folded=folded,
         left_out=len(rest) - len(shown),
         left_out_after=FIRST_TURNS,
+        again=again_href(completion.id) if completion.method == "POST" and isinstance(bodies.request, dict) else None,
+        original=_original(completion),
+        trace=completion.context.trace_id and trace_href(completion.context.trace_id),
         replay_href=here + _query(replay="1"),
         raw=raw,
         other_view=here + _query(view=None if raw else "raw", all="1" if everything else None),
@@ -94,6 +98,14 @@ def _shown(request: Request, completion: Completion, previous: Completion | None
         after=after and call_href(after),
         session=completion.context.session_id and session_href(completion.context.session_id),
     )
+
+
+def _original(completion: Completion) -> tuple[str, str] | None:
+    """Of a call that was sent again: the page of the first one, and that of both side by side."""
+    original = completion.context.metadata.get(RESEND_OF)
+    if not isinstance(original, str) or not original:
+        return None
+    return call_href(original), f"/compare?{urlencode({'a': original, 'b': completion.id}, errors='replace')}"
 
 
 def _said_before(previous: Completion, turns: tuple[Turn, ...]) -> int:

@@ -83,6 +83,11 @@ def call_href(completion_id: str) -> str:
     return f"/calls/{quote(completion_id, safe='', errors='replace')}"
 
 
+def again_href(completion_id: str) -> str:
+    """The page from which a call is sent again."""
+    return f"/playground/{quote(completion_id, safe='', errors='replace')}"
+
+
 def session_href(session_id: str) -> str:
     """The page of a session."""
     return f"/sessions/{quote(session_id, safe='', errors='replace')}"

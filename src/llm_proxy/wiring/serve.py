@@ -132,6 +132,7 @@ def _assignments(
                 runtime_dir=runtime_dir,
                 listen_fd=listener.fileno() if listens else None,
                 takes_journal=role == "store" and command == "serve" and not has_redis,
+                calls_url=_own_url(listener) if role == "store" and command == "serve" else None,
             )
             for index in range(count)
         ]
@@ -145,6 +146,15 @@ def _assignments(
     if command in ("serve", "store"):
         wanted += assignments("store", listens=command == "store")
     return wanted
+
+
+def _own_url(listener: socket.socket) -> str:
+    """Where this host reaches the port; one that is open to all addresses is reached by the loopback one."""
+    host, port = listener.getsockname()[:2]
+    address = ip_address(host)
+    if address.is_unspecified:
+        address = ip_address("127.0.0.1" if address.version == 4 else "::1")
+    return f"http://[{address}]:{port}" if address.version == 6 else f"http://{address}:{port}"
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -90,7 +90,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
                 worker.stop()
 
         await serve_app(
-            resource.OneSlash(Starlette(routes=[*_routes(settings, store), *_ops(data, store)])),
+            resource.OneSlash(Starlette(routes=[*_routes(settings, store, assignment.calls_url), *_ops(data, store)])),
             _listener(assignment),
             lifeline,
             keep_alive_s=settings.timeouts.keep_alive_s,
@@ -111,7 +111,7 @@ def _worker(settings: Settings, store: SqlStore, ledger: Ledger) -> Worker:
     )
 
 
-def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:
+def _routes(settings: Settings, store: SqlStore, calls_url: str | None) -> list[Route | Mount]:
     accounts = SqlAccounts(store)
     admin_key = settings.auth.admin_key
     opens_all = None if admin_key is None else admin_key.get_secret_value()
@@ -135,7 +135,7 @@ def _routes(settings: Settings, store: SqlStore) -> list[Route | Mount]:
     documents = openapi.routes(*tables)
     served = [*documents, *resource.routes(gate, *tables), *maxim_uploads.routes(files), resource.nothing_else()]
     access = Access(logins, gate.holder, link=data.login_link)
-    rooms = (*rooms_of_calls(store), *rooms_of_the_house(settings, store))
+    rooms = (*rooms_of_calls(store, calls_url=calls_url), *rooms_of_the_house(settings, store))
     return [*served, *pages.routes(store, gate.admit, *rooms, access=access)]
 
 

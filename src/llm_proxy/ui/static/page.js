@@ -71,6 +71,7 @@
     r: () => follow("#replay-button"),
     d: () => follow("[data-compare]"),
     x: compare,
+    e: () => follow("[data-again]"),
     Escape: () => document.activeElement.blur(),
   };
 
