@@ -8,8 +8,10 @@ from starlette.applications import Starlette
 from browsing import chromium, standing, watched
 from llm_proxy.api.auth import Gate
 from llm_proxy.store.sql_accounts import SqlAccounts
+from llm_proxy.store.sql_keepsakes import SqlKeepsakes
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.ui.pages import routes
+from llm_proxy.ui.sharing import Sharing
 from llm_proxy.wiring.calls_rooms import rooms_of_calls
 
 
@@ -23,8 +25,9 @@ async def store(tmp_path):
 
 @pytest.fixture
 async def client(store):
+    sharing = Sharing(store, SqlKeepsakes(store), b"secret")
     admit = Gate(SqlAccounts(store), is_open=True).admit
-    transport = httpx.ASGITransport(Starlette(routes=routes(store, admit, *rooms_of_calls(store))))
+    transport = httpx.ASGITransport(Starlette(routes=routes(store, admit, *rooms_of_calls(store), sharing=sharing)))
     async with httpx.AsyncClient(transport=transport, base_url="http://proxy.test:9000") as client:
         yield client
 

@@ -6,7 +6,7 @@ Of long conversations and texts the page has a part, and a link to the whole; a 
 import asyncio
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -42,18 +42,35 @@ async def call(store: Store, request: Request, principal: Principal) -> Response
     completion = await store.get(completion_id, principal.organization_id)
     if completion is None:
         return problem(404, "Not found", f"There is no call {present.visible(completion_id)}.")
+    return await call_page(store, request, completion)
+
+
+async def call_page(
+    store: Store, request: Request, completion: Completion, *, shared_at: str | None = None
+) -> Response:
+    """What is asked for of a call; if it is shared, at that path, without anything that leads elsewhere."""
     if wanted := request.query_params.get("download"):
         return _file(completion, wanted)
     if "replay" in request.query_params:
         beats = await asyncio.to_thread(replayed, completion.bodies or Bodies())
         return JSONResponse([asdict(beat) for beat in beats])
-    before, after = await _neighbours(store, completion)
-    previous = None if before is None else await store.get(before, principal.organization_id)
+    before, after = (None, None) if shared_at else await _neighbours(store, completion)
+    previous = None if before is None else await store.get(before, completion.organization_id)
+    here = shared_at or call_href(completion.id)
     # In a thread: while a long conversation is rendered, others are answered.
-    return await asyncio.to_thread(_shown, request, completion, previous, after)
+    return await asyncio.to_thread(_shown, request, completion, previous, _Around(here, after, shared_at is not None))
 
 
-def _shown(request: Request, completion: Completion, previous: Completion | None, after: str | None) -> Response:
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """Where a call is shown, and what leads elsewhere."""
+
+    here: str
+    after: str | None
+    is_shared: bool
+
+
+def _shown(request: Request, completion: Completion, previous: Completion | None, around: _Around) -> Response:
     bodies = completion.bodies or Bodies()
     before = previous.id if previous else None
     raw, everything = request.query_params.get("view") == "raw", "all" in request.query_params
@@ -64,7 +81,7 @@ def _shown(request: Request, completion: Completion, previous: Completion | None
         rest if everything or len(rest) <= FIRST_TURNS + LAST_TURNS + 1 else (*rest[:FIRST_TURNS], *rest[-LAST_TURNS:])
     )
     rendering = Rendering(raw=raw, limit=ALL_CHARACTERS if everything else PART_CHARACTERS)
-    here = call_href(completion.id)
+    here = around.here
     sent = present.body(bodies.request, bodies.request_body, bodies.request_headers, limit=SHOWN_CHARACTERS)
     answered = present.body(bodies.response, bodies.response_body, bodies.response_headers, limit=SHOWN_CHARACTERS)
     return page(
@@ -75,9 +92,7 @@ def _shown(request: Request, completion: Completion, previous: Completion | None
         folded=folded,
         left_out=len(rest) - len(shown),
         left_out_after=FIRST_TURNS,
-        again=again_href(completion.id) if completion.method == "POST" and isinstance(bodies.request, dict) else None,
-        original=_original(completion),
-        trace=completion.context.trace_id and trace_href(completion.context.trace_id),
+        **({"is_shared": True} if around.is_shared else _elsewhere(completion, before, around.after)),
         replay_href=here + _query(replay="1"),
         raw=raw,
         other_view=here + _query(view=None if raw else "raw", all="1" if everything else None),
@@ -87,17 +102,30 @@ def _shown(request: Request, completion: Completion, previous: Completion | None
         streamed=len(bodies.chunks.times_us) > 1 and completion.stream is not False,
         sound=answered_sound(completion),
         per_second=_per_second(completion),
-        compare_href=before and f"/compare?{urlencode({'a': before, 'b': completion.id}, errors='replace')}",
         sections=present.sections(completion),
         bodies=(
             ("Request", sent, bodies.request_body is not None and here + _query(download="request")),
             ("Response", answered, bodies.response_body is not None and here + _query(download="response")),
         ),
         snippets=snippets(completion, bodies.request, base_url(request)),
-        before=before and call_href(before),
-        after=after and call_href(after),
-        session=completion.context.session_id and session_href(completion.context.session_id),
     )
+
+
+def _elsewhere(completion: Completion, before: str | None, after: str | None) -> dict[str, object]:
+    """Where the page leads; of a call that is shared, nowhere."""
+    is_posted = completion.method == "POST" and isinstance((completion.bodies or Bodies()).request, dict)
+    context = completion.context
+    return {
+        "is_shared": False,
+        "again": again_href(completion.id) if is_posted else None,
+        "original": _original(completion),
+        "trace": context.trace_id and trace_href(context.trace_id),
+        "compare_href": before and f"/compare?{urlencode({'a': before, 'b': completion.id}, errors='replace')}",
+        "before": before and call_href(before),
+        "after": after and call_href(after),
+        "session": context.session_id and session_href(context.session_id),
+        "share_target": completion.id,
+    }
 
 
 def _original(completion: Completion) -> tuple[str, str] | None:

@@ -26,6 +26,7 @@ from llm_proxy.ui.call import call
 from llm_proxy.ui.calls import calls
 from llm_proxy.ui.live import LiveLists, live
 from llm_proxy.ui.room import Act, Table, looks
+from llm_proxy.ui.sharing import Sharing
 from llm_proxy.ui.templating import Visitor, problem, visitor
 
 _HEADERS = {
@@ -51,10 +52,13 @@ class Admit(Protocol):
 _Page = Callable[[Store, Request, Principal], Awaitable[ASGIApp]]
 
 
-def routes(store: Store, admit: Admit, *tables: Table, access: Access | None = None) -> list[Route | Mount]:
+def routes(
+    store: Store, admit: Admit, *tables: Table, access: Access | None = None, sharing: Sharing | None = None
+) -> list[Route | Mount]:
     """The routes, showing what is in ``store`` to whom ``admit`` lets in, which raises Refused for others.
 
-    ``tables`` are those of further rooms. Without ``access`` nobody can log in.
+    ``tables`` are those of further rooms. Without ``access`` nobody can log in, and without ``sharing`` nothing is
+    shared by a link.
     """
     # Prompts are not for caches. What is static may be kept, but is asked for again and then answered with 304; what
     # has its version in its path need not be.
@@ -68,13 +72,15 @@ def routes(store: Store, admit: Admit, *tables: Table, access: Access | None = N
         "/calls/{completion_id:path}": call,
     }
     calls_table = {path: looks(partial(page, store)) for path, page in shown.items()}
-    acts = {path: methods for table in (calls_table, *tables) for path, methods in table.items()}
+    shares_table = {} if sharing is None else sharing.table()
+    acts = {path: methods for table in (calls_table, shares_table, *tables) for path, methods in table.items()}
     return [
         *(
             Route(path, partial(_answer, methods, admit), methods=list(methods), middleware=guarded)
             for path, methods in acts.items()
         ),
         *([] if access is None else access.routes(guarded)),
+        *([] if sharing is None else sharing.routes(guarded)),
         Mount("/static/vendor", app=StaticFiles(directory=VENDOR), middleware=fixed),
         Mount("/static", app=StaticFiles(directory=STATIC), middleware=static),
     ]

@@ -42,6 +42,7 @@ async def _session(store: Store, findings: Findings, request: Request, principal
         "session.html",
         name=_name(calls, itself[0] if itself else None),
         session_id=present.visible(session_id),
+        share_id=session_id,
         inferred=any(call.context.session_inferred for call in calls),
         columns=chosen(request),
         lines=lines(calls, Filter()),

@@ -38,12 +38,14 @@ from llm_proxy.queue.in_journal import JournalQueue
 from llm_proxy.settings import Settings
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_feedback import SqlFeedback
+from llm_proxy.store.sql_keepsakes import SqlKeepsakes
 from llm_proxy.store.sql_overviews import SqlOverviews
 from llm_proxy.store.sql_removal import SqlRemoval
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.store.sql_traces import SqlTraces
 from llm_proxy.ui import pages
 from llm_proxy.ui.access import Access
+from llm_proxy.ui.sharing import Sharing
 from llm_proxy.wiring.calls_rooms import rooms_of_calls
 from llm_proxy.wiring.house_rooms import rooms_of_the_house
 from llm_proxy.wiring.indexing import keep_indexed
@@ -136,7 +138,8 @@ def _routes(settings: Settings, store: SqlStore, calls_url: str | None) -> list[
     served = [*documents, *resource.routes(gate, *tables), *maxim_uploads.routes(files), resource.nothing_else()]
     access = Access(logins, gate.holder, link=data.login_link)
     rooms = (*rooms_of_calls(store, calls_url=calls_url), *rooms_of_the_house(settings, store))
-    return [*served, *pages.routes(store, gate.admit, *rooms, access=access)]
+    sharing = Sharing(store, SqlKeepsakes(store), data.fingerprint_secret())
+    return [*served, *pages.routes(store, gate.admit, *rooms, access=access, sharing=sharing)]
 
 
 def _ops(data: DataDir, store: SqlStore) -> list[Route]:
