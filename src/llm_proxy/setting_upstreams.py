@@ -15,7 +15,7 @@ _TAKEN = """
     costs dashboard datasets diff docs errors evaluations events export facets favicon feedback filters grades
     grading health healthz help histogram home import inbox jobs keys live login logout logs members metrics model
     models organizations pipeline playground prices pricing profile project projects prompts queue readyz replay
-    report reports requests review roles saved search session sessions settings shared signup spans spend static
+    report reports requests review roles saved search session sessions settings shared shares signup spans spend static
     stats storage suggest summary system tags task tasks tokens trace traces upload uploads user users v1 v1alpha
     v1beta v1beta1 v2 views
 """
