@@ -3,13 +3,16 @@
 import asyncio
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 
 from llm_proxy.errors import StoreUnavailable
 from llm_proxy.log import Incident, get_logger
 from llm_proxy.metrics import Ledger
 from llm_proxy.settings import Settings
+from llm_proxy.store.rows import to_micros
 from llm_proxy.store.search_indexer import SearchIndexer
 from llm_proxy.store.sql_store import SqlStore
+from llm_proxy.store.sql_sums import SumsKeeper
 from llm_proxy.wiring.progress import Advance, progress
 from llm_proxy.wiring.retention import leading
 from llm_proxy.wiring.stores import open_store
@@ -19,13 +22,17 @@ _LOOK_AGAIN_S = 2.0
 #: How much longer it rests than it works: others share the interpreter with it.
 _REST = 2.0
 _TASK = "indexing"
+#: How often to look which hours have changed, in seconds: it takes a moment for each million of calls.
+_SUM_AGAIN_S = 60.0
+#: An hour is summed up when most of its calls have ended.
+_SETTLED = timedelta(minutes=5)
 
 _log = get_logger(__name__)
 
 
 async def keep_indexed(settings: Settings, store: SqlStore, *, ledger: Ledger) -> None:
     """Index what is stored until cancelled, whenever nobody else does."""
-    indexer = SearchIndexer(store)
+    filling = _Filling(SearchIndexer(store), SumsKeeper(store), ledger)
     incident = Incident(
         _log, begins="records cannot be indexed; it is tried again", over="records can be indexed again"
     )
@@ -33,7 +40,7 @@ async def keep_indexed(settings: Settings, store: SqlStore, *, ledger: Ledger) -
         try:
             async with leading(settings, _TASK) as leads:
                 while leads:
-                    await asyncio.sleep(await _work(indexer, ledger))
+                    await asyncio.sleep(await filling.step())
                     incident.worked()
         except StoreUnavailable as exc:
             incident.failed(exc)
@@ -41,12 +48,25 @@ async def keep_indexed(settings: Settings, store: SqlStore, *, ledger: Ledger) -
         await asyncio.sleep(_LOOK_AGAIN_S)
 
 
-async def _work(indexer: SearchIndexer, ledger: Ledger) -> float:
-    """Index some, and tell how long to rest, in seconds."""
-    started_s = time.monotonic()
-    done = await indexer.step()
-    ledger.put("unindexed", await indexer.waiting())
-    return _REST * (time.monotonic() - started_s) if done else _LOOK_AGAIN_S
+class _Filling:
+    """Fills one index after the other, a step at a time."""
+
+    def __init__(self, indexer: SearchIndexer, sums: SumsKeeper, ledger: Ledger) -> None:
+        self._indexer = indexer
+        self._sums = sums
+        self._ledger = ledger
+        self._sums_again_s = 0.0
+
+    async def step(self) -> float:
+        """Index some, and tell how long to rest, in seconds."""
+        started_s = time.monotonic()
+        done = await self._indexer.step()
+        self._ledger.put("unindexed", await self._indexer.waiting())
+        if started_s >= self._sums_again_s:
+            summed = await self._sums.step(until_us=to_micros(datetime.now(UTC) - _SETTLED))
+            done += summed
+            self._sums_again_s = 0.0 if summed else time.monotonic() + _SUM_AGAIN_S
+        return _REST * (time.monotonic() - started_s) if done else _LOOK_AGAIN_S
 
 
 def run_reindex(settings: Settings) -> int:
