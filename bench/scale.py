@@ -12,6 +12,7 @@ import random
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -175,7 +176,8 @@ async def writing(store: SqlStore, rate: int) -> None:
     maker, number = Maker(1000), 0
     while True:
         started_s = time.perf_counter()
-        await store.put([maker.make(number + place) for place in range(rate // 5)])
+        made = (maker.make(number + place) for place in range(rate // 5))
+        await store.put([replace(one, started_at=datetime.now(UTC)) for one in made])
         number = (number + rate // 5) % 1000
         await asyncio.sleep(max(0.0, 0.2 - (time.perf_counter() - started_s)))
 
