@@ -123,9 +123,12 @@ class Team:
 
     async def lose_postgres(self, meanwhile):
         """Stop it until a worker waits for it as long as one ever does; another is killed with calls in its hands."""
+        # One that was killed a moment ago takes nothing before it has seen the store.
+        await asyncio.sleep(_CLAIM_AFTER_S)
+        await until(lambda: workers_alive(self.redis) >= len(self.workers), "each worker asks for calls")
         await asyncio.to_thread(self.postgres.stop)
         back_at_s = time.monotonic() + _LONGEST_PAUSE_AFTER_S
-        await until(lambda: holders(self.redis) >= len(self.workers), "each worker has calls")
+        await until(lambda: workers_alive(self.redis, with_calls=True) >= len(self.workers), "each worker has calls")
         await self.workers[0].kill("worker")
         await self.go_through(meanwhile)
         await asyncio.sleep(back_at_s - time.monotonic())
@@ -151,11 +154,12 @@ def fill(redis):
                         client.rpush("ballast", bytes(size))
 
 
-def holders(redis):
-    """How many workers that live have calls in their hands."""
+def workers_alive(redis, *, with_calls=False):
+    """How many workers have asked for something lately; with calls in their hands, if wanted."""
     with redis_client.Redis.from_url(redis.url) as client:
         consumers = client.xinfo_consumers(f"{{{_PREFIX}:0}}:calls", "workers")
-    return sum(consumer["pending"] > 0 and consumer["idle"] < _CLAIM_AFTER_S * 1000 for consumer in consumers)
+    alive = [consumer for consumer in consumers if consumer["idle"] < _CLAIM_AFTER_S * 1000]
+    return sum(consumer["pending"] > 0 or not with_calls for consumer in alive)
 
 
 def refusals(client):
