@@ -5,6 +5,7 @@ from datetime import timedelta
 from itertools import permutations
 
 import pytest
+from sqlalchemy import select
 
 from llm_proxy.attribution.conversation import turns_of
 from llm_proxy.model.completion import Context, Status, Turns
@@ -14,6 +15,7 @@ from llm_proxy.store.bodies import Packer
 from llm_proxy.store.rows import to_rows
 from llm_proxy.store.sql import completions
 from llm_proxy.store.sql_overviews import SqlOverviews
+from llm_proxy.store.sql_sizes import organization_sizes
 from llm_proxy.store.threads import hashes_of, infer
 from records import NOON, record
 
@@ -158,6 +160,19 @@ async def test_what_is_deleted_is_continued_by_nobody(store):
     await store.put([second])
 
     assert await sessions_of(store, [second]) == [(None, False)]
+
+
+async def test_the_size_of_what_is_there_is_right_when_calls_have_joined(store):
+    calls = conversation()
+    for call in calls:
+        await store.put([call])
+
+    await store.delete([call.id for call in calls])
+
+    def sizes(connection):
+        return connection.execute(select(organization_sizes.c.records, organization_sizes.c.record_bytes)).all()
+
+    assert await store.reading(sizes, otherwise=None) == [(0, 0)]
 
 
 async def test_two_stores_at_the_same_place_see_each_other(open_store, store):

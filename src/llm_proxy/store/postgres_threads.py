@@ -19,22 +19,24 @@ _JOIN = """
     UPDATE completions SET session_id = joined.session_id, session_inferred = TRUE
     FROM unnest(%s::text[], %s::text[]) AS joined (id, session_id)
     WHERE completions.id = joined.id AND completions.session_id IS NULL
+    RETURNING completions.id, completions.session_id
 """
 
 
-def threaded(cursor: Cursor, batch: Sequence[Rows]) -> Sequence[Rows]:
-    """The batch with its sessions; what it continues has joined them."""
+def threaded(cursor: Cursor, batch: Sequence[Rows]) -> tuple[Sequence[Rows], dict[str, str]]:
+    """The batch with its sessions; and the sessions that stored calls have joined, by their ids in the tables."""
     hashes = hashes_of(batch)
     if not hashes:
-        return batch
+        return batch, {}
     rows = cursor.execute(_KNOWN, (hashes,)).fetchall()
     threads = infer(batch, {At(hash_, said): Who(row_id, session_id) for hash_, said, row_id, session_id in rows})
     if threads.places:
         whole = [(*at, *who) for at, who in sorted(threads.places.items())]
         cursor.execute(_PLACE, [list(column) for column in zip(*whole, strict=True)])
+    joined: dict[str, str] = {}
     if threads.joined:
-        cursor.execute(_JOIN, (list(threads.joined), list(threads.joined.values())))
-    return threads.batch
+        joined.update(cursor.execute(_JOIN, (list(threads.joined), list(threads.joined.values()))).fetchall())
+    return threads.batch, joined
 
 
 def forget(cursor: Cursor, row_ids: Sequence[str]) -> None:

@@ -215,10 +215,10 @@ class PostgresWriter:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_NUMBERS,))
         started = [rows.id for rows in batch if rows.status is Status.STARTED]
         late = {found for (found,) in cursor.execute(_ENDED, (started,)).fetchall()} if started else set()
-        kept = threaded(cursor, [rows for rows in batch if rows.id not in late])
+        kept, joined = threaded(cursor, [rows for rows in batch if rows.id not in late])
         ids = [rows.id for rows in kept]
         kept = with_edited_tags(kept, cursor.execute(EDITED_IN_POSTGRES, (ids,)).fetchall())
-        growth = growth_of(kept)
+        growth = growth_of(kept, joined)
         for owner, body_bytes in added.items():
             growth.add(owner, body_bytes=body_bytes)
         left_behind = gone_by_owner(cursor.execute(_REMOVE_BODIES, (ids,)).fetchall(), growth)

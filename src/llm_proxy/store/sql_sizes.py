@@ -5,7 +5,7 @@ characters of its texts and a fixed part for its numbers and places in indexes; 
 compressed, and the pieces that no other organisation has, each once, as long as one of its records refers to them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import BigInteger, Column, Select, Table, Text, select
 
@@ -58,9 +58,14 @@ class Growth:
         ]
 
 
-def growth_of(batch: Iterable[Rows]) -> Growth:
-    """By how much the records of ``batch`` let their organisations grow, but for the pieces of their bodies."""
+def growth_of(batch: Iterable[Rows], joined: Mapping[str, str]) -> Growth:
+    """By how much the records of ``batch`` let their organisations grow, but for the pieces of their bodies.
+
+    ``joined`` are records that were there, and the sessions that were written into them.
+    """
     growth = Growth()
+    for row_id, session_id in joined.items():
+        growth.add(owner(row_id), record_bytes=len(session_id))
     for rows in batch:
         body_bytes = 0
         if rows.bodies is not None:

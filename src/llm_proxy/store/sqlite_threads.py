@@ -10,14 +10,16 @@ from llm_proxy.store.threads import At, Who, hashes_of, infer
 _AT_ONCE = 900
 _KNOWN = "SELECT hash, said, completion_id, session_id FROM conversation_turns WHERE hash IN ({})"
 _PLACE = "INSERT OR REPLACE INTO conversation_turns (hash, said, completion_id, session_id) VALUES (?, ?, ?, ?)"
-_JOIN = "UPDATE completions SET session_id = ?, session_inferred = TRUE WHERE id = ? AND session_id IS NULL"
+_JOIN = (
+    "UPDATE completions SET session_id = ?, session_inferred = TRUE WHERE id = ? AND session_id IS NULL RETURNING id"
+)
 
 
-def threaded(connection: sqlite3.Connection, batch: Sequence[Rows]) -> Sequence[Rows]:
-    """The batch with its sessions; what it continues has joined them."""
+def threaded(connection: sqlite3.Connection, batch: Sequence[Rows]) -> tuple[Sequence[Rows], dict[str, str]]:
+    """The batch with its sessions; and the sessions that stored calls have joined, by their ids in the tables."""
     hashes = hashes_of(batch)
     if not hashes:
-        return batch
+        return batch, {}
     known: dict[At, Who] = {}
     for start in range(0, len(hashes), _AT_ONCE):
         some = hashes[start : start + _AT_ONCE]
@@ -25,8 +27,12 @@ def threaded(connection: sqlite3.Connection, batch: Sequence[Rows]) -> Sequence[
             known[At(hash_, bool(said))] = Who(row_id, session_id)
     threads = infer(batch, known)
     connection.executemany(_PLACE, [(*at, *who) for at, who in threads.places.items()])
-    connection.executemany(_JOIN, [(session_id, row_id) for row_id, session_id in threads.joined.items()])
-    return threads.batch
+    joined = {
+        row_id: session_id
+        for row_id, session_id in threads.joined.items()
+        if connection.execute(_JOIN, (session_id, row_id)).fetchall()
+    }
+    return threads.batch, joined
 
 
 def forget(connection: sqlite3.Connection, row_ids: Sequence[str]) -> None:

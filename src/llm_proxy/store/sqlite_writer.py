@@ -180,8 +180,8 @@ class SqliteWriter:
             self._replace(connection, [rows for rows in batch if rows.id not in late])
 
     def _replace(self, connection: sqlite3.Connection, batch: Sequence[Rows]) -> None:
-        batch = threaded(connection, batch)
-        ids, growth = encode_json([rows.id for rows in batch]).decode(), growth_of(batch)
+        batch, joined = threaded(connection, batch)
+        ids, growth = encode_json([rows.id for rows in batch]).decode(), growth_of(batch, joined)
         batch = with_edited_tags(batch, connection.execute(EDITED_IN_SQLITE, (ids,)).fetchall())
         replaced = connection.execute(_BODIES, (ids,)).fetchall()
         growth.remove(connection.execute(_SIZES, (ids,)).fetchall())
