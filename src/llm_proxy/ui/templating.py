@@ -49,6 +49,7 @@ ROOMS = (
     Room("Dashboard", "/dashboard", "d"),
     Room("Grading", "/grading", "r"),
     Room("Pipeline", "/pipeline", "p"),
+    Room("Settings", "/settings", "e", Scope.ADMIN),
 )
 
 

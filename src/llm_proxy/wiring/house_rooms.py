@@ -1,19 +1,49 @@
 """The pages about the whole: grading, and what else is about no single call."""
 
+from collections.abc import Callable
+
+from llm_proxy.attribution.context import attribute
+from llm_proxy.setting_upstreams import Upstream
 from llm_proxy.settings import Settings
+from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_feedback import SqlFeedback
 from llm_proxy.store.sql_grading import SqlGrading
 from llm_proxy.store.sql_series import SqlSeries
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.ui import dashboard, grading, grading_about, grading_queue, pipeline
+from llm_proxy.ui import settings as settings_page
 from llm_proxy.ui.desk import Desk
 from llm_proxy.ui.room import Table
+from llm_proxy.ui.settings import House, ShownUpstream
 from llm_proxy.wiring.works import PipelineWorks
 
 
-def rooms_of_the_house(settings: Settings, store: SqlStore) -> tuple[Table, ...]:
-    """Their tables."""
+def rooms_of_the_house(settings: Settings, store: SqlStore, *, forget: Callable[[], None]) -> tuple[Table, ...]:
+    """Their tables; ``forget`` is called when keys were changed."""
     desk = Desk(store, SqlFeedback(store), SqlGrading(store))
-    numbers = dashboard.table(SqlSeries(store))
-    works = pipeline.table(PipelineWorks(settings, store))
-    return numbers, works, grading.table(desk), grading_queue.table(desk), grading_about.table(desk)
+    statistics = SqlSeries(store)
+    house = House(
+        accounts=SqlAccounts(store),
+        statistics=statistics,
+        upstreams=tuple(_shown(name, upstream) for name, upstream in settings.all_upstreams().items()),
+        forget=forget,
+        attribute=lambda headers: attribute(tuple(headers), None, None),
+    )
+    numbers, works = dashboard.table(statistics), pipeline.table(PipelineWorks(settings, store))
+    return (
+        numbers,
+        works,
+        settings_page.table(house),
+        grading.table(desk),
+        grading_queue.table(desk),
+        grading_about.table(desk),
+    )
+
+
+def _shown(name: str, upstream: Upstream) -> ShownUpstream:
+    return ShownUpstream(
+        name=name,
+        base_url=str(upstream.base_url or "of the provider"),
+        provider=upstream.provider,
+        has_key=upstream.key is not None,
+    )

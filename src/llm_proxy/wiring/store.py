@@ -137,7 +137,8 @@ def _routes(settings: Settings, store: SqlStore, calls_url: str | None) -> list[
     documents = openapi.routes(*tables)
     served = [*documents, *resource.routes(gate, *tables), *maxim_uploads.routes(files), resource.nothing_else()]
     access = Access(logins, gate.holder, link=data.login_link)
-    rooms = (*rooms_of_calls(store, calls_url=calls_url), *rooms_of_the_house(settings, store))
+    house = rooms_of_the_house(settings, store, forget=gate.forget)
+    rooms = (*rooms_of_calls(store, calls_url=calls_url), *house)
     sharing = Sharing(store, SqlKeepsakes(store), data.fingerprint_secret())
     return [*served, *pages.routes(store, gate.admit, *rooms, access=access, sharing=sharing)]
 
