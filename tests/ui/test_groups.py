@@ -8,7 +8,7 @@ from playwright.async_api import expect
 
 from browsing import in_browser, watched
 from llm_proxy.decode.generation import completion_of
-from llm_proxy.model.completion import Context, Status
+from llm_proxy.model.completion import Context, Status, Usage
 from llm_proxy.model.trace import Kind
 from llm_proxy.store.sql_traces import SqlTraces
 from reading import HOSTILE, read
@@ -35,6 +35,13 @@ async def test_what_was_used_last_comes_first_and_what_has_no_calls_is_there(cli
     assert [to for to in opened(page) if "told" not in to] == [f"{path}/{path[1]}02", f"{path}/{path[1]}01"]
     assert f"{path}/told" in opened(page)
     assert "nobody calls told" in page.text
+
+
+async def test_tokens_are_told_also_where_no_answer_has_their_sum(client, store):
+    usage = Usage(input_tokens=1000, output_tokens=234)
+    await store.put([record(context=Context(session_id="s"), usage=usage)])
+
+    assert "1,234" in (await read(client, "/sessions")).text
 
 
 async def test_pages_lead_to_all_of_them_once(client, store):

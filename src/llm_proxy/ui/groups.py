@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from llm_proxy.model.account import Principal
-from llm_proxy.model.query import Group, Grouping, GroupQuery
+from llm_proxy.model.query import Group, Grouping, GroupQuery, Tally
 from llm_proxy.model.trace import Entity, Kind
 from llm_proxy.store.base import Findings, Overviews
 from llm_proxy.ui import present
@@ -106,13 +106,20 @@ def _line(sort: _Sort, group: Group) -> Line:
         id=present.visible(group.id) if group.name else None,
         calls=present.count(tally.calls),
         failed=present.count(tally.failed) if tally.failed else present.DASH,
-        tokens=present.count(tally.total_tokens),
+        tokens=present.count(_tokens(tally)),
         cost=present.dollars_about(tally.cost_usd),
         cost_is_least=tally.cost_usd is not None and tally.calls_without_cost > 0,
         last=present.time(group.last_at),
         iso_last=group.last_at.isoformat(),
         took=present.duration((group.last_at - group.first_at).total_seconds()) if tally.calls > 1 else present.DASH,
     )
+
+
+def _tokens(tally: Tally) -> int | None:
+    """Both ways together, also where no answer said so."""
+    if tally.total_tokens is not None or tally.input_tokens is None or tally.output_tokens is None:
+        return tally.total_tokens
+    return tally.input_tokens + tally.output_tokens
 
 
 def _told_line(sort: _Sort, one: Entity) -> Line:
