@@ -19,7 +19,7 @@ from llm_proxy.model.completion import Bodies, Context, Status
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.ui.assets import script, scripts
-from llm_proxy.ui.calls import call_href, session_href
+from llm_proxy.ui.calls import again_href, call_href, session_href, trace_href
 from llm_proxy.ui.pages import routes
 from reading import ATTACKS, HOSTILE, read
 from records import BODIES, NOON, record, tagged
@@ -236,7 +236,12 @@ async def test_nothing_hostile_runs_on_any_page_nor_comes_in_live(page, stand):
         assert answer.status == 200, call.id
         await page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
         await expect(page.locator(".turn")).to_have_count(4)
-    for path in (session_href(calls[0].context.session_id), f"{call_href(calls[3].id)}?view=raw&all=1"):
+    for call in calls[::4]:
+        beside = urlencode({"a": call.id, "b": calls[1].id})
+        for path in (again_href(call.id), trace_href(call.context.trace_id), f"/compare?{beside}"):
+            await page.goto(path)
+    lists = ("/sessions", "/traces", "/suggest?word=model:", "/export", "/views", "/shares")
+    for path in (*lists, session_href(calls[0].context.session_id), f"{call_href(calls[3].id)}?view=raw&all=1"):
         await page.goto(path)
     for attack in ATTACKS[::5]:
         await page.goto(f"/?{urlencode({'q': attack})}")
@@ -291,6 +296,14 @@ async def seen(stand):
         "/calls/seen-2",
         "/sessions/seen",
         "/calls/none",
+        "/sessions",
+        "/traces",
+        "/compare?a=seen-1&b=seen-2",
+        "/compare",
+        "/playground/seen-1",
+        "/export?q=tag:seen",
+        "/views",
+        "/shares",
     ]
 
 
