@@ -110,6 +110,24 @@ async def test_without_a_key_a_call_is_nobodys_or_is_refused_as_configured(start
     assert refused.http_status == 401
 
 
+async def test_who_speaks_anthropics_or_googles_language_is_refused_in_it(start_proxy, upstream, tmp_path):
+    lets_in, origin = admission(tmp_path, required=True), upstream.url.removesuffix("/v1")
+    proxy = await start_proxy(
+        upstream.url,
+        admission=lets_in,
+        rules=RULES,
+        named={"anthropic": f"{origin}/v1", "google": f"{origin}/v1beta/openai"},
+    )
+
+    claude = await proxy.client.post("/anthropic/v1/messages", json={"model": "claude"}, headers={"x-api-key": "own"})
+    gemini = await proxy.client.post("/google/v1beta/models/gemini:generateContent", json={})
+
+    assert (claude.status_code, gemini.status_code) == (401, 401)
+    assert claude.json()["error"]["type"] == "authentication_error"
+    assert gemini.json()["error"]["status"] == "UNAUTHENTICATED"
+    assert upstream.received == []
+
+
 async def test_a_key_that_is_unknown_or_not_for_calls_is_refused_though_none_is_needed(started):
     (unknown, _), (reader, read) = proxy_key(), proxy_key(relays=False)
     proxy = await started(read)

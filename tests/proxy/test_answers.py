@@ -1,4 +1,4 @@
-"""Errors in the shape that SDKs of the OpenAI API know how to read."""
+"""Errors in the shapes that SDKs know how to read."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from llm_proxy.errors import UpstreamError
+from llm_proxy.model.exchange import Endpoint
 from llm_proxy.proxy.answers import error_body, error_headers
 
 ROOT = Path(__file__).parents[2]
@@ -55,3 +56,26 @@ def test_the_documentation_lists_every_code():
     given = set(re.findall(r'(?:\bcode = |\bcode=|"code": |\(4\d\d, )"(\w+)"', text)) - {UpstreamError.code}
 
     assert given == listed
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, "invalid_request_error"), (401, "authentication_error"), (429, "rate_limit_error"), (502, "api_error")],
+)
+@pytest.mark.parametrize("endpoint", [Endpoint.MESSAGES, Endpoint.COUNT_TOKENS])
+def test_clients_of_anthropics_api_get_its_shape(endpoint, status, kind):
+    body = json.loads(error_body(status=status, code="c", message="m", call_id="i", endpoint=endpoint))
+
+    assert body == {"type": "error", "error": {"type": kind, "message": "m", "code": "c"}, "request_id": "i"}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, "UNAUTHENTICATED"), (429, "RESOURCE_EXHAUSTED"), (409, "FAILED_PRECONDITION")]
+)
+def test_clients_of_googles_api_get_its_shape(status, kind):
+    endpoint = Endpoint.GENERATE_CONTENT
+
+    error = json.loads(error_body(status=status, code="c", message="m", call_id="i", endpoint=endpoint))["error"]
+
+    assert (error["code"], error["message"], error["status"]) == (status, "m", kind)
+    assert error["details"][0]["reason"] == "c"

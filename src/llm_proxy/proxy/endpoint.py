@@ -138,6 +138,7 @@ class Proxy:
     async def _forward(self, call: "_Call", receive: Any) -> None:
         said = wishes(call.wire.raw_headers, call.path_context)
         target, refusal = await self._choose(call, said)
+        call.endpoint = target.endpoint
         head = self._policy.request(call.wire.raw_headers)
         refusal = self._admit(call, head, target, said) or refusal
         if said.log == "off":
@@ -316,7 +317,7 @@ class Proxy:
             call.capture.end(ending, reason)
             call.wire.break_off()
             return
-        body = error_body(status=status, code=code, message=reason, call_id=call.id)
+        body = error_body(status=status, code=code, message=reason, call_id=call.id, endpoint=call.endpoint)
         all_headers = [*error_headers(body, call.id), *headers]
         call.capture.answer(status, list(all_headers), None)
         call.capture.chunk(body)
@@ -339,6 +340,7 @@ class _Call:
     keys_in_query: list[bytes]
     wall_ns: int
     capture: Capture
+    endpoint: Endpoint = Endpoint.OTHER
     admitted: Pass = NOBODY
     response: UpstreamResponse | None = None
     #: Not by the client: what that causes is not for it.
