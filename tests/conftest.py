@@ -24,11 +24,14 @@ from llm_proxy.journal.writer import JournalLimits, JournalWriter
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.exchange import Exchange
 from llm_proxy.proxy.admission import Admission
+from llm_proxy.proxy.attempts import Attempts
+from llm_proxy.proxy.breaker import Breakers
 from llm_proxy.proxy.credentials import Fingerprints
 from llm_proxy.proxy.endpoint import CallLimits, Proxy
 from llm_proxy.proxy.front import front
 from llm_proxy.proxy.headers import HeaderPolicy, HeaderRules
 from llm_proxy.proxy.providers import Provider
+from llm_proxy.proxy.routes import Routes
 from llm_proxy.proxy.target_hosts import TargetHosts
 from llm_proxy.proxy.transport.base import Transport
 from llm_proxy.proxy.transport.http1 import Http1Transport
@@ -204,6 +207,10 @@ class ProxyOptions:
     asks_for_usage: bool = False
     rules: HeaderRules = RULES
     admission: Admission | None = None
+    #: Made of the upstreams; and the breakers, of the ledger.
+    routes: Callable[[Upstreams], Routes] | None = None
+    breakers: Callable[[Ledger], Breakers] | None = None
+    retry_ratio: float = 1.0
     #: The ASGI application behind every path that is no call.
     pages: Any = field(default_factory=lambda: _no_pages)
 
@@ -248,13 +255,17 @@ async def start_proxy(tmp_path: Path, make_transport: Callable[..., Transport]) 
             connect_timeout_s=wanted.connect_timeout_s,
             idle_timeout_s=wanted.idle_timeout_s,
         )
+        upstreams = _upstreams(base_url, wanted)
+        policy = HeaderPolicy(wanted.rules, Fingerprints(b"secret"))
         calls = Proxy(
             transport=transport,
-            upstreams=_upstreams(base_url, wanted),
-            policy=HeaderPolicy(wanted.rules, Fingerprints(b"secret")),
+            upstreams=upstreams,
+            policy=policy,
             journal=journal,
             ledger=ledger,
             admission=wanted.admission,
+            routes=wanted.routes(upstreams) if wanted.routes else None,
+            attempts=_attempts(transport, policy, ledger, wanted),
             limits=CallLimits(
                 buffered_body_bytes=wanted.buffered_body_bytes,
                 max_body_bytes=wanted.max_body_bytes,
@@ -317,6 +328,13 @@ def _server(app: Any, wanted: ProxyOptions, *, on_malformed: Callable[[], None])
             timeout_keep_alive=wanted.keep_alive_s,  # type: ignore[arg-type]  # a whole number is not needed
         )
     )
+
+
+def _attempts(transport: Transport, policy: HeaderPolicy, ledger: Ledger, wanted: ProxyOptions) -> Attempts | None:
+    if wanted.routes is None and wanted.breakers is None:
+        return None
+    breakers = wanted.breakers(ledger) if wanted.breakers else None
+    return Attempts(transport, policy, ledger=ledger, breakers=breakers, retry_ratio=wanted.retry_ratio)
 
 
 def _upstreams(base_url: str, wanted: ProxyOptions) -> Upstreams:

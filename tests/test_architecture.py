@@ -25,8 +25,9 @@ ARROWS = {
     "setting_types": set(),
     "setting_base": set(),
     "setting_upstreams": {"setting_base", "setting_types"},
+    "setting_routes": {"setting_base", "setting_types"},
     "setting_usage": {"setting_base", "setting_types"},
-    "settings": {"setting_base", "setting_types", "setting_upstreams", "setting_usage"},
+    "settings": {"setting_base", "setting_routes", "setting_types", "setting_upstreams", "setting_usage"},
     # Rooms with one concern each.
     "config": {"errors", "settings"},
     "attribution": {"errors", "model"},
@@ -36,7 +37,7 @@ ARROWS = {
     "store": {"errors", "metrics", "model"},
     "queue": {"errors", "journal", "log", "metrics", "model"},
     "transfer": {"errors", "model"},
-    "proxy": {"attribution", "errors", "journal", "metrics", "model"},
+    "proxy": {"attribution", "errors", "journal", "log", "metrics", "model"},
     # What goes through several of them.
     "understand": {"attribution", "decode", "errors", "model"},
     "worker": {"errors", "log", "metrics", "model", "queue", "store", "understand"},

@@ -43,6 +43,8 @@ COUNTERS = {
     "ended.client_disconnected": "Calls by ending",
     "ended.refused": "Calls by ending",
     "ended.aborted": "Calls by ending",
+    "retries": "Attempts that were made after one had failed, at the same upstream or another one",
+    "breaker_openings": "Times that an upstream failed so often that it was left alone",
     "journal_bytes": "Bytes written to the journal",
     "shipped": "Calls that Redis has taken over from the journal",
     "stored": "Calls of which the record has its end and is in the store",
@@ -58,6 +60,7 @@ COUNTERS = {
 }
 GAUGES = {
     "waiting": "Calls in the journal that are not stored: running ones and those not read yet",
+    "breakers_open": "Upstreams that are left alone since they fail, by each proxy process for itself",
     "in_flight": "Calls in the journal that have not ended",
     "journal_waiting_bytes": "Bytes of journal on disk",
     "oldest_waiting_seconds": "Age of the oldest call that has ended and is still in the journal",

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic.fields import FieldInfo
 
 from llm_proxy.setting_base import REVEAL, Section, masked
+from llm_proxy.setting_routes import Breaker, Retries, Route
 from llm_proxy.setting_types import (
     AdminKey,
     BaseUrl,
@@ -338,6 +339,9 @@ class Settings(Section):
         "`all` is all at public addresses",
     )
     routing: Routing = Routing()
+    routes: dict[str, Route] = Field(default_factory=dict)
+    retries: Retries = Retries()
+    breaker: Breaker = Breaker()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     capture: Capture = Capture()
@@ -370,6 +374,7 @@ class Settings(Section):
 #: Sections of which there may be any number, each under a name.
 NAMED: dict[tuple[str, ...], type[Section]] = {
     ("upstreams",): Upstream,
+    ("routes",): Route,
     ("retention", "organizations"): OrganizationRetention,
 }
 

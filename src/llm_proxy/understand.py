@@ -72,6 +72,7 @@ def _bodies(exchange: Exchange, decoded: Decoded) -> Bodies:
         request=decoded.request,
         response=decoded.response,
         chunks=exchange.chunks,
+        attempts=exchange.attempts,
     )
 
 

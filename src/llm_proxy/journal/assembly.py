@@ -17,11 +17,13 @@ from llm_proxy.journal.format import (
     Frame,
     Kind,
     Opening,
+    Tried,
     decode_answer,
     decode_closing,
     decode_opening,
+    decode_tried,
 )
-from llm_proxy.model.exchange import Chunks, Ending, Endpoint, Exchange, RecordedHeaders
+from llm_proxy.model.exchange import Attempt, Chunks, Ending, Endpoint, Exchange, RecordedHeaders
 
 _Payload = TypeVar("_Payload")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,6 +44,7 @@ class Assembly:
         self._started_at = _wall_time(opening.time_us)
         self._opening = _or_none(decode_opening, opening.payload) or _UNREADABLE
         self._request = bytearray()
+        self._attempts: list[Attempt] = []
         self._answer: Answer | None = None
         self._first_byte_us: int | None = None
         self._response = bytearray()
@@ -57,6 +60,9 @@ class Assembly:
         match frame.kind:
             case Kind.REQUEST:
                 self._request += frame.payload
+            case Kind.ATTEMPT:
+                if (tried := _or_none(decode_tried, frame.payload)) is not None:
+                    self._attempts.append(_attempt(tried, frame.time_us))
             case Kind.RESPONSE:
                 self._first_byte_us = frame.time_us
                 self._answer = _or_none(decode_answer, frame.payload)
@@ -96,6 +102,7 @@ class Assembly:
             project_id=opening.project_id,
             key_id=opening.key_id,
             tags=opening.tags,
+            attempts=tuple(self._attempts),
             request_headers=_headers(opening.headers),
             request_body=bytes(self._request) if opening.bodies and opening.request_body else None,
             request_bytes=closing.request_bytes if closing else None,
@@ -123,6 +130,23 @@ class Assembly:
 
 
 _ABORTED = Closing(ending=Ending.ABORTED, reason="the proxy process ended while the call ran")
+
+
+def _attempt(tried: Tried, ended_us: int) -> Attempt:
+    return Attempt(
+        upstream=tried.upstream,
+        provider=tried.provider,
+        model=tried.model,
+        started_s=tried.started_us / 1e6,
+        ended_s=ended_us / 1e6,
+        http_status=tried.status,
+        failure=tried.failure,
+        reason=tried.reason,
+        connect_s=_seconds(tried.connect_us),
+        headers=_headers(tried.headers),
+        body=tried.body,
+        wait_s=_seconds(tried.wait_us),
+    )
 
 
 def _or_none(decode: Callable[[bytes], _Payload], payload: bytes) -> _Payload | None:

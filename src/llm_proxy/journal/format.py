@@ -11,7 +11,7 @@
 Invariants
 - A frame is whole or it does not count: the CRC covers all that follows it. A torn tail is the mark of a dead writer.
 - Frames of many exchanges are interleaved; those of one exchange are in the order in which things happened:
-  OPEN (REQUEST)* RESPONSE? (CHUNK | SKIPPED)* CLOSE?
+  OPEN (REQUEST)* (ATTEMPT)* RESPONSE? (CHUNK | SKIPPED)* CLOSE?
 - Times are microseconds since the exchange began, on a monotonic clock; that of OPEN is the wall clock's, since 1970.
 - The structs may grow at their end only, with defaults: older segments stay readable.
 
@@ -53,6 +53,8 @@ class Kind(IntEnum):
     #: A piece of the response of which only the length is kept, as a 4-byte number.
     SKIPPED = 5
     CLOSE = 6
+    #: One of several attempts has ended; the time is when.
+    ATTEMPT = 7
 
 
 class Opening(msgspec.Struct, array_like=True, frozen=True):
@@ -79,6 +81,26 @@ class Opening(msgspec.Struct, array_like=True, frozen=True):
     tags: tuple[str, ...] = ()
 
 
+class Tried(msgspec.Struct, array_like=True, frozen=True):
+    """Payload of ATTEMPT: where it went, and what came of it."""
+
+    upstream: str
+    provider: str | None
+    #: As it was written into the request; None if it was left as it is.
+    model: str | None
+    started_us: int
+    status: int | None = None
+    #: If there was no answer: the word of the error, and the sentence.
+    failure: str | None = None
+    reason: str | None = None
+    connect_us: int | None = None
+    headers: list[tuple[bytes, bytes | None]] = []
+    #: Beginning of the body of a failure; None if it was not kept.
+    body: bytes | None = None
+    #: How long the next attempt was waited for; None if none followed at once.
+    wait_us: int | None = None
+
+
 class Answer(msgspec.Struct, array_like=True, frozen=True):
     """Payload of RESPONSE: the head of the answer."""
 
@@ -103,6 +125,7 @@ class Closing(msgspec.Struct, array_like=True, frozen=True):
 #: ``encode(struct) -> bytes``; one encoder for all, it keeps no state between calls.
 encode = msgspec.msgpack.Encoder().encode
 decode_opening = msgspec.msgpack.Decoder(Opening).decode
+decode_tried = msgspec.msgpack.Decoder(Tried).decode
 decode_answer = msgspec.msgpack.Decoder(Answer).decode
 decode_closing = msgspec.msgpack.Decoder(Closing).decode
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
 
-from llm_proxy.model.exchange import Chunks, Ending, Endpoint, RecordedHeaders
+from llm_proxy.model.exchange import Attempt, Chunks, Ending, Endpoint, RecordedHeaders
 
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 JsonObject: TypeAlias = dict[str, JsonValue]
@@ -168,6 +168,8 @@ class Bodies:
     chunks: Chunks = field(default_factory=Chunks)
     #: Where in a program the call was made, as a client library tells it: a list of frames. None if nobody did.
     stacktrace: JsonValue = None
+    #: If there was more than one, all of them.
+    attempts: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

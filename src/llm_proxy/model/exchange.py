@@ -84,6 +84,31 @@ class Chunks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One of several attempts to have a call answered. Offsets in seconds from the start of the exchange."""
+
+    upstream: str
+    provider: str | None = None
+    #: That was asked for in place of the client's; None if it was left as it is.
+    model: str | None = None
+    started_s: float
+    #: When the head of its answer had come, or it had failed.
+    ended_s: float
+    #: None if it had no answer.
+    http_status: int | None = None
+    #: ``upstream_unreachable``, ``upstream_timeout``, ``upstream_broke_off``, or ``left_alone`` if it was not made as
+    #: the upstream had failed too often; None if it had an answer.
+    failure: str | None = None
+    reason: str | None = None
+    connect_s: float | None = None
+    headers: RecordedHeaders = ()
+    #: Beginning of the body of a failure, in its content encoding; None if it was not kept, or is that of the exchange.
+    body: bytes | None = None
+    #: How long the next one was waited for; None if that was at once, or there was none.
+    wait_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """One request and what became of it."""
 
@@ -132,6 +157,8 @@ class Exchange:
     key_id: str | None = None
     #: Those that the key gives to every call.
     tags: tuple[str, ...] = ()
+    #: If there was more than one, all of them, the last one too; empty if there was only one.
+    attempts: tuple[Attempt, ...] = ()
 
 
 def new_id() -> str:

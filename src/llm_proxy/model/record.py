@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from llm_proxy.model.completion import Completion, JsonObject, JsonValue, Status, Usage
 from llm_proxy.model.cost_json import CostFields, cost_json
-from llm_proxy.model.exchange import Ending, Endpoint, RecordedHeaders
+from llm_proxy.model.exchange import Attempt, Ending, Endpoint, RecordedHeaders
 
 
 class FieldGroup(StrEnum):
@@ -108,6 +108,24 @@ class OutcomeFields(TypedDict):
     stacktrace: Any
 
 
+class AttemptFields(TypedDict):
+    """One of several attempts to have a call answered; offsets in seconds."""
+
+    upstream: str
+    provider: str | None
+    model: str | None
+    started_s: float
+    ended_s: float
+    wait_s: float | None
+    connect_s: float | None
+    http_status: int | None
+    failure: str | None
+    reason: str | None
+    headers: list[list[str | None]]
+    #: Beginning of the body of a failure, as text.
+    body: str | None
+
+
 class BodyFields(TypedDict):
     """What was sent and answered, decoded; and the recorded headers, as pairs of name and value."""
 
@@ -116,6 +134,8 @@ class BodyFields(TypedDict):
     request_headers: list[list[str | None]] | None
     response_headers: list[list[str | None]] | None
     stacktrace: Any
+    #: If there was more than one, all of them.
+    attempts: list[AttemptFields]
 
 
 class Record(HeadFields, ContextFields, TimingFields, OutcomeFields, BodyFields):
@@ -227,6 +247,7 @@ def _bodies(completion: Completion) -> BodyFields:
             "request_headers": None,
             "response_headers": None,
             "stacktrace": None,
+            "attempts": [],
         }
     return {
         "request": _shown(bodies.request, bodies.request_body),
@@ -234,6 +255,24 @@ def _bodies(completion: Completion) -> BodyFields:
         "request_headers": _pairs(bodies.request_headers),
         "response_headers": _pairs(bodies.response_headers),
         "stacktrace": bodies.stacktrace,
+        "attempts": [_attempt(attempt) for attempt in bodies.attempts],
+    }
+
+
+def _attempt(attempt: Attempt) -> AttemptFields:
+    return {
+        "upstream": attempt.upstream,
+        "provider": attempt.provider,
+        "model": attempt.model,
+        "started_s": attempt.started_s,
+        "ended_s": attempt.ended_s,
+        "wait_s": attempt.wait_s,
+        "connect_s": attempt.connect_s,
+        "http_status": attempt.http_status,
+        "failure": attempt.failure,
+        "reason": attempt.reason,
+        "headers": _pairs(attempt.headers),
+        "body": None if attempt.body is None else attempt.body.decode(errors="replace"),
     }
 
 

@@ -7,8 +7,10 @@ goes on without, and says so (``dropped``, ``truncated``).
 
 import time
 
+import msgspec
+
 from llm_proxy.errors import JournalUnwritable
-from llm_proxy.journal.format import Answer, Closing, Kind, Opening, encode
+from llm_proxy.journal.format import Answer, Closing, Kind, Opening, Tried, encode
 from llm_proxy.journal.writer import Frames, Journal
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.exchange import Ending, Endpoint
@@ -42,6 +44,7 @@ class Capture:
         self._recording = False
         self._opened = False
         self._truncated = False
+        self._opened_for: str | None = None
         self._sent_to: tuple[str | None, str | None, str | None] = (None, None, None)
         self.ending: Ending | None = None
         #: Of the request body, so far; None if it never came to that.
@@ -55,6 +58,7 @@ class Capture:
     def open(self, opening: Opening, *, wall_ns: int) -> None:
         """Begin the record; written by the first ``commit``."""
         self._recording = True
+        self._opened_for = opening.upstream
         self._keeps[Kind.REQUEST] = opening.bodies and opening.request_body
         self._keeps[Kind.CHUNK] = opening.bodies and opening.response_body
         self._keeps_errors = opening.response_body
@@ -63,8 +67,11 @@ class Capture:
         self._frames.add(Kind.OPEN, wall_ns // 1000, encode(opening))
 
     def sent_to(self, upstream: str, provider: str | None, model: str | None) -> None:
-        """Note that the call went elsewhere than it was opened with; said with the answer."""
-        self._sent_to = (upstream, provider, model)
+        """Note where the call went, if that is not what it was opened with; said with the answer."""
+        if upstream == self._opened_for and model is None:
+            self._sent_to = (None, None, None)
+        else:
+            self._sent_to = (upstream, provider, model)
 
     def request_piece(self, piece: bytes) -> None:
         """Note a piece of the request body."""
@@ -72,11 +79,17 @@ class Capture:
         if self._recording and self._keeps[Kind.REQUEST] and piece:
             self._add_body(Kind.REQUEST, piece)
 
+    def attempt(self, tried: Tried) -> None:
+        """Note one of several attempts, without its body if the caller asked for no answer to be kept."""
+        if self._recording:
+            kept = tried if self._keeps_errors else msgspec.structs.replace(tried, body=None)
+            self._frames.add(Kind.ATTEMPT, self.now_us(), encode(kept))
+
     def answer(self, status: int, headers: Recorded, connect_s: float | None) -> None:
         """Note the head of the answer."""
         if self._recording:
             connect_us = None if connect_s is None else int(connect_s * 1e6)
-            self._frames.add(Kind.RESPONSE, self._now_us(), encode(Answer(status, headers, connect_us, *self._sent_to)))
+            self._frames.add(Kind.RESPONSE, self.now_us(), encode(Answer(status, headers, connect_us, *self._sent_to)))
 
     def keep_bodies(self) -> None:
         """Keep the response body from now on, though bodies are not kept: it tells of an error.
@@ -92,7 +105,7 @@ class Capture:
         if self._keeps[Kind.CHUNK]:
             self._add_body(Kind.CHUNK, piece)
         else:
-            self._frames.add(Kind.SKIPPED, self._now_us(), len(piece).to_bytes(4, "little"))
+            self._frames.add(Kind.SKIPPED, self.now_us(), len(piece).to_bytes(4, "little"))
 
     def end(self, ending: Ending, reason: str | None = None) -> None:
         """Set the ending and write what is left; only the first call does anything."""
@@ -103,7 +116,7 @@ class Capture:
         if not self._recording:
             return
         closing = Closing(ending, reason, self.request_bytes, self._truncated)
-        self._frames.add(Kind.CLOSE, self._now_us(), encode(closing))
+        self._frames.add(Kind.CLOSE, self.now_us(), encode(closing))
         self._write()
 
     def commit(self) -> None:
@@ -120,12 +133,12 @@ class Capture:
         kept = piece[: self._room[kind]]
         self._room[kind] -= len(kept)
         if kept:
-            self._frames.add(kind, self._now_us(), kept)
+            self._frames.add(kind, self.now_us(), kept)
         if len(kept) < len(piece):
             self._truncate()
             if kind is Kind.CHUNK:
                 rest = (len(piece) - len(kept)).to_bytes(4, "little")
-                self._frames.add(Kind.SKIPPED, self._now_us(), rest)
+                self._frames.add(Kind.SKIPPED, self.now_us(), rest)
 
     def _write(self) -> None:
         assert self._journal is not None  # only what was opened is written
@@ -148,7 +161,7 @@ class Capture:
         self._room = dict.fromkeys(self._room, 0)  # a body with a hole in it would be worse than a short one
         if self.ending is not None:
             closing = Closing(self.ending, None, self.request_bytes, truncated=True)
-            self._frames.add(Kind.CLOSE, self._now_us(), encode(closing))
+            self._frames.add(Kind.CLOSE, self.now_us(), encode(closing))
             assert self._journal is not None
             self._journal.append_later(self._frames)
 
@@ -161,5 +174,6 @@ class Capture:
         if self._ledger is not None:
             self._ledger.add(name)
 
-    def _now_us(self) -> int:
+    def now_us(self) -> int:
+        """Microseconds since the call began."""
         return (time.monotonic_ns() - self._started_ns) // 1000

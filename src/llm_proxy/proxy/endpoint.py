@@ -15,7 +15,7 @@ import msgspec
 import uuid_utils
 
 from llm_proxy.attribution.path import split_path_context
-from llm_proxy.errors import ClientDisconnected, Headers, Refused, UpstreamError, UpstreamTimeout, UpstreamUnreachable
+from llm_proxy.errors import ClientDisconnected, Headers, Refused, UpstreamError
 from llm_proxy.journal.format import Opening
 from llm_proxy.journal.writer import Journal
 from llm_proxy.metrics import Ledger
@@ -24,6 +24,7 @@ from llm_proxy.model.exchange import Ending, Endpoint
 from llm_proxy.proxy.addresses import Address, Addresses
 from llm_proxy.proxy.admission import NOBODY, Admission, AdmissionRules, Pass
 from llm_proxy.proxy.answers import ID_HEADER, error_body, error_headers
+from llm_proxy.proxy.attempts import Attempts, Plan, ending_of
 from llm_proxy.proxy.capture import Capture
 from llm_proxy.proxy.client import Client
 from llm_proxy.proxy.credentials import blank_secrets, split_key, without_keys
@@ -31,7 +32,9 @@ from llm_proxy.proxy.cycle import WireCycle
 from llm_proxy.proxy.headers import HeaderPolicy, RequestHead, with_length
 from llm_proxy.proxy.model_edit import model_in, with_model
 from llm_proxy.proxy.model_list import QUERIES, Asked, model_list, plain
+from llm_proxy.proxy.planning import Wanted, plan_of
 from llm_proxy.proxy.relay import relay
+from llm_proxy.proxy.routes import Routes
 from llm_proxy.proxy.routing import Target, by_path_prefix, by_prefix, choose, target_at
 from llm_proxy.proxy.stream_usage import asking_for_usage, takes_question, uncoded
 from llm_proxy.proxy.target_hosts import TargetHosts
@@ -74,10 +77,13 @@ class Proxy:
         target_hosts: TargetHosts,
         model_prefix: bool = False,
         admission: Admission | None = None,
+        routes: Routes | None = None,
+        attempts: Attempts | None = None,
     ) -> None:
         """``model_prefix`` is whether ``NAME/model`` in a body chooses an upstream.
 
-        Without ``admission`` no key is known, and none is needed.
+        Without ``attempts`` each call is sent once, to one target. Without ``admission`` no key is known, and none is
+        needed.
         """
         self._transport = transport
         self._upstreams = upstreams
@@ -88,6 +94,8 @@ class Proxy:
         self._limits = limits
         self._target_hosts = target_hosts
         self._model_prefix = model_prefix
+        self._routes = routes or Routes()
+        self._attempts = attempts
         self._admission = admission or Admission(rules=AdmissionRules())
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -101,7 +109,7 @@ class Proxy:
             ended = Ending.REFUSED
             await self._answer(call, exc.status, exc.code, ending=ended, reason=str(exc), headers=exc.answer_headers)
         except UpstreamError as exc:
-            await self._answer(call, exc.status, exc.code, ending=_ending_of(exc), reason=str(exc))
+            await self._answer(call, exc.status, exc.code, ending=ending_of(exc), reason=str(exc))
         except asyncio.CancelledError:
             # Told to stop and out of patience. Swallowed: uvicorn would report it as a crash, and it ends here anyway.
             call.capture.end(Ending.ABORTED, "the proxy was stopped while the call ran")
@@ -162,10 +170,36 @@ class Proxy:
             if self._asks_for_all_models(call, said):
                 call.response = await model_list(self._transport, self._listings(call, head))
             else:
-                call.response = await self._transport.send(self._request(call, head, target, body))
+                call.response = await self._send(call, head, said, target, body)
             own = [(ID_HEADER, call.id.encode())]
             trim = call.asked_for_usage
             await relay(call.response, self._policy, call.capture, call.wire, own=own, trim=trim)
+
+    async def _send(
+        self, call: "_Call", head: RequestHead, said: Wishes, target: Target, body: bytes | AsyncIterator[bytes]
+    ) -> UpstreamResponse:
+        if self._attempts is None:
+            return await self._transport.send(self._request(call, head, target, body))
+        return await self._attempts.send(
+            self._plan(call, said, target, body),
+            lambda there: self._request(call, head, there, body),
+            call.capture,
+        )
+
+    def _plan(self, call: "_Call", said: Wishes, target: Target, body: bytes | AsyncIterator[bytes]) -> Plan:
+        address = call.address
+        if address is None:
+            return Plan((target,))
+        wanted = Wanted(
+            method=call.method,
+            address=address,
+            query=call.query,
+            headers=call.wire.raw_headers,
+            body=body if isinstance(body, bytes) else None,
+            named=bool(said.provider or said.address or address.name) or target.model is not None,
+            check_upstream=call.admitted.check_upstream,
+        )
+        return plan_of(self._routes, wanted, target)[0]
 
     async def _choose(self, call: "_Call", said: Wishes) -> tuple[Target, Refused | UpstreamError | None]:
         """The target, or the default one and why it is not what was asked for: a refused call is on record, too."""
@@ -235,7 +269,7 @@ class Proxy:
     def _request(
         self, call: "_Call", head: RequestHead, target: Target, body: bytes | AsyncIterator[bytes]
     ) -> UpstreamRequest:
-        headers = head.forward(target.upstream.host, target.credential)
+        headers = head.forward(target.upstream.host, target.credential, strips_keys=target.strips_keys)
         if target.model is not None and isinstance(body, bytes):
             body = with_model(body, target.model)
             headers = with_length(headers, len(body))
@@ -357,9 +391,3 @@ def _check_target(call: _Call, head: RequestHead, target: Target) -> None:
     call.admitted.check_upstream(target.upstream.name)
     if target.credential is None and not head.credentials and (head.proxy_keys or call.keys_in_query):
         require_no_key(target.upstream)
-
-
-def _ending_of(error: UpstreamError) -> Ending:
-    if isinstance(error, UpstreamUnreachable):
-        return Ending.UPSTREAM_UNREACHABLE
-    return Ending.UPSTREAM_TIMEOUT if isinstance(error, UpstreamTimeout) else Ending.UPSTREAM_BROKE_OFF

@@ -100,14 +100,18 @@ class RequestHead:
     chunked: bool = False
     wants_websocket: bool = False
 
-    def forward(self, host: bytes, credential: tuple[bytes, bytes] | None) -> RawHeaders:
-        """The headers for one upstream; ``credential`` comes last and takes the place of all keys of the client."""
+    def forward(self, host: bytes, credential: tuple[bytes, bytes] | None, *, strips_keys: bool = False) -> RawHeaders:
+        """The headers for one upstream; ``credential`` comes last and takes the place of all keys of the client.
+
+        With ``strips_keys`` these are left out without one, too.
+        """
         headers = self.passed.copy()
         for at in self.hosts:
             headers[at] = (headers[at][0], host)
-        if credential is not None:
+        if credential is not None or strips_keys:
             for at in reversed(self.credentials):
                 del headers[at]
+        if credential is not None:
             headers.append(credential)
         return headers
 

@@ -4,12 +4,16 @@ Only looked at where something depends on it. A body that is no JSON object has 
 """
 
 import json
+import re
+from urllib.parse import quote
 
 import msgspec
 
 from llm_proxy.proxy.json_edit import members, with_value
 
 _MODEL = "model"
+#: Where Google, Bedrock and Azure have it: see asked_model.py.
+_IN_PATH = re.compile(rb"(?<=/models/)[^/:]+(?=:[A-Za-z]+$)|(?<=/model/)[^/]+(?=/)|(?<=/deployments/)[^/]+(?=/)")
 
 
 class _Asked(msgspec.Struct):
@@ -25,6 +29,12 @@ def model_in(body: bytes) -> str | None:
         return _decode(body).model
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+
+
+def with_model_in_path(path: bytes, model: str) -> bytes:
+    """``path`` with ``model`` for the one that it names; as it is if it names none."""
+    written = quote(model, safe="-._~").encode()
+    return _IN_PATH.sub(lambda found: written, path, count=1)
 
 
 def with_model(body: bytes, model: str) -> bytes:

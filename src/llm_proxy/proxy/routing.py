@@ -41,6 +41,8 @@ class Target(NamedTuple):
     credential: tuple[bytes, bytes] | None = None
     #: To be written into the body; None to leave it as it is.
     model: str | None = None
+    #: Whether the client's keys are left out though nothing takes their place: they are for elsewhere.
+    strips_keys: bool = False
 
 
 def choose(upstreams: Upstreams, address: Address | None, name: str | None) -> Upstream:

@@ -20,7 +20,7 @@ from itertools import accumulate, pairwise
 import msgspec
 
 from llm_proxy.errors import EnvelopeUnreadable
-from llm_proxy.model.exchange import Chunks, Ending, Endpoint, Exchange, RecordedHeaders
+from llm_proxy.model.exchange import Attempt, Chunks, Ending, Endpoint, Exchange, RecordedHeaders
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -68,6 +68,7 @@ class Fields(msgspec.Struct, kw_only=True):
     project_id: str | None = None
     key_id: str | None = None
     tags: tuple[str, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
 
     def exchange(self, times_us: Iterable[int], sizes: Iterable[int]) -> Exchange:
         """The exchange of these fields and chunks."""

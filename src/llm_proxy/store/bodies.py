@@ -16,7 +16,7 @@ from typing import cast
 import msgspec
 
 from llm_proxy.model.completion import Bodies, JsonValue
-from llm_proxy.model.exchange import Chunks, RecordedHeaders
+from llm_proxy.model.exchange import Attempt, Chunks, RecordedHeaders
 from llm_proxy.model.json_text import decode_json, encode_json
 from llm_proxy.store.content import Link, chain, cut, join
 
@@ -56,6 +56,7 @@ class _Content(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     cut_decoded: bool
     #: As JSON; empty if there is none, and not there in what was written before there were any.
     stacktrace: bytes = b""
+    attempts: tuple[Attempt, ...] = ()
 
 
 class _ContentOfStep1(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
@@ -117,6 +118,7 @@ class Packer:
             gaps=list(found.gaps) if found else [],
             cut_decoded=cut_decoded,
             stacktrace=b"" if bodies.stacktrace is None else encode_json(bodies.stacktrace),
+            attempts=bodies.attempts,
         )
         links = chain(found.pieces, organization_id) if found else ()
         return Packed(blob=self.compress(_encode(content)), links=links)
@@ -144,6 +146,7 @@ def unpack(blob: bytes, pieces: Sequence[bytes]) -> Bodies:
         response=_value(content.response, content.response_body),
         chunks=Chunks(times_us=_sums(content.chunk_gaps_us), sizes=array("Q", content.chunk_sizes)),
         stacktrace=decode_json(content.stacktrace) if content.stacktrace else None,
+        attempts=content.attempts,
     )
 
 

@@ -30,6 +30,7 @@ from llm_proxy.proxy.transport.turns import TakingTurns, Turns
 from llm_proxy.proxy.wire import WireLimits, WireProtocol
 from llm_proxy.settings import Settings
 from llm_proxy.wiring.layout import DataDir, store_socket
+from llm_proxy.wiring.routes import attempts_of, routes_of
 from llm_proxy.wiring.upstreams import target_hosts_of, upstreams_of
 
 
@@ -42,9 +43,10 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     transport = _transport(settings)
     keys = KeyFile(data.keys)
     policy = HeaderPolicy(header_rules(), Fingerprints(data.fingerprint_secret()))
+    upstreams = upstreams_of(settings)
     calls = Proxy(
         transport=transport,
-        upstreams=upstreams_of(settings),
+        upstreams=upstreams,
         policy=policy,
         journal=journal,
         ledger=ledger,
@@ -52,6 +54,8 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         target_hosts=target_hosts_of(settings),
         model_prefix=settings.routing.model_prefix,
         admission=_admission(settings, keys, _rates(settings, data, assignment)),
+        routes=routes_of(settings, upstreams),
+        attempts=attempts_of(settings, transport, policy, ledger),
     )
     pages = _pages(assignment, transport, policy)
     app = front(

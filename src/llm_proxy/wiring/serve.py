@@ -26,6 +26,7 @@ from llm_proxy.settings import Settings, masked
 from llm_proxy.supervisor import Supervisor
 from llm_proxy.wiring.guarded import is_guarded
 from llm_proxy.wiring.layout import DataDir
+from llm_proxy.wiring.routes import routes_of
 from llm_proxy.wiring.upstreams import target_hosts_of, upstreams_of
 
 Command: TypeAlias = Literal["serve", "proxy", "worker", "store"]
@@ -50,7 +51,7 @@ def run(settings: Settings, command: Command = "serve") -> int:
             f"redis.url: `llm-proxy {command}` needs Redis: set LLM_PROXY_REDIS_URL, or run `llm-proxy serve`"
         )
     if command in ("serve", "proxy"):
-        upstreams_of(settings)
+        routes_of(settings, upstreams_of(settings))
         target_hosts_of(settings)
     if settings.pricing.file is not None:
         # Here, since nothing else that the supervisor does needs a price.
