@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from llm_proxy.model.exchange import Chunks, Ending, Endpoint, Exchange, new_id
+from llm_proxy.model.exchange import Attempt, Chunks, Ending, Endpoint, Exchange, new_id
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -63,6 +63,26 @@ _COUNT = st.none() | st.integers(0, 2**40)
 _SECONDS = st.none() | st.floats(0, 1e6)
 
 
+ATTEMPTS = st.lists(
+    st.builds(
+        Attempt,
+        upstream=_TEXT,
+        provider=st.none() | _TEXT,
+        model=st.none() | _TEXT,
+        started_s=st.floats(0, 1e6),
+        ended_s=st.floats(0, 1e6),
+        http_status=st.none() | st.integers(100, 599),
+        failure=st.none() | _TEXT,
+        reason=st.none() | _TEXT,
+        connect_s=_SECONDS,
+        headers=_HEADERS,
+        body=st.none() | st.binary(max_size=20),
+        wait_s=_SECONDS,
+    ),
+    max_size=2,
+).map(tuple)
+
+
 @st.composite
 def _chunks(draw: st.DrawFn) -> Chunks:
     times = draw(st.lists(st.integers(0, 2**50), max_size=8))
@@ -98,4 +118,5 @@ def any_exchange() -> st.SearchStrategy[Exchange]:
         connect_s=_SECONDS,
         first_byte_s=_SECONDS,
         ended_s=_SECONDS,
+        attempts=ATTEMPTS,
     )

@@ -24,6 +24,7 @@ from llm_proxy.model.exchange import Chunks, Ending, Endpoint, new_id
 from llm_proxy.model.json_text import encode_json
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
+from queue_exchanges import ATTEMPTS
 
 #: What a call costs for which an entry was found, and one for which none was.
 COST = Cost(
@@ -171,6 +172,7 @@ bodies = st.builds(
     response=json_values,
     chunks=st.builds(Chunks, times_us=_arrays, sizes=_arrays),
     stacktrace=json_values,
+    attempts=ATTEMPTS,
 )
 _amounts = st.decimals(0, 10**9, places=12) | st.sampled_from([Decimal("1E-30"), Decimal("2E+5"), Decimal(0)])
 costs = st.builds(

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from journal.frames import ANSWER, OPENING, Recording, wire
 from llm_proxy.journal.assembly import Assembly
-from llm_proxy.journal.format import Answer, Closing, Frame, FrameParser, Kind, Opening, encode
+from llm_proxy.journal.format import Answer, Closing, Frame, FrameParser, Kind, Opening, Tried, encode
 from llm_proxy.journal.writer import Frames
-from llm_proxy.model.exchange import Ending, Endpoint, Exchange
+from llm_proxy.model.exchange import Attempt, Ending, Endpoint, Exchange
 
 
 def assemble(*frames: Frames) -> Assembly:
@@ -186,3 +186,27 @@ def test_nothing_that_frames_say_raises(frames):
         assembly.add(one)
 
     assert isinstance(assembly.exchange(), Exchange)
+
+
+def test_each_attempt_is_told_with_its_times():
+    assembly = Assembly(frame(Kind.OPEN, b"unreadable", 0))
+    failed = Tried("a", "openai", None, 1_000_000, 429, None, None, 50_000, [(b"Retry-After", b"1")], b"{}", 250_000)
+
+    assembly.add(frame(Kind.ATTEMPT, encode(failed), 1_500_000))
+    assembly.add(frame(Kind.ATTEMPT, b"unreadable", 1_600_000))
+    assembly.add(frame(Kind.ATTEMPT, encode(Tried("b", None, "m", 1_750_000, failure="f", reason="r")), 2_000_000))
+
+    assert assembly.exchange().attempts == (
+        Attempt(
+            upstream="a",
+            provider="openai",
+            started_s=1.0,
+            ended_s=1.5,
+            http_status=429,
+            connect_s=0.05,
+            headers=(("Retry-After", "1"),),
+            body=b"{}",
+            wait_s=0.25,
+        ),
+        Attempt(upstream="b", model="m", started_s=1.75, ended_s=2.0, failure="f", reason="r"),
+    )

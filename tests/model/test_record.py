@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from jsonschema_rs import validator_for
 
 from llm_proxy.model.completion import Bodies, Completion, Status
-from llm_proxy.model.exchange import Ending
+from llm_proxy.model.exchange import Attempt, Ending
 from llm_proxy.model.json_text import encode_json
 from llm_proxy.model.record import FieldGroup, Record, record_fields, record_json
 from records import BODIES, NOON, REQUEST, RESPONSE, bare, completions, record
@@ -198,3 +198,25 @@ def test_a_group_of_members_comes_with_the_id_and_alone(group, member):
     assert fields["id"] == "1"
     others = [record_fields(record(), {other}) for other in FieldGroup if other is not group]
     assert [member in one for one in (fields, *others)] == [True, False, False, False, False]
+
+
+def test_attempts_come_with_the_bodies_and_say_all_that_is_known_of_each():
+    tried = Attempt(upstream="a", started_s=0.5, ended_s=1, http_status=429, headers=(("A", "1"),), body=b"{}\xff")
+    completion = record(bodies=replace(BODIES, attempts=(tried,)))
+
+    assert record_json(completion, with_bodies=True)["attempts"] == [
+        {
+            "upstream": "a",
+            "provider": None,
+            "model": None,
+            "started_s": 0.5,
+            "ended_s": 1,
+            "wait_s": None,
+            "connect_s": None,
+            "http_status": 429,
+            "failure": None,
+            "reason": None,
+            "headers": [["A", "1"]],
+            "body": "{}\ufffd",
+        }
+    ]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_proxy.proxy.model_edit import model_in, with_model
+from llm_proxy.proxy.model_edit import model_in, with_model, with_model_in_path
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -42,3 +42,17 @@ def test_what_names_no_model_stays_as_it_is(body):
 @pytest.mark.parametrize(("body", "model"), [(b' {"a": 1, "model":"x/\\u0041"}', "x/A"), (b'{"model": 1}', None)])
 def test_the_model_is_read_as_it_is_meant(body, model):
     assert model_in(body) == model
+
+
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [
+        (b"/v1beta/models/gemini-2:generateContent", b"/v1beta/models/a%2Fb:generateContent"),
+        (b"/model/anthropic.claude-v2%3A1/converse", b"/model/a%2Fb/converse"),
+        (b"/openai/deployments/gpt/chat/completions", b"/openai/deployments/a%2Fb/chat/completions"),
+        (b"/v1/chat/completions", b"/v1/chat/completions"),
+        (b"/v1/models/gpt-4o", b"/v1/models/gpt-4o"),
+    ],
+)
+def test_the_model_is_written_into_paths_that_have_one(path, written):
+    assert with_model_in_path(path, "a/b") == written

@@ -13,7 +13,7 @@ from llm_proxy.attribution import passage
 from llm_proxy.child import Lifeline, main, serve_app
 from llm_proxy.journal.writer import JournalLimits, JournalWriter
 from llm_proxy.log import get_logger
-from llm_proxy.metrics import read_all
+from llm_proxy.metrics import Ledger, read_all
 from llm_proxy.model.account import MARK
 from llm_proxy.proxy.admission import Admission, AdmissionRules
 from llm_proxy.proxy.credentials import Fingerprints
@@ -43,20 +43,8 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     transport = _transport(settings)
     keys = KeyFile(data.keys)
     policy = HeaderPolicy(header_rules(), Fingerprints(data.fingerprint_secret()))
-    upstreams = upstreams_of(settings)
-    calls = Proxy(
-        transport=transport,
-        upstreams=upstreams,
-        policy=policy,
-        journal=journal,
-        ledger=ledger,
-        limits=_call_limits(settings),
-        target_hosts=target_hosts_of(settings),
-        model_prefix=settings.routing.model_prefix,
-        admission=_admission(settings, keys, _rates(settings, data, assignment)),
-        routes=routes_of(settings, upstreams),
-        attempts=attempts_of(settings, transport, policy, ledger),
-    )
+    admission = _admission(settings, keys, _rates(settings, data, assignment))
+    calls = _calls(settings, transport, policy, journal, ledger, admission=admission)
     pages = _pages(assignment, transport, policy)
     app = front(
         calls=calls,
@@ -85,6 +73,31 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     )
     await transport.close()
     journal.close()
+
+
+def _calls(
+    settings: Settings,
+    transport: Transport,
+    policy: HeaderPolicy,
+    journal: JournalWriter,
+    ledger: Ledger,
+    *,
+    admission: Admission,
+) -> Proxy:
+    upstreams = upstreams_of(settings)
+    return Proxy(
+        transport=transport,
+        upstreams=upstreams,
+        policy=policy,
+        journal=journal,
+        ledger=ledger,
+        limits=_call_limits(settings),
+        target_hosts=target_hosts_of(settings),
+        model_prefix=settings.routing.model_prefix,
+        admission=admission,
+        routes=routes_of(settings, upstreams),
+        attempts=attempts_of(settings, transport, policy, ledger),
+    )
 
 
 def _admission(settings: Settings, keys: KeyFile, rates: Rates | None) -> Admission:
