@@ -22,9 +22,9 @@ from llm_proxy.model.completion import (
 )
 from llm_proxy.model.exchange import Chunks, Ending, Endpoint, new_id
 from llm_proxy.model.json_text import encode_json
+from queue_exchanges import ATTEMPTS
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
-from queue_exchanges import ATTEMPTS
 
 #: What a call costs for which an entry was found, and one for which none was.
 COST = Cost(

@@ -12,13 +12,14 @@ import base64
 from array import array
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any, BinaryIO
 
 import msgspec
 
 from llm_proxy.model.completion import Bodies, Completion, Context, JsonObject, JsonValue, Status, Usage
 from llm_proxy.model.cost_json import cost_from_json
-from llm_proxy.model.exchange import Chunks, Ending, Endpoint
+from llm_proxy.model.exchange import Attempt, Chunks, Ending, Endpoint
 from llm_proxy.model.json_text import decode_json, encode_json
 from llm_proxy.model.record import record_json
 from llm_proxy.transfer.base import BadRow, Row
@@ -98,6 +99,22 @@ class _Raw(msgspec.Struct):
     response_body: str | _Base64 | None = None
     chunk_times_us: list[int] = []
     chunk_sizes: list[int] = []
+    #: One for each of the attempts.
+    attempt_bodies: list[str | _Base64 | None] = []
+
+
+class _Attempt(msgspec.Struct):
+    upstream: str
+    started_s: float
+    ended_s: float
+    provider: str | None = None
+    model: str | None = None
+    wait_s: float | None = None
+    connect_s: float | None = None
+    http_status: int | None = None
+    failure: str | None = None
+    reason: str | None = None
+    headers: list[tuple[str, str | None]] = []
 
 
 class _Usage(msgspec.Struct):
@@ -164,6 +181,7 @@ class _Line(msgspec.Struct):
     request_headers: list[tuple[str, str | None]] | None = None
     response_headers: list[tuple[str, str | None]] | None = None
     stacktrace: Any = None
+    attempts: list[_Attempt] = []
     raw: _Raw | None = None
 
 
@@ -173,6 +191,7 @@ def _raw(bodies: Bodies) -> JsonObject:
         "response_body": _text(bodies.response_body),
         "chunk_times_us": list(bodies.chunks.times_us),
         "chunk_sizes": list(bodies.chunks.sizes),
+        "attempt_bodies": [_text(attempt.body) for attempt in bodies.attempts],
     }
 
 
@@ -278,4 +297,13 @@ def _bodies(line: _Line, raw: _Raw) -> Bodies:
         response=line.response,
         chunks=Chunks(times_us=array("Q", raw.chunk_times_us), sizes=array("Q", raw.chunk_sizes)),
         stacktrace=line.stacktrace,
+        attempts=tuple(
+            _attempt(attempt, body)
+            for attempt, body in zip_longest(line.attempts, raw.attempt_bodies[: len(line.attempts)])
+        ),
     )
+
+
+def _attempt(attempt: _Attempt, body: str | _Base64 | None) -> Attempt:
+    members: dict[str, Any] = msgspec.structs.asdict(attempt) | {"headers": tuple(attempt.headers)}
+    return Attempt(**members, body=_bytes(body))
