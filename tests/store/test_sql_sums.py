@@ -39,6 +39,11 @@ def call(number, **different):
     return record(**(members | different))
 
 
+def one_by_one(connection, asked):
+    parts = {} if asked.by is None else calls_by_step(connection, asked, asked.by)
+    return calls_by_step(connection, asked, None), parts
+
+
 async def keep(store):
     keeper, made = SumsKeeper(store), 0
     while step := await keeper.step(until_us=to_micros(END)):
@@ -54,7 +59,7 @@ async def told(store, monkeypatch):
         asked = query(**different)
         with_sums = await SqlSeries(store).series(asked)
         with monkeypatch.context() as patched:
-            patched.setattr("llm_proxy.store.sql_series.summed", calls_by_step)
+            patched.setattr("llm_proxy.store.sql_series.summed", one_by_one)
             return with_sums, await SqlSeries(store).series(asked)
 
     return both

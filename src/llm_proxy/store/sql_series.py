@@ -22,9 +22,7 @@ class SqlSeries:
         """How the calls went, all together and told apart."""
 
         def read(connection: Connection) -> Series:
-            whole = summed(connection, query, None)
-            parts = None if query.by is None else summed(connection, query, query.by)
-            return _series(query, whole, parts or {})
+            return _series(query, *summed(connection, query))
 
         return await self._store.reading(read, otherwise=_series(query, {}, {}))
 

@@ -52,24 +52,39 @@ _Held = dict[int, tuple[int, int]]
 _Made = tuple[list[int], list[dict[str, object]]]
 
 
-def summed(connection: Connection, query: SeriesQuery, by: SeriesBy | None) -> Sums:
-    """The calls of the query by what they are told apart by and by step: from sums where there are, or one by one."""
+def summed(connection: Connection, query: SeriesQuery) -> tuple[Sums, Sums]:
+    """The calls of the query by step: all together, and told apart; from sums where there are, or one by one."""
+    ways: list[SeriesBy | None] = [None] if query.by is None else [None, query.by]
     since, until = to_micros(query.since), to_micros(query.until)
     first, end = -(-since // HOUR_US) * HOUR_US, until // HOUR_US * HOUR_US
-    step_us = query.step // MICROSECOND
-    if first >= end or step_us % HOUR_US or not _is_of_all(query.calls):
-        return calls_by_step(connection, query, by)
+    if first >= end or query.step // MICROSECOND % HOUR_US or not _is_of_all(query.calls):
+        whole, *parts = [calls_by_step(connection, query, by) for by in ways]
+        return whole, parts[0] if parts else {}
     owner = storable(query.calls.organization_id)
     now, then = _held(connection, owner, first, end), _summed_up(connection, owner, first, end)
     missing = sorted(at for at in now if then.get(at) != now[at])
+    known = sorted(now.keys() - set(missing))
+    times = [(start, stop) for start, stop in [(since, first), *_runs(missing), (end, until)] if start < stop]
+    whole, *parts = [_added_up(connection, query, by, times, known) for by in ways]
+    return whole, parts[0] if parts else {}
+
+
+def _added_up(
+    connection: Connection,
+    query: SeriesQuery,
+    by: SeriesBy | None,
+    times: Sequence[tuple[int, int]],
+    hours: Sequence[int],
+) -> Sums:
+    """The calls of these times, one by one, and of these hours, by their sums."""
+    owner = storable(query.calls.organization_id)
     read: Sums = {}
-    for start, stop in [(since, first), *_runs(missing), (end, until)]:
-        if start < stop:
-            part = replace(query, since=from_micros(start), until=from_micros(stop))
-            merge(read, calls_by_step(connection, part, by))
+    for start, stop in times:
+        part = replace(query, since=from_micros(start), until=from_micros(stop))
+        merge(read, calls_by_step(connection, part, by))
     names = None if by is None else _largest(connection, owner, query, read)
     sums = read if names is None else {of: line for of, line in read.items() if _name(of) in names}
-    for some in _some(sorted(now.keys() - set(missing))):
+    for some in _some(hours):
         merge(sums, _kept(connection, owner, query, some, names))
     return sums
 
