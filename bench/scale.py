@@ -172,13 +172,14 @@ async def measure(store: SqlStore, found_id: str, ticket: str, *, rounds: int) -
 
 
 async def writing(store: SqlStore, rate: int) -> None:
-    """Write so many records a second, until cancelled."""
-    maker, number = Maker(1000), 0
+    """Write so many records a second, and index them, until cancelled."""
+    maker, number, indexer = Maker(1000), 0, SearchIndexer(store)
     while True:
         started_s = time.perf_counter()
         made = (maker.make(number + place) for place in range(rate // 5))
         await store.put([replace(one, started_at=datetime.now(UTC)) for one in made])
         number = (number + rate // 5) % 1000
+        await indexer.step()
         await asyncio.sleep(max(0.0, 0.2 - (time.perf_counter() - started_s)))
 
 
