@@ -100,6 +100,17 @@ def test_the_token_that_comes_with_a_signature_tells_nothing_of_the_signer(polic
     assert head.forward(b"h", (b"A", b"b")) == [(b"A", b"b")]
 
 
+def test_a_key_among_the_protocols_of_a_websocket_is_known_by_its_fingerprint_and_not_recorded(policy):
+    value = b"realtime, openai-insecure-api-key.sk-0123456789abcdef, openai-beta.realtime-v1"
+
+    head = request(policy, (b"Sec-WebSocket-Protocol", value))
+
+    assert head.key_fingerprint == Fingerprints(b"secret").of(b"sk-0123456789abcdef")
+    assert head.recorded == [(b"Sec-WebSocket-Protocol", None)]
+    assert head.passed == [(b"Sec-WebSocket-Protocol", value)]
+    assert request(policy, (b"Sec-WebSocket-Protocol", b"realtime")).key_fingerprint is None
+
+
 def test_a_head_without_keys_has_all_else_in_its_place(policy):
     theirs = [(b"X-Api-Key", b"k"), (b"Host", b"h"), (b"Authorization", b"Bearer k"), (b"X", b"y")]
 

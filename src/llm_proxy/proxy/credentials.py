@@ -20,6 +20,8 @@ _SECRET_PARAMETER = re.compile(
 )
 #: Those that are the client's key itself, and are left out where another key takes its place.
 _KEY_PARAMETER = re.compile(rb"(?:^|(?<=&))((?:x-)?(?:api[-_]?)?key|access[-_]?token)=([^&]*)(?:&|$)", re.IGNORECASE)
+#: https://platform.openai.com/docs/guides/realtime-websocket
+_KEY_PROTOCOL = re.compile(rb"(?:^|[\s,])openai-insecure-api-key\.([^\s,]+)")
 #: What names the signer in the header of a signed request; the rest is another one each time
 #: (https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html).
 _SIGNER = re.compile(rb"AWS4-HMAC-SHA256 +Credential=([^/,]+)")
@@ -70,6 +72,12 @@ def without_keys(query: bytes, mark: bytes) -> tuple[bytes, list[bytes]]:
 def blank_secrets(query: bytes) -> bytes:
     """``query`` as it may be recorded: values of parameters that can be secrets are replaced by ``***``."""
     return _SECRET_PARAMETER.sub(rb"\1=***", b"?" + query)[1:] if query else query
+
+
+def key_in_protocols(value: bytes) -> bytes | None:
+    """The key that browsers put among the protocols of a WebSocket, as they can send no header of their own."""
+    found = _KEY_PROTOCOL.search(value)
+    return found[1] if found else None
 
 
 def split_key(query: bytes) -> tuple[bytes, bytes | None]:

@@ -13,7 +13,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import TypeVar
 
-from llm_proxy.proxy.credentials import CREDENTIAL_HEADERS, SECURITY_TOKEN, Fingerprints
+from llm_proxy.proxy.credentials import CREDENTIAL_HEADERS, SECURITY_TOKEN, Fingerprints, key_in_protocols
 from llm_proxy.proxy.transport.base import RawHeaders
 
 #: Headers that end at the next hop (RFC 9110 sections 7.6.1, 11.7; Keep-Alive and Proxy-Connection are of old use).
@@ -52,6 +52,8 @@ class _Fate(Enum):
     LENGTH = 6
     CODING = 7
     UPGRADE = 8
+    #: May hold a key.
+    PROTOCOLS = 10
     #: The key of a gateway, which may be one of ours.
     GATEWAY_KEY = 9
 
@@ -60,6 +62,7 @@ _FATES = {
     b"connection": _Fate.CONNECTION,
     b"content-length": _Fate.LENGTH,
     b"host": _Fate.HOST,
+    b"sec-websocket-protocol": _Fate.PROTOCOLS,
     b"transfer-encoding": _Fate.CODING,
     b"upgrade": _Fate.UPGRADE,
 }
@@ -168,11 +171,19 @@ class HeaderPolicy:
                 if self._is_ours(value):
                     head.proxy_keys.insert(0, value.rsplit(b" ", 1)[-1].strip())
             else:
-                _note_framing(head, fate, name, value)
+                self._note_rare(head, fate, name, value)
         return head, listed
 
     def _is_ours(self, value: bytes) -> bool:
         return self.rules.proxy_key_mark is not None and self.rules.proxy_key_mark in value
+
+    def _note_rare(self, head: RequestHead, fate: _Fate, name: bytes, value: bytes) -> None:
+        if fate is not _Fate.PROTOCOLS:
+            _note_framing(head, fate, name, value)
+            return
+        if head.key_fingerprint is None and (key := key_in_protocols(value)) is not None:
+            head.key_fingerprint = self.fingerprints.of(key)
+        head.passed.append((name, value))
 
     def response(self, headers: RawHeaders) -> tuple[RawHeaders, Recorded]:
         """What goes to the client, and what is recorded."""
@@ -197,7 +208,7 @@ class HeaderPolicy:
             kept = kept or rules.recorded_request_pattern.fullmatch(lower) is not None
         verdict = _Fate.FORWARD, kept
         if lower in _FATES:
-            verdict = _FATES[lower], kept
+            verdict = _FATES[lower], kept and _FATES[lower] is not _Fate.PROTOCOLS
         elif lower in CREDENTIAL_HEADERS:
             verdict = _Fate.CREDENTIAL, False
         elif lower in rules.gateway_keys:
