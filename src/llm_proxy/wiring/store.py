@@ -113,7 +113,7 @@ def _worker(settings: Settings, store: SqlStore, ledger: Ledger) -> Worker:
     )
 
 
-def _routes(settings: Settings, store: SqlStore, calls_url: str | None) -> list[Route | Mount]:
+def _routes(settings: Settings, store: SqlStore, calls_url: str | None = None) -> list[Route | Mount]:
     accounts = SqlAccounts(store)
     admin_key = settings.auth.admin_key
     opens_all = None if admin_key is None else admin_key.get_secret_value()
