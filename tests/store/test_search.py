@@ -7,7 +7,7 @@ import pytest
 from llm_proxy.model.completion import Bodies
 from llm_proxy.model.json_text import encode_json
 from llm_proxy.store.bodies import Packer
-from llm_proxy.store.search import Searcher
+from llm_proxy.store.search import Searcher, readable
 from records import BODIES
 
 LONG = {"messages": [{"role": "user", "content": "Where is the Straße? " + "x" * 600}]}
@@ -63,3 +63,15 @@ def test_a_piece_that_was_read_is_not_asked_for_again():
     searcher.learn(b"1", Packer().compress(b'{"a":"x"}'))
 
     assert searcher.unknown([b"1", b"2"]) == [b"2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a " + "QUJD+/=" * 3 + "Z" * 1000 + " é", "a qujd+/=qujd+/=qujd+/=  é"),
+        ("a " + "z" * 999 + "é" + "z" * 999, "a " + "z" * 999 + "é" + "z" * 999),
+        ("\ud800" + "f0" * 500 + "\ud800", "\ud800 \ud800"),
+    ],
+)
+def test_what_is_encoded_and_long_is_left_out_and_nothing_else(text, expected):
+    assert readable(text) == expected

@@ -43,6 +43,14 @@ def test_every_part_of_a_text_is_found_in_every_script(text, expected):
     assert candidates(block, text) == expected
 
 
+@pytest.mark.parametrize("end", ["", " é"])
+def test_words_end_at_the_same_marks_whether_or_not_all_is_ascii(end):
+    marks = "".join(map(chr, range(128)))
+    block = block_of(("one".join(marks) + end, []))
+
+    assert all(candidates(block, f"{mark}one") == [10] for mark in marks if mark.isprintable())
+
+
 def test_what_one_record_shares_is_found_in_all_that_have_it_and_what_is_before_it():
     block = block_of(("own", ["tools", "first"]), ("own", ["tools", "first", "second"]), ("own", ["tools", "other"]))
 

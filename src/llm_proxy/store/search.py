@@ -14,6 +14,9 @@ from llm_proxy.store.bodies import decompress, searched_text, searched_texts
 _REMEMBERED_PIECES = 200_000
 #: Images, sounds and vectors in base64 or hexadecimal: nobody reads them, and an index of them would be as large.
 _ENCODED = re.compile(r"[a-z0-9+/_-]{1000,}")
+#: To find out whether there is any: each byte of its characters as one, and each other byte as a space.
+_IS_OF_ENCODED = bytes(ord("x" if re.match(r"[a-z0-9+/_-]", chr(code), re.ASCII) else " ") for code in range(256))
+_RUN = b"x" * 1000
 
 
 class Searcher:
@@ -53,4 +56,6 @@ def sought(text: str) -> str:
 def readable(text: str) -> str:
     """What of a text is looked at: all of it, whatever its case, but what is encoded and long."""
     folded = text.casefold()
-    return _ENCODED.sub(" ", folded) if len(folded) >= 1000 else folded
+    if len(folded) < len(_RUN) or _RUN not in folded.encode(errors="replace").translate(_IS_OF_ENCODED):
+        return folded
+    return _ENCODED.sub(" ", folded)
