@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llm_proxy.metrics import Ledger
-from llm_proxy.queue.redis_connection import RedisAddress, RedisConnection
+from llm_proxy.queue.redis_address import RedisAddress
+from llm_proxy.queue.redis_connection import RedisConnection
 from llm_proxy.queue.redis_depth import RedisDepth, depth
 from llm_proxy.queue.redis_layout import shards
 from llm_proxy.queue.redis_publisher import RedisPublisher

@@ -63,7 +63,7 @@ def _checked_store_url(url: SecretStr) -> SecretStr:
 
 
 def _checked_redis_url(url: SecretStr) -> SecretStr:
-    # What is behind the scheme is read where it is used (queue/redis_connection.py); this finds a slip at the start.
+    # What is behind the scheme is read where it is used (queue/redis_address.py); this finds a slip at the start.
     text = url.get_secret_value()
     if not _URL.fullmatch(text) or not _REDIS_SCHEME.match(text):
         raise ValueError(

@@ -3,7 +3,8 @@
 import pytest
 
 from llm_proxy.errors import QueueUnavailable
-from llm_proxy.queue.redis_connection import RedisAddress, RedisConnection
+from llm_proxy.queue.redis_address import RedisAddress
+from llm_proxy.queue.redis_connection import RedisConnection
 from llm_proxy.queue.redis_keys import put_keys, take_keys
 from llm_proxy.queue.redis_layout import Shard
 

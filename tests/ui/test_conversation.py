@@ -131,7 +131,10 @@ def test_a_result_whose_call_is_not_there_stands_by_itself():
             {"type": "image_url", "image_url": {"url": "data:image/svg+xml;base64,PHN2Zz4="}},
             ("attachment", "image"),
         ),
-        ({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}, ("attachment", "audio")),
+        (
+            {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+            ("audio", "data:audio/wav;base64,AAAA"),
+        ),
         ({"type": "file", "file": {"filename": "a.pdf", "file_data": "x"}}, ("attachment", "file: a.pdf")),
         ({"type": "thinking", "thinking": "Hm.", "signature": "x"}, ("reasoning", "Hm.")),
         ({"type": "redacted_thinking", "data": "x"}, ("reasoning", "(encrypted by the provider)")),

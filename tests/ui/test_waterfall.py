@@ -1,15 +1,14 @@
 """Where the time of a call went."""
 
 from array import array
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_proxy.model.exchange import Attempt, Chunks
+from llm_proxy.model.exchange import Chunks
 from llm_proxy.ui.waterfall import HEIGHT, MAX_BARS, WIDTH, waterfall
-from records import BODIES, bare, record
+from records import bare, record
 
 
 def chunks(*times_s, sizes=None):
@@ -47,27 +46,6 @@ def test_bars_are_where_their_times_are():
     assert (gap.x, gap.x + gap.width) == pytest.approx((WIDTH * 0.25, WIDTH * 0.75), abs=3)
     assert (total.x, total.width) == (0, WIDTH)
     assert [bar.height for bar in found["Answer"].bars] == [HEIGHT / 2, HEIGHT]
-
-
-def test_each_of_several_attempts_has_a_lane_with_what_came_of_it():
-    limited = Attempt(upstream="openai", started_s=0, ended_s=0.5, http_status=429, wait_s=0.1)
-    unreachable = Attempt(upstream="openai", started_s=0.6, ended_s=0.61, failure="upstream_unreachable")
-    answered = Attempt(upstream="azure", started_s=1, ended_s=1.5, http_status=200)
-    bodies = replace(BODIES, attempts=(limited, unreachable, answered))
-    call = record(duration_s=2.0, connect_s=0.1, ttfb_s=1.5, ttft_s=None, bodies=bodies)
-
-    found = lanes(call)
-
-    assert {label: (lane.value, lane.style) for label, lane in found.items()} == {
-        "1. openai": ("429, 500 ms", "gap"),
-        "2. openai": ("unreachable, 10 ms", "gap"),
-        "3. azure": ("200, 500 ms", "wait"),
-        "Connect": ("100 ms", "connect"),
-        "First byte": ("1.50 s", "wait"),
-        "Total": ("2.00 s", "total"),
-    }
-    (connect,) = found["Connect"].bars
-    assert (connect.x, connect.x + connect.width) == pytest.approx((WIDTH * 0.5, WIDTH * 0.55), abs=3)
 
 
 def test_of_a_call_that_still_runs_there_is_no_picture():

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from llm_proxy.model.completion import Completion
-from llm_proxy.model.exchange import Attempt, Chunks
+from llm_proxy.model.exchange import Chunks
 from llm_proxy.ui.present import count, duration
 
 #: Length of the axis; a piece that would be shorter than one is drawn as one.
@@ -40,14 +40,12 @@ def waterfall(completion: Completion, chunks: Chunks) -> tuple[Lane, ...]:
     total = completion.duration_s
     if not total:
         return ()
-    attempts = completion.bodies.attempts if completion.bodies else ()
-    lanes = [_attempt(number, attempt, total) for number, attempt in enumerate(attempts, 1)]
+    lanes: list[Lane] = []
     connect, first_byte, first_token = completion.connect_s, completion.ttfb_s, completion.ttft_s
-    start = attempts[-1].started_s if attempts else 0
     if connect:
-        lanes.append(_span("Connect", "connect", start, start + connect, total))
+        lanes.append(_span("Connect", "connect", 0, connect, total))
     if first_byte is not None:
-        lanes.append(_span("First byte", "wait", start + (connect or 0), first_byte, total, value=duration(first_byte)))
+        lanes.append(_span("First byte", "wait", connect or 0, first_byte, total, value=duration(first_byte)))
     if first_token is not None:
         lanes.append(_span("First token", "token", first_byte or 0, first_token, total, value=duration(first_token)))
     if len(chunks.times_us) > 1:
@@ -57,14 +55,6 @@ def waterfall(completion: Completion, chunks: Chunks) -> tuple[Lane, ...]:
         lanes.append(_span("Longest gap", "gap", start, end, total))
     lanes.append(_span("Total", "total", 0, total, total))
     return tuple(lanes)
-
-
-def _attempt(number: int, attempt: Attempt, total: float) -> Lane:
-    outcome = attempt.http_status or (attempt.failure or "").removeprefix("upstream_").replace("_", " ")
-    took = duration(attempt.ended_s - attempt.started_s)
-    style = "wait" if attempt.failure is None and (attempt.http_status or 0) < 400 else "gap"
-    label = f"{number}. {attempt.upstream}"
-    return _span(label, style, attempt.started_s, attempt.ended_s, total, value=f"{outcome}, {took}")
 
 
 def _span(label: str, style: str, start: float, end: float, total: float, *, value: str | None = None) -> Lane:

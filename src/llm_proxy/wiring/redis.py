@@ -2,7 +2,8 @@
 
 from llm_proxy.errors import ConfigError
 from llm_proxy.log import get_logger
-from llm_proxy.queue.redis_connection import RedisAddress, RedisConnection, RedisTls
+from llm_proxy.queue.redis_address import RedisAddress, RedisTls
+from llm_proxy.queue.redis_connection import RedisConnection
 from llm_proxy.queue.redis_layout import Shard
 from llm_proxy.queue.redis_layout import shards as shards_of
 from llm_proxy.settings import Settings
