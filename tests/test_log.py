@@ -75,3 +75,19 @@ def test_an_incident_is_one_line_at_its_beginning_and_one_at_its_end():
 
     said = [(call.method_name, *call.kwargs.values()) for call in log.calls]
     assert said == [("warning", "first", "it is away"), ("info", "it is back"), ("warning", "third", "it is away")]
+
+
+def test_the_log_loads_no_library_that_only_paints():
+    program = "import sys, llm_proxy.log; print(sorted({'rich', 'pygments'} & set(sys.modules)))"
+
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert said.stdout.strip() == "[]"
+
+
+def test_what_was_hidden_from_the_log_can_be_loaded_afterwards():
+    program = "import llm_proxy.log, rich.console; print(rich.console.Console.__name__)"
+
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert said.stdout.strip() == "Console"

@@ -1,10 +1,28 @@
 """The program's own log: constant messages, facts as fields, on standard error. Never bodies, prompts or keys."""
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 from typing import Literal
 
-import structlog
+
+@contextlib.contextmanager
+def _hidden(package: str) -> Iterator[None]:
+    """Let imports within not find ``package``, unless it is loaded already."""
+    loaded = package in sys.modules
+    if not loaded:
+        sys.modules[package] = None  # type: ignore[assignment]  # what an import that is to fail finds there
+    try:
+        yield
+    finally:
+        if not loaded:
+            del sys.modules[package]
+
+
+# It would load rich for tracebacks that we do not show, and with it 6 MB in each of the processes.
+with _hidden("rich"):
+    import structlog
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:

@@ -194,7 +194,8 @@ def test_beyond_loopback_it_does_not_let_others_spend_a_providers_key(tmp_path):
 
     line = refused(tmp_path, "--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path), env=env)
 
-    assert "they could spend the key of the upstream default: leave the keys to the clients" in line
+    assert "they could spend the key of the upstream default: let calls need a key" in line
+    assert "leave the keys to the clients" in line
 
 
 async def test_beyond_loopback_a_key_in_the_environment_opens_it(upstream, tmp_path):

@@ -6,8 +6,6 @@ is small to write may take longer to check than the sun will shine.
 
 from typing import Any
 
-import jsonschema_rs
-
 from llm_proxy.model.completion import JsonObject, JsonValue
 from llm_proxy.model.json_text import encode_json
 
@@ -16,7 +14,6 @@ MAX_SCHEMA_BYTES = 64 * 2**10
 MAX_PARTS = 10_000
 #: Faults that are told; who has more of them has seen enough.
 MAX_FAULTS = 20
-_PATTERNS = jsonschema_rs.RegexOptions()
 
 
 def check_schema(schema: JsonObject) -> None:
@@ -41,8 +38,11 @@ def faults_of(schema: JsonObject, value: JsonObject) -> list[tuple[str, str]]:
 
 
 def _validator(schema: JsonObject) -> Any:
+    # Here, since it takes 5 MB, and only those who grade have schemas.
+    import jsonschema_rs  # noqa: PLC0415
+
     try:
-        return jsonschema_rs.validator_for(schema, offline=True, pattern_options=_PATTERNS)
+        return jsonschema_rs.validator_for(schema, offline=True, pattern_options=jsonschema_rs.RegexOptions())
     except jsonschema_rs.ValidationError as exc:
         place = "".join(map(_step, exc.instance_path))
         raise ValueError(f"{exc.message} (at {place})" if place else exc.message) from exc

@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import httpx
-
 from llm_proxy.errors import LlmProxyError
 
 #: Until an answer begins, in seconds; reasoning takes its time.
@@ -55,6 +53,9 @@ class Sender:
         return tuple(self._running)
 
     async def _made(self, path: str, headers: Mapping[str, str], body: bytes, begun: "asyncio.Future[Sent]") -> None:
+        # Here, since few calls are sent from the pages, and it takes memory all the time.
+        import httpx  # noqa: PLC0415
+
         timeout = httpx.Timeout(_BEGIN_S, connect=_CONNECT_S)
         try:
             async with (
