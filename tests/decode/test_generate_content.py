@@ -172,7 +172,7 @@ def test_an_error_answer_is_read(wrap, place):
     # https://ai.google.dev/gemini-api/docs/troubleshooting
     found = decoded(wrap % sample("generate_content_error.json"), http_status=429, **place)
 
-    assert found.error == ProviderError(kind="429", message="You exceeded your current quota.")
+    assert found.error == ProviderError(kind="RESOURCE_EXHAUSTED", message="You exceeded your current quota.")
 
 
 def test_an_error_within_a_stream_is_found_and_the_text_is_kept():

@@ -109,6 +109,18 @@ BEARER = (b"Authorization", b"Bearer k")
             "azure /openai/v1/responses?a=b&api-version=2024-10-21 responses",
             (b"Api-Key", b"k"),
         ),
+        (
+            "POST /openai/v1/chat/completions",
+            None,
+            "azure /openai/v1/chat/completions?api-version=2024-10-21 chat.completions",
+            (b"Api-Key", b"k"),
+        ),
+        (
+            "GET /openai/v1/files",
+            None,
+            "azure /openai/v1/files?api-version=2024-10-21 files",
+            (b"Api-Key", b"k"),
+        ),
         ("POST /model/a%2Fb/converse", None, "bedrock /model/a%2Fb/converse converse", BEARER),
         ("POST /bedrock/v1/chat/completions", None, "bedrock /openai/v1/chat/completions chat.completions", BEARER),
         ("POST /v1/messages", None, "mine /claude/v1/messages messages", (b"X-Api-Key", b"k")),
@@ -128,6 +140,15 @@ BEARER = (b"Authorization", b"Bearer k")
 )
 def test_a_configured_upstream_is_reached_by_its_paths_and_names_with_its_key(call, name, expected, credential):
     assert where(ALL, call, name) == (expected, credential)
+
+
+@pytest.mark.parametrize("default", ["https://api.openai.com/v1", "https://eu.api.openai.com/v1"])
+def test_openai_has_its_path_also_beside_azure(default):
+    azure = upstream_of("azure", "https://r.openai.azure.com")
+
+    both = Upstreams(upstream_of("default", default), {"azure": azure})
+
+    assert where(both, "POST /openai/v1/embeddings")[0] == "default /v1/embeddings embeddings"
 
 
 def test_a_default_of_which_nothing_is_known_gets_the_messages_that_it_may_understand():

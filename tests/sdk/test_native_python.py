@@ -186,7 +186,7 @@ async def test_google_refuses(upstream, proxy, gemini):
 
     assert (caught.value.code, caught.value.status) == (429, "RESOURCE_EXHAUSTED")
     record = await the_record(proxy)
-    assert (record.status, record.failure_kind) == (Status.FAILED, "429")
+    assert (record.status, record.failure_kind) == (Status.FAILED, "RESOURCE_EXHAUSTED")
 
 
 # Azure, and OpenAI's SDK at others

@@ -200,8 +200,10 @@ def _first_object(raw: JsonObject, *keys: str) -> JsonObject:
 
 def _error(error: JsonObject) -> ProviderError:
     message = error.get("message") or error.get("detail")
-    # The type of OpenAI's error events is only "error"; Gemini says in "status" what others say in "type".
-    kinds = [as_text(error.get(key)) for key in ("type", "code", "status")]
+    # The type of OpenAI's error events is only "error"; Google says in "status" what others say in "type", and in
+    # "code" only the status of HTTP (https://google.aip.dev/193): a number is a kind where there is no word.
+    words = [text_member(error, key) for key in ("type", "code", "status")]
+    kinds = [*words, *(as_text(error.get(key)) for key in ("type", "code", "status"))]
     return ProviderError(
         kind=next((_name(kind) for kind in kinds if kind and kind != "error"), None),
         message=_cut(as_text(message or error), _MESSAGE_CHARACTERS),

@@ -49,6 +49,8 @@ def choose(upstreams: Upstreams, address: Address | None, name: str | None) -> U
     """The upstream that a call is for: ``name`` beats the path. Raises Refused if there is none."""
     if address is None:
         raise Refused(_NO_CALL, status=404, code="not_found")
+    if name is None and address.name == "openai" and (upstream := _azure_alone(upstreams)) is not None:
+        return upstream
     if name is not None or address.name is not None:
         return upstreams.choose(name or address.name or "")
     if address.provider is None:
@@ -87,6 +89,20 @@ def _of_provider(upstreams: Upstreams, address: Address, provider: str) -> Upstr
             code="unknown_provider",
         )
     return known
+
+
+def _azure_alone(upstreams: Upstreams) -> Upstream | None:
+    """The upstream of Azure, if it is configured and OpenAI is not: ``/openai/v1`` is then Azure's own path.
+
+    https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle: the API without versions.
+    """
+    azure = None
+    for upstream in upstreams.configured:
+        if upstream.name == "openai" or _is_of(upstream, "openai"):
+            return None
+        if azure is None and _is_of(upstream, "azure"):
+            azure = upstream
+    return azure
 
 
 def _is_of(upstream: Upstream, provider: str) -> bool:
