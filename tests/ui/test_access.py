@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
+from sqlalchemy.schema import DropTable
 from starlette.applications import Starlette
 
 from browsing import in_browser, watched
@@ -16,6 +17,7 @@ from llm_proxy.api.login import COOKIE, Logins
 from llm_proxy.api.login_link import issue
 from llm_proxy.model.account import Scope
 from llm_proxy.store.sql_accounts import SqlAccounts
+from llm_proxy.store.sql_logins import SqlLogins, ended_logins
 from llm_proxy.ui.access import Access
 from llm_proxy.ui.pages import routes
 from llm_proxy.ui.room import changes, go_to, looks
@@ -33,7 +35,7 @@ async def _done(request, principal):
 @pytest.fixture
 async def client(store, tmp_path):
     """Pages that somebody may change something on, at ``/grade`` and ``/settings``."""
-    logins = Logins(b"secret", admin_key=ADMIN_KEY)
+    logins = Logins(b"secret", SqlLogins(store), admin_key=ADMIN_KEY, remembered_s=0)
     gate = Gate(SqlAccounts(store), admin_key=ADMIN_KEY, remembered_s=0, logins=logins)
     table = {"/grade": changes(_done), "/settings": looks(_done, Scope.ADMIN)}
     access = Access(logins, gate.holder, link=tmp_path / "link")
@@ -94,6 +96,33 @@ async def test_who_logs_out_has_to_log_in_again(client, store):
     assert (left.status_code, left.headers["location"]) == (303, "/login")
     assert COOKIE not in client.cookies
     assert (await client.get("/")).status_code == 401
+
+
+async def test_logging_out_ends_every_copy_of_the_cookie_and_no_other_login(client, store):
+    key = await added_key(store, "acme", "read")
+    await log_in(client, key.secret)
+    copied = {"cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
+    client.cookies.clear()
+    await log_in(client, key.secret)
+    second = dict(client.cookies)
+    client.cookies.clear()
+
+    await client.post("/logout", headers=HERE | copied)
+
+    assert (await client.get("/", headers=copied)).status_code == 401
+    client.cookies.update(second)
+    assert (await client.get("/")).status_code == 200
+
+
+async def test_while_the_store_is_away_nobody_is_told_that_he_is_logged_out(client, store):
+    key = await added_key(store, "acme", "read")
+    await log_in(client, key.secret)
+    await store.writing(lambda connection: connection.execute(DropTable(ended_logins)))
+
+    left = await client.post("/logout", headers=HERE)
+
+    assert left.status_code == 503
+    assert COOKIE in client.cookies
 
 
 @pytest.mark.parametrize("leads_to", ["//evil.test", "/\\evil.test", "https://evil.test", "evil", "/x\r\ny", ""])

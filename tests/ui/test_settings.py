@@ -12,11 +12,14 @@ from browsing import check_usable, in_browser
 from grading import post
 from keyring import added_key
 from llm_proxy.api.auth import Gate
+from llm_proxy.api.login import COOKIE, Logins
 from llm_proxy.attribution.context import attribute
 from llm_proxy.model.account import Scope, secret_hash
 from llm_proxy.model.completion import Status
 from llm_proxy.store.sql_accounts import SqlAccounts
+from llm_proxy.store.sql_logins import SqlLogins
 from llm_proxy.store.sql_series import SqlSeries
+from llm_proxy.ui.access import Access
 from llm_proxy.ui.pages import routes
 from llm_proxy.ui.settings import House, ShownUpstream, table
 from reading import HOSTILE, read
@@ -26,13 +29,23 @@ ADMIN_KEY = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture
-def app(store):
+def logins(store):
+    return Logins(b"secret", SqlLogins(store))
+
+
+@pytest.fixture
+def app(store, logins, tmp_path):
     gate = Gate(SqlAccounts(store), admin_key=ADMIN_KEY, remembered_s=60)
+    return app_behind(gate, store, logins, tmp_path)
+
+
+def app_behind(gate, store, logins, tmp_path):
     house = House(
         accounts=SqlAccounts(store),
         statistics=SqlSeries(store),
         upstreams=(ShownUpstream(name="default", base_url="https://a.example/v1", provider="openai", has_key=False),),
         forget=gate.forget,
+        keep_in=Access(logins, gate.holder, link=tmp_path / "link").keep_in,
         attribute=lambda headers: attribute(tuple(headers), None, None),
     )
     return Starlette(routes=routes(store, gate.admit, table(house)))
@@ -67,6 +80,23 @@ async def test_a_key_is_made_and_shown_once_rotated_and_revoked(operator, app, s
     successor = re.search(r"llmp_[\w-]{40,}", rotated.text)[0]
     assert await SqlAccounts(store).known_key(secret_hash(successor)) is not None
     assert "opens nothing any more" in revoked.text
+
+
+async def test_who_makes_the_first_key_stays_in(store, logins, tmp_path):
+    gate = Gate(SqlAccounts(store), is_open=True, remembered_s=60, logins=logins)
+    transport = httpx.ASGITransport(app_behind(gate, store, logins, tmp_path))
+    async with httpx.AsyncClient(transport=transport, base_url="http://proxy.test") as client:
+        made = await post(client, "/settings/keys", label="ci", scope="read")
+        shown = await client.get("/settings")
+        again = await post(client, "/settings/keys", label="second", scope="read")
+        async with httpx.AsyncClient(transport=transport, base_url="http://proxy.test") as stranger:
+            turned_away = await stranger.get("/settings")
+
+    assert COOKIE in made.cookies
+    assert "Log out" in made.text
+    assert shown.status_code == 200
+    assert (again.status_code, COOKIE in again.cookies) == (200, False)
+    assert turned_away.status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ class Gate:
             raise Refused("no other site's page may ask here without a key", status=403, code="foreign_origin")
 
     async def _logged_in(self, headers: Headers) -> Principal:
-        login = None if self._logins is None else self._logins.read(headers)
+        login = None if self._logins is None else await self._logins.find(headers)
         if login is None:
             raise Refused(_NO_KEY, status=401, code="missing_key")
         return await self._holder(bytes.fromhex(login.key)) if login.key else login.principal

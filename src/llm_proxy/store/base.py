@@ -151,6 +151,16 @@ class Accounts(Protocol):
         """Note that a key was used then, unless it was later, too."""
 
 
+class EndedLogins(Protocol):
+    """Logins that were ended before their time. Every method raises StoreUnavailable when it may work later."""
+
+    async def end(self, login_id: str, *, until: datetime) -> None:
+        """Let a login that would hold until then open nothing any more."""
+
+    async def has_ended(self, login_id: str) -> bool:
+        """Whether it was ended."""
+
+
 class KeySpend(Protocol):
     """What proxies have to know of keys. Every method raises StoreUnavailable when it may work later."""
 

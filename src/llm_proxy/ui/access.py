@@ -3,7 +3,6 @@
 Whoever is not let in sees the form in the place of the page, which comes once the form is filled in.
 """
 
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -13,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from llm_proxy.api.login import COOKIE, LIFE_S, Login, Logins, is_of_this_site
+from llm_proxy.api.login import COOKIE, LIFE_S, Login, Logins, is_of_this_site, new_login
 from llm_proxy.api.login_link import redeem
-from llm_proxy.errors import Refused
+from llm_proxy.errors import Refused, StoreUnavailable
 from llm_proxy.model.account import Principal, Scope, secret_hash
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION
 from llm_proxy.ui.room import first, read_form
-from llm_proxy.ui.templating import page
+from llm_proxy.ui.templating import page, problem
 
 Holder = Callable[[str], Awaitable[Principal]]
 #: As whom one is logged in without a key of an organisation.
@@ -54,14 +53,7 @@ class Access:
             return asked(request, status=200)
         if request.method != "GET" or not redeem(self._link, token):
             return asked(request, status=403, fault=_USED_UP)
-        login = Login(
-            until=time.time() + LIFE_S,
-            who=_OPERATOR,
-            organization=DEFAULT_ORGANIZATION,
-            scopes=tuple(Scope),
-            everywhere=True,
-        )
-        return self.welcomed(request, login, "/")
+        return self.keep(request, RedirectResponse("/", status_code=303), _operator())
 
     async def log_in(self, request: Request) -> Response:
         """What the key that was filled in opens."""
@@ -76,19 +68,23 @@ class Access:
             return asked(request, status=exc.status, fault=str(exc).capitalize() + ".", leads_to=leads_to)
         if Scope.READ not in principal.scopes:
             return asked(request, status=403, fault=_NOT_FOR_LOOKING, leads_to=leads_to)
-        return self.welcomed(request, _login(key, principal), leads_to)
+        return self.keep(request, RedirectResponse(leads_to, status_code=303), _login(key, principal))
 
     async def log_out(self, request: Request) -> Response:
-        """Forget who it was."""
+        """Forget who it was, here and in whatever has a copy of the cookie."""
         if is_of_this_site(request.headers) is False:
             return asked(request, status=403, fault=_FOREIGN)
+        await self._logins.end(request.headers)
         response = RedirectResponse("/login", status_code=303)
         response.delete_cookie(COOKIE, httponly=True, samesite="lax")
         return response
 
-    def welcomed(self, request: Request, login: Login, leads_to: str) -> Response:
-        """To the page that was wanted, and logged in from now on."""
-        response = RedirectResponse(leads_to, status_code=303)
+    def keep_in(self, request: Request, response: Response) -> Response:
+        """``response``, with which whoever runs the proxy is logged in from now on."""
+        return self.keep(request, response, _operator())
+
+    def keep(self, request: Request, response: Response, login: Login) -> Response:
+        """``response``, with which one is logged in from now on."""
         response.set_cookie(
             COOKIE,
             self._logins.cookie(login),
@@ -96,9 +92,14 @@ class Access:
             httponly=True,
             samesite="lax",
             # Who ends TLS before us says so; whoever lies about it keeps the cookie from nobody but himself.
-            secure=request.headers.get("x-forwarded-proto") == "https" or request.url.scheme == "https",
+            secure=is_behind_tls(request),
         )
         return response
+
+
+def is_behind_tls(request: Request) -> bool:
+    """Whether the browser came here by TLS."""
+    return request.headers.get("x-forwarded-proto") == "https" or request.url.scheme == "https"
 
 
 def asked(request: Request, *, status: int = 401, fault: str | None = None, leads_to: str | None = None) -> Response:
@@ -114,20 +115,17 @@ async def _answered(answer: Callable[[Request], Awaitable[Response]], request: R
         return await answer(request)
     except Refused as exc:
         return asked(request, status=exc.status, fault=str(exc).capitalize() + ".")
+    except StoreUnavailable as exc:
+        return problem(503, "The store is not available", str(exc))
 
 
 def _login(key: str, principal: Principal) -> Login:
-    until = time.time() + LIFE_S
-    if not principal.everywhere:
-        return Login(until=until, key=secret_hash(key).hex())
     # The key of who runs the proxy was thought of by people: its hash might be enough to guess it, so it is not sent.
-    return Login(
-        until=until,
-        who=_OPERATOR,
-        organization=principal.organization_id,
-        scopes=tuple(sorted(principal.scopes)),
-        everywhere=True,
-    )
+    return _operator() if principal.everywhere else new_login(key=secret_hash(key).hex())
+
+
+def _operator() -> Login:
+    return new_login(who=_OPERATOR, organization=DEFAULT_ORGANIZATION, scopes=frozenset(Scope), everywhere=True)
 
 
 def _local(path: str) -> str:

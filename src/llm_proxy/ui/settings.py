@@ -36,13 +36,15 @@ from llm_proxy.store.base import Accounts, Statistics
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import href
 from llm_proxy.ui.room import Table, changes, first, looks, read_form
-from llm_proxy.ui.templating import page
+from llm_proxy.ui.templating import Visitor, page, visitor
 
 #: How long the old key still opens after a rotation, by what the form offers.
 _GRACES = {"0": timedelta(), "1h": timedelta(hours=1), "1d": timedelta(days=1), "7d": timedelta(days=7)}
 #: Of what upstreams did lately.
 _LATELY = timedelta(hours=1)
 _MAX_HEADERS = 200
+
+KeepIn = Callable[[Request, Response], Response]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,8 @@ class House:
     upstreams: tuple[ShownUpstream, ...]
     #: To be called after every change of keys.
     forget: Callable[[], None]
+    #: Logs in who made the first key, which would close the pages before him.
+    keep_in: KeepIn
     #: What is derived from headers.
     attribute: Callable[[Sequence[tuple[str, str | None]]], Context]
 
@@ -77,6 +81,8 @@ class _Said:
     fault: str | None = None
     #: A key that was just made.
     secret: str | None = None
+    #: Whether it was the first, by which the pages were closed.
+    closed: bool = False
     headers: str = ""
     derived: tuple[tuple[str, str], ...] | None = None
 
@@ -107,7 +113,10 @@ async def _act(house: House, act: _Change, request: Request, principal: Principa
         said = await act(house, chosen, fields)
     except ValueError as exc:
         said = _Said(fault=str(exc))
-    return await _page(house, chosen, said)
+    if not said.closed:
+        return await _page(house, chosen, said)
+    visitor.set(Visitor(principal, logged_in=True))
+    return house.keep_in(request, await _page(house, chosen, said))
 
 
 async def _chosen(house: House, request: Request, principal: Principal) -> Principal:
@@ -134,9 +143,10 @@ async def _add_key(house: House, principal: Principal, fields: _Fields) -> _Said
         project_id=project_id or None,
         label=checked_name(label) if label else None,
     )
+    closed = principal.everywhere and not await house.accounts.has_keys()
     await house.accounts.add_key(key, secret_hash(secret))
     house.forget()
-    return _Said(done="The key is made. It is shown this once:", secret=secret)
+    return _Said(done="The key is made. It is shown this once:", secret=secret, closed=closed)
 
 
 async def _revoke(house: House, principal: Principal, fields: _Fields) -> _Said:

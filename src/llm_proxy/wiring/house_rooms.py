@@ -14,12 +14,14 @@ from llm_proxy.ui import dashboard, grading, grading_about, grading_queue, pipel
 from llm_proxy.ui import settings as settings_page
 from llm_proxy.ui.desk import Desk
 from llm_proxy.ui.room import Table
-from llm_proxy.ui.settings import House, ShownUpstream
+from llm_proxy.ui.settings import House, KeepIn, ShownUpstream
 from llm_proxy.wiring.works import PipelineWorks
 
 
-def rooms_of_the_house(settings: Settings, store: SqlStore, *, forget: Callable[[], None]) -> tuple[Table, ...]:
-    """Their tables; ``forget`` is called when keys were changed."""
+def rooms_of_the_house(
+    settings: Settings, store: SqlStore, *, forget: Callable[[], None], keep_in: KeepIn
+) -> tuple[Table, ...]:
+    """Their tables; ``forget`` is called when keys were changed, ``keep_in`` when the first one closes the pages."""
     desk = Desk(store, SqlFeedback(store), SqlGrading(store))
     statistics = SqlSeries(store)
     house = House(
@@ -27,6 +29,7 @@ def rooms_of_the_house(settings: Settings, store: SqlStore, *, forget: Callable[
         statistics=statistics,
         upstreams=tuple(_shown(name, upstream) for name, upstream in settings.all_upstreams().items()),
         forget=forget,
+        keep_in=keep_in,
         attribute=lambda headers: attribute(tuple(headers), None, None),
     )
     numbers, works = dashboard.table(statistics), pipeline.table(PipelineWorks(settings, store))

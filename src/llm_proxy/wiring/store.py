@@ -39,6 +39,7 @@ from llm_proxy.settings import Settings
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_feedback import SqlFeedback
 from llm_proxy.store.sql_keepsakes import SqlKeepsakes
+from llm_proxy.store.sql_logins import SqlLogins
 from llm_proxy.store.sql_overviews import SqlOverviews
 from llm_proxy.store.sql_removal import SqlRemoval
 from llm_proxy.store.sql_store import SqlStore
@@ -119,7 +120,7 @@ def _routes(settings: Settings, store: SqlStore, calls_url: str | None = None) -
     opens_all = None if admin_key is None else admin_key.get_secret_value()
     price = make_pricer(settings)
     traces, data = SqlTraces(store, priced(completion_of, price)), DataDir(settings.data_dir)
-    logins = Logins(data.fingerprint_secret(), admin_key=opens_all)
+    logins = Logins(data.fingerprint_secret(), SqlLogins(store), admin_key=opens_all)
     gate = Gate(accounts, admin_key=opens_all, is_open=settings.auth.open, logins=logins)
     log = log10.Log10(store, SqlFeedback(store), gate, pushed.fold, price)
     blobs = open_blobs(settings)
@@ -137,7 +138,7 @@ def _routes(settings: Settings, store: SqlStore, calls_url: str | None = None) -
     documents = openapi.routes(*tables)
     served = [*documents, *resource.routes(gate, *tables), *maxim_uploads.routes(files), resource.nothing_else()]
     access = Access(logins, gate.holder, link=data.login_link)
-    house = rooms_of_the_house(settings, store, forget=gate.forget)
+    house = rooms_of_the_house(settings, store, forget=gate.forget, keep_in=access.keep_in)
     rooms = (*rooms_of_calls(store, calls_url=calls_url), *house)
     sharing = Sharing(store, SqlKeepsakes(store), data.fingerprint_secret())
     return [*served, *pages.routes(store, gate.admit, *rooms, access=access, sharing=sharing)]

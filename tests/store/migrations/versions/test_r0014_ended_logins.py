@@ -1,0 +1,16 @@
+"""The step makes the table that the code names."""
+
+from sqlalchemy import NullPool, create_engine, inspect
+
+from llm_proxy.store.migrations.upgrade import upgrade
+from llm_proxy.store.sql_logins import ended_logins
+from llm_proxy.store.sqlite_connection import open_writer
+
+
+def test_the_table_is_the_one_that_the_code_names(tmp_path):
+    engine = create_engine("sqlite://", creator=lambda: open_writer(tmp_path / "s.sqlite3"), poolclass=NullPool)
+    with engine.connect() as connection:
+        upgrade(connection, to="0014")
+
+        columns = {column["name"] for column in inspect(connection).get_columns("ended_logins")}
+        assert columns == set(ended_logins.c.keys())
