@@ -75,7 +75,8 @@ async def test_every_header_of_the_table_is_understood_and_goes_on_only_if_it_is
         name, value = sent_name(header), sent_value(header)
         assert understood(header, understand(exchange).context), name
         recorded = {key.lower(): kept for key, kept in exchange.request_headers}
-        assert recorded[name.lower()] == value, name
+        may_hold_a_key = name in ("x-portkey-config", "x-portkey-virtual-key")
+        assert recorded[name.lower()] == (None if may_hold_a_key else value), name
         assert received.header(name) == (None if is_for_the_gateway(name) else value.encode()), name
 
 

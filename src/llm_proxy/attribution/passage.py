@@ -59,14 +59,16 @@ _PLAIN_REQUEST_HEADERS = b"""
     anthropic-beta anthropic-version openai-beta openai-organization openai-project
     tracestate
 """
+#: What is obeyed and may be, or hold, a secret.
+_WITH_KEYS = frozenset({"x-portkey-config", "x-portkey-virtual-key"})
 RECORDED_REQUEST_HEADERS: frozenset[bytes] = frozenset(
     [
         *_PLAIN_REQUEST_HEADERS.split(),
-        # An address that somebody sends can hold a password.
+        # An address that somebody sends can hold a password, and so can what gateways keep with a key.
         *(
             header.name.lower().encode()
             for header in HEADERS
-            if not header.is_prefix and header.tells is not Tells.TARGET
+            if not header.is_prefix and header.tells is not Tells.TARGET and header.name not in _WITH_KEYS
         ),
     ]
 )

@@ -139,6 +139,7 @@ HEADERS: tuple[Header, ...] = (
         _as("Helicone-Omit-Response", Tells.OMIT_RESPONSE, Form.IF_TRUE),
         _text("Helicone-Target-URL", Tells.TARGET),
         _text("Helicone-OpenAI-Api-Base", Tells.TARGET),
+        _text("helicone-forced-routing", Tells.UPSTREAM),
     ),
     *_rows(
         Level.GATEWAY,
@@ -151,6 +152,9 @@ HEADERS: tuple[Header, ...] = (
         _meta("x-portkey-parent-span-id", "parent_span_id"),
         _as("x-portkey-debug", Tells.OMIT_BODIES, Form.IF_FALSE),
         _text("x-portkey-provider", Tells.UPSTREAM),
+        _text("x-portkey-virtual-key", Tells.UPSTREAM),
+        # The name of a configuration, which is kept elsewhere, says nothing here.
+        _as("x-portkey-config", Tells.UPSTREAM, Form.JSON_MEMBER, "provider"),
         _text("x-portkey-custom-host", Tells.TARGET),
     ),
     *_rows(

@@ -6,6 +6,8 @@ attribution/vocabulary.py. Ours count alone; of others', whatever asks for less 
 
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from llm_proxy.attribution.path import path_options
 from llm_proxy.attribution.vocabulary import HEADERS, LOG_WORDS, Form, Level, Tells
 from llm_proxy.proxy.transport.base import RawHeaders
@@ -16,6 +18,10 @@ _OBEYED = {
     for header in HEADERS
     if header.tells in _OMISSIONS or header.tells in (Tells.LOG, Tells.UPSTREAM, Tells.TARGET)
 }
+#: Of other gateways, the first one counts that says something.
+_ELSEWHERE = tuple(
+    name for name, header in _OBEYED.items() if header.tells is Tells.UPSTREAM and header.level is not Level.OWN
+)
 _YES = frozenset({b"true", b"1", b"yes", b"on"})
 _NO = frozenset({b"false", b"0", b"no", b"off"})
 #: Names of headers as they were spelled that are remembered; beyond that somebody is making names up.
@@ -45,20 +51,23 @@ def wishes(headers: RawHeaders, path_context: str | None) -> Wishes:
         return _NO_WISHES
     named: dict[Tells, str] = {}
     omitted: set[Tells] = set()
-    elsewhere = address = None
+    elsewhere: dict[bytes, str] = {}
+    address = None
     # Of a header that occurs twice the last one counts.
     for name, value in {name.lower(): value for name, value in said}.items():
         tells, word = _OBEYED[name].tells, value.strip().lower()
         if tells is Tells.TARGET:
             address = value.strip().decode("latin-1")
         elif tells is Tells.UPSTREAM and _OBEYED[name].level is not Level.OWN:
-            elsewhere = word.decode("latin-1").removeprefix("@")  # so Portkey spells what it calls a slug
+            # "@" is how Portkey spells what it calls a slug.
+            elsewhere[name] = _member(value, _OBEYED[name].key).strip().lower().removeprefix("@")
         elif tells not in _OMISSIONS:
             named[tells] = word.decode("latin-1")
         elif word in (_YES if _OBEYED[name].form is Form.IF_TRUE else _NO):
             omitted.add(tells)
     in_path = path_options(path_context) if path_context else {}
-    provider = named.get(Tells.UPSTREAM) or in_path.get("provider") or elsewhere or None
+    of_others = next((word for name in _ELSEWHERE if (word := elsewhere.get(name))), None)
+    provider = named.get(Tells.UPSTREAM) or in_path.get("provider") or of_others
     log = next((word for word in (named.get(Tells.LOG), in_path.get("log")) if word in LOG_WORDS), None)
     wanted = Wishes(provider, log) if log is not None else _without(provider, omitted)
     return replace(wanted, address=address) if address else wanted
@@ -74,6 +83,18 @@ def _without(provider: str | None, omitted: set[Tells]) -> Wishes:
         request_body=not omitted & {Tells.OMIT_REQUEST, Tells.OMIT_BODIES},
         response_body=not omitted & {Tells.OMIT_RESPONSE, Tells.OMIT_BODIES},
     )
+
+
+def _member(value: bytes, key: str | None) -> str:
+    """What a header says: all of it, or the member ``key`` of its JSON object; empty if there is none."""
+    if key is None:
+        return value.decode("latin-1")
+    try:
+        found = msgspec.json.decode(value)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""
+    said = found.get(key) if isinstance(found, dict) else None
+    return said if isinstance(said, str) else ""
 
 
 def _is_known(name: bytes) -> bool:
