@@ -5,6 +5,7 @@ import pytest
 from llm_proxy.errors import UpstreamUnreachable
 from llm_proxy.model.exchange import Ending
 from llm_proxy.proxy.model_list import Asked, model_list, plain
+from llm_proxy.proxy.routes import Place, Route, Routes
 from llm_proxy.proxy.transport.base import Origin, UpstreamRequest
 from upstreams import Upstream, json_response, response
 
@@ -97,6 +98,39 @@ async def test_without_prefixes_the_list_is_the_default_upstreams_as_it_is(start
     assert other.received == []
 
 
+def along(*routes):
+    return lambda upstreams: Routes(
+        [
+            Route(name=str(at), models=models, places=tuple(Place(upstreams.find(name), as_) for name, as_ in places))
+            for at, (models, places) in enumerate(routes)
+        ]
+    )
+
+
+async def test_along_routes_models_of_others_are_listed_that_come_there(start_proxy, upstream, other):
+    routes = along((("claude-*",), [("other", None)]), (("fast",), [("other", "claude-haiku"), ("default", None)]))
+    named = {"other": other.url, "unused": "http://127.0.0.1:1/v1"}
+    proxy = await start_proxy(upstream.url, named=named, keys={"other": "sk-o", "unused": "sk-u"}, routes=routes)
+    upstream.script(json_response({"object": "list", "data": [GPT, GPT]}))
+    other.script(json_response({"data": [CLAUDE, GPT | {"id": "claude"}, GPT]}))
+
+    answer = await proxy.client.get("/v1/models")
+
+    fast = {"id": "fast", "object": "model", "owned_by": "other"}
+    assert answer.json() == {"object": "list", "data": [GPT, CLAUDE, fast]}
+    assert "x-llm-left-out" not in answer.headers
+
+
+async def test_with_routes_that_lead_nowhere_else_the_list_is_as_it_is(start_proxy, upstream, other):
+    proxy = await start_proxy(upstream.url, named={"other": other.url}, routes=along(((), [("default", None)])))
+    upstream.script(response(b'{ "data" :[]}'))
+
+    answer = await proxy.client.get("/v1/models")
+
+    assert answer.content == b'{ "data" :[]}'
+    assert other.received == []
+
+
 async def test_nobody_who_answers_is_an_error(upstream, other, proxy):
     upstream.script(response(b"no", status="401 Unauthorized"))
     other.script(response(b"[1]"))
@@ -115,7 +149,7 @@ async def test_a_list_that_is_too_long_is_left_out(upstream, make_transport, tra
     )
 
     with pytest.raises(UpstreamUnreachable, match="x: no list of models"):
-        await model_list(make_transport(transport_name), [Asked("x", "", request)])
+        await model_list(make_transport(transport_name), [Asked("x", str, request)])
 
 
 def test_a_version_that_the_client_names_is_kept():

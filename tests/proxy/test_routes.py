@@ -36,6 +36,30 @@ def test_a_route_is_for_calls_that_have_all_it_asks_for(route, fits):
     assert found(route, headers=[(b"X-Team", b" red-1 ")]) is fits
 
 
+@pytest.mark.parametrize(
+    ("model", "upstream", "comes"),
+    [
+        ("gpt-4o", A, True),
+        ("gpt-4o", B, True),
+        ("gpt-4o", C, False),
+        ("ada", C, True),
+        ("fast", B, False),
+        ("x", A, False),
+    ],
+)
+def test_a_model_comes_to_the_places_of_the_first_route_of_any_endpoint(model, upstream, comes):
+    routes = Routes(
+        [
+            Route(name="gpt", models=("gpt-*",), places=(Place(A), Place(B))),
+            Route(name="fast", models=("fast",), places=(Place(B, "llama"),)),
+            Route(name="ada", models=("ada", "gpt-*"), endpoints=("embeddings",), places=(Place(C),)),
+        ]
+    )
+
+    assert routes.lead_to(upstream, model, []) is comes
+    assert routes.names([]) == [("fast", "b"), ("ada", "c")]
+
+
 def test_no_route_with_models_is_for_a_call_without_one():
     assert not found(Route(name="r", models=("*",)), model=None)
     assert found(Route(name="r"), model=None)

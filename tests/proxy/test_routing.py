@@ -299,6 +299,33 @@ async def test_a_name_before_the_model_chooses_the_upstream_and_is_cut_off_in_pl
     assert (exchange.upstream, exchange.request_body) == ("mine", body)
 
 
+async def pieces(*all_pieces):
+    for piece in all_pieces:
+        yield piece
+
+
+async def test_in_a_body_of_unknown_length_the_model_chooses_too_unless_it_is_long(
+    start_proxy, upstream, transport_name
+):
+    proxy = await start_proxy(
+        upstream.url,
+        transport=transport_name,
+        named={"mine": upstream.url},
+        model_prefix=True,
+        buffered_body_bytes=1000,
+    )
+    short, long = b'{"model":"mine/m"}', b'{"model":"mine/m","n":"' + b"x" * 5000 + b'"}'
+
+    await proxy.client.post("/v1/chat/completions", content=pieces(short[:7], short[7:]))
+    await proxy.client.post("/v1/chat/completions", content=pieces(long[:7], long[7:]))
+
+    assert [one.body for one in upstream.received] == [short.replace(b"mine/", b""), long]
+    assert [one.header("transfer-encoding") for one in upstream.received] == [b"chunked"] * 2
+    first, second = await proxy.ended(2)
+    assert (first.upstream, first.request_body, first.request_bytes) == ("mine", short, len(short))
+    assert (second.upstream, second.request_body) == ("default", long)
+
+
 @pytest.mark.parametrize(
     ("model", "path", "headers"),
     [

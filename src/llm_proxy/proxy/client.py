@@ -71,6 +71,38 @@ class Client:
         """Whether a part of the body is still to be read."""
         return self._more
 
+    async def body(
+        self,
+        length: int | None,
+        *,
+        whole_bytes: int,
+        waits: bool,
+        note: Callable[[bytes], None],
+        settle: Callable[[], None],
+    ) -> bytes | AsyncIterator[bytes]:
+        """The whole body if it has at most ``whole_bytes``, else its pieces as they come; then watches.
+
+        One whose ``length`` is None is read whole only if this ``waits`` for it. Each piece is given to ``note``; what
+        goes on before the body is whole is settled first.
+        """
+        self.require_size(length)
+        pieces = [await self.read()]
+        note(pieces[0])
+        is_short = waits if length is None else length <= whole_bytes
+        while self._more and is_short and self.received_bytes <= whole_bytes:
+            pieces.append(await self.read())
+            note(pieces[-1])
+        body = b"".join(pieces)
+        if self._more:
+
+            def note_and_settle(piece: bytes) -> None:
+                note(piece)
+                settle()
+
+            return self.rest(body, note_and_settle)
+        self.watch()
+        return body
+
     async def rest(self, first: bytes, note: Callable[[bytes], None]) -> AsyncIterator[bytes]:
         """The pieces of the body, ``first`` at first, each given to ``note`` before it is yielded; then watches."""
         if first:

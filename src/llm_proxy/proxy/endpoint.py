@@ -31,7 +31,7 @@ from llm_proxy.proxy.credentials import blank_secrets, split_key, without_keys
 from llm_proxy.proxy.cycle import WireCycle
 from llm_proxy.proxy.headers import HeaderPolicy, RequestHead, with_length
 from llm_proxy.proxy.model_edit import model_in, with_model
-from llm_proxy.proxy.model_list import QUERIES, Asked, model_list, plain
+from llm_proxy.proxy.model_list import QUERIES, Asked, Naming, model_list, plain
 from llm_proxy.proxy.planning import Wanted, plan_of
 from llm_proxy.proxy.relay import relay
 from llm_proxy.proxy.routes import Routes
@@ -39,7 +39,7 @@ from llm_proxy.proxy.routing import Target, by_path_prefix, by_prefix, choose, t
 from llm_proxy.proxy.stream_usage import asking_for_usage, takes_question, uncoded
 from llm_proxy.proxy.target_hosts import TargetHosts
 from llm_proxy.proxy.transport.base import Transport, UpstreamRequest, UpstreamResponse
-from llm_proxy.proxy.upstreams import Upstreams, require_no_key
+from llm_proxy.proxy.upstreams import Upstream, Upstreams, require_no_key
 from llm_proxy.proxy.wishes import Wishes, wishes
 
 KEY_MARK = MARK.encode()
@@ -52,7 +52,7 @@ _NOWHERE = Address(None, None, b"", is_native=True)
 class CallLimits:
     """See the sections ``limits``, ``capture`` and ``journal`` of the configuration."""
 
-    #: Longer bodies, and those of unknown length, are passed on piece by piece.
+    #: Longer bodies are passed on piece by piece, and so are those of unknown length in which nothing is looked for.
     buffered_body_bytes: int
     max_body_bytes: int | None
     max_captured_body_bytes: int
@@ -158,7 +158,7 @@ class Proxy:
         if refusal is not None:
             raise refusal
         with Client(receive, call.wire, max_body_bytes=self._limits.max_body_bytes) as client:
-            body = await self._body(client, head, call.capture)
+            body = await self._body(call, client, head)
             call.capture.commit()
             call.admitted.check_model(call.method, target.target.partition(b"?")[0], body)
             if not call.capture.recording and self._limits.unrecorded == "refuse" and said.log != "off":
@@ -168,7 +168,8 @@ class Proxy:
             if target.upstream.signer is not None and not isinstance(body, bytes):
                 body = b"".join([piece async for piece in body])  # a signature is over the whole of it
             if self._asks_for_all_models(call, said):
-                call.response = await model_list(self._transport, self._listings(call, head))
+                names = self._routes.names(call.wire.raw_headers)
+                call.response = await model_list(self._transport, self._listings(call, head), names)
             else:
                 call.response = await self._send(call, head, said, target, body)
             own = [(ID_HEADER, call.id.encode())]
@@ -225,13 +226,16 @@ class Proxy:
         return None
 
     def _is_open(self, address: Address, said: Wishes) -> bool:
-        """Whether ``NAME/model`` chooses the upstream: it is asked for, and nothing else has chosen one."""
+        """Whether the model may choose the upstream: nothing else has chosen one."""
         chosen = said.provider or said.address or address.name or address.provider
-        return self._model_prefix and not chosen and not address.is_native
+        return not chosen and not address.is_native
 
     def _asks_for_all_models(self, call: "_Call", said: Wishes) -> bool:
         is_list = call.address == _MODELS and call.method == b"GET" and self._is_open(_MODELS, said)
-        return is_list and len(self._upstreams.configured) > 1
+        if not is_list:
+            return False
+        several = self._model_prefix and len(self._upstreams.configured) > 1
+        return several or self._routes.lead_elsewhere(self._upstreams.default)
 
     def _listings(self, call: "_Call", head: RequestHead) -> list[Asked]:
         """Those whose models are to be in the list; the client's own keys go to the default upstream only."""
@@ -240,6 +244,8 @@ class Proxy:
             provider = upstream.row.name if upstream.row else None
             target = target_at(upstream, _MODELS, call.method, QUERIES.get(provider or "", b""))
             is_default = upstream is self._upstreams.default
+            if not (is_default or self._model_prefix or self._routes.lead(upstream)):
+                continue
             own = head if is_default else head.without_keys()
             try:
                 _check_target(call, own, target)
@@ -248,13 +254,23 @@ class Proxy:
             request = self._request(call, own, target, b"")
             headers = plain(request.headers, provider)
             request = msgspec.structs.replace(request, headers=headers, on_informational=None)
-            asked.append(Asked(upstream.name, "" if is_default else f"{upstream.name}/", request))
+            asked.append(Asked(upstream.name, self._naming(call, upstream), request))
         return asked
+
+    def _naming(self, call: "_Call", upstream: Upstream) -> Naming:
+        """By what name a client asks for a model of ``upstream``; None for one that it does not come to."""
+        if upstream is self._upstreams.default:
+            return lambda model: model
+        if self._model_prefix:
+            return lambda model: f"{upstream.name}/{model}"
+        return lambda model: model if self._routes.lead_to(upstream, model, call.wire.raw_headers) else None
 
     def _by_model(self, call: "_Call", said: Wishes, target: Target, body: bytes | AsyncIterator[bytes]) -> Target:
         """Where the model in ``body`` sends the call, if nothing else says it; not read unless that is asked for."""
         address = call.address
-        if address is None or not self._is_open(address, said) or not isinstance(body, bytes):
+        if not self._model_prefix or address is None or not isinstance(body, bytes):
+            return target
+        if not self._is_open(address, said):
             return target
         model: str | None = None
         if (in_path := by_path_prefix(self._upstreams, address.path)) is not None:
@@ -318,30 +334,19 @@ class Proxy:
         )
         call.capture.open(opening, wall_ns=call.wall_ns)
 
-    async def _body(self, client: Client, head: RequestHead, capture: Capture) -> bytes | AsyncIterator[bytes]:
-        """The whole body if it is short and its length is known, else its pieces as they come."""
+    async def _body(self, call: "_Call", client: Client, head: RequestHead) -> bytes | AsyncIterator[bytes]:
+        """The whole body if it is short, else its pieces as they come.
 
-        def note(piece: bytes) -> None:
-            capture.request_piece(piece)
-            capture.commit()
-
-        client.require_size(head.content_length)
-        body = await client.read()
-        capture.request_piece(body)
-        if (
-            client.has_more()
-            and head.content_length is not None
-            and head.content_length <= self._limits.buffered_body_bytes
-        ):
-            pieces = [body]
-            while client.has_more():
-                pieces.append(await client.read())
-                capture.request_piece(pieces[-1])
-            body = b"".join(pieces)
-        if client.has_more():
-            return client.rest(body, note)
-        client.watch()
-        return body
+        One of unknown length is waited for only where something depends on what is in it.
+        """
+        is_read = self._model_prefix or self._routes or self._limits.asks_for_usage or call.admitted.terms.models
+        return await client.body(
+            head.content_length,
+            whole_bytes=self._limits.buffered_body_bytes,
+            waits=bool(is_read),
+            note=call.capture.request_piece,
+            settle=call.capture.commit,
+        )
 
     async def _answer(
         self, call: "_Call", status: int, code: str, *, ending: Ending, reason: str, headers: Headers = ()

@@ -1,13 +1,13 @@
 """One list of the models of all upstreams, in the shape of OpenAI's, with each model as it must be asked for.
 
-Only where ``NAME/model`` chooses an upstream, and there is more than one: otherwise the list of the default upstream is
-relayed as it is. All are asked at once; what does not answer in time, or with anything but a list, is left out, and the
-answer says so.
+Only where the model chooses an upstream, by ``NAME/model`` or along a route: otherwise the list of the default upstream
+is relayed as it is. All are asked at once; what does not answer in time, or with anything but a list, is left out, and
+the answer says so. A name that two upstreams have is in the list once.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -24,12 +24,15 @@ QUERIES = {"anthropic": b"limit=1000"}
 _VERSION = (b"anthropic-version", b"2023-06-01")
 
 
+#: By what name a client asks for a model; None for one that it cannot ask for.
+Naming: TypeAlias = Callable[[str], str | None]
+
+
 class Asked(NamedTuple):
     """An upstream that is asked for its list."""
 
     name: str
-    #: What stands before its models, with a slash; empty for the default upstream.
-    prefix: str
+    naming: Naming
     request: UpstreamRequest
 
 
@@ -70,17 +73,25 @@ class _Listed(msgspec.Struct):
 _read_list = msgspec.json.Decoder(_Listed).decode
 
 
-async def model_list(transport: Transport, asked: Sequence[Asked]) -> ModelList:
-    """The models of all who answer, in the order in which they are asked. Raises UpstreamUnreachable if nobody does."""
+async def model_list(transport: Transport, asked: Sequence[Asked], names: Iterable[tuple[str, str]] = ()) -> ModelList:
+    """The models of all who answer, in the order in which they are asked. Raises UpstreamUnreachable if nobody does.
+
+    ``names`` are further ones that can be asked for, each with whose it is.
+    """
     answers = await asyncio.gather(*(_models(transport, one) for one in asked))
     left_out = [answer for answer in answers if isinstance(answer, str)]
     if len(left_out) == len(answers):
         raise UpstreamUnreachable(f"no upstream has told its models: {'; '.join(left_out)}")
-    models = [model for answer in answers if not isinstance(answer, str) for model in answer]
-    return ModelList(msgspec.json.encode({"object": "list", "data": models}), left_out)
+    models: dict[str, dict[str, msgspec.Raw] | dict[str, str]] = {}
+    for answer in answers:
+        for name, model in () if isinstance(answer, str) else answer:
+            models.setdefault(name, model)
+    for name, owner in names:
+        models.setdefault(name, {"id": name, "object": "model", "owned_by": owner})
+    return ModelList(msgspec.json.encode({"object": "list", "data": list(models.values())}), left_out)
 
 
-async def _models(transport: Transport, asked: Asked) -> list[dict[str, msgspec.Raw]] | str:
+async def _models(transport: Transport, asked: Asked) -> list[tuple[str, dict[str, msgspec.Raw]]] | str:
     """The models of one upstream under the names by which they are asked for, or why there are none, in a few words."""
     try:
         async with asyncio.timeout(_PATIENCE_S):
@@ -88,7 +99,7 @@ async def _models(transport: Transport, asked: Asked) -> list[dict[str, msgspec.
         if status != 200:
             return f"{asked.name}: status {status}"
         models = _read_list(body).data
-        return [model | {"id": _renamed(asked.prefix, model["id"])} for model in models if "id" in model]
+        return list(_named(asked.naming, models))
     except TimeoutError:
         return f"{asked.name}: no answer within {_PATIENCE_S:g} s"
     except UpstreamError:
@@ -117,5 +128,8 @@ def plain(headers: RawHeaders, provider: str | None) -> RawHeaders:
     return [*kept, _VERSION] if provider == "anthropic" and not is_told else kept
 
 
-def _renamed(prefix: str, written: msgspec.Raw) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(prefix + msgspec.json.decode(written, type=str)))
+def _named(naming: Naming, models: list[dict[str, msgspec.Raw]]) -> Iterator[tuple[str, dict[str, msgspec.Raw]]]:
+    for model in models:
+        name = naming(msgspec.json.decode(model["id"], type=str)) if "id" in model else None
+        if name is not None:
+            yield name, model | {"id": msgspec.Raw(msgspec.json.encode(name))}

@@ -12,6 +12,9 @@ from typing import NamedTuple
 from llm_proxy.proxy.transport.base import RawHeaders
 from llm_proxy.proxy.upstreams import Upstream
 
+#: What makes a name a pattern.
+_WILD = frozenset("*?[")
+
 
 class Place(NamedTuple):
     """One of the targets of a route."""
@@ -51,12 +54,16 @@ class Route:
         """Whether it is for such a call; the model is looked for only if the rest fits."""
         if self.endpoints and endpoint not in self.endpoints:
             return False
-        if not all(_has(headers, name, pattern) for name, pattern in self.headers):
+        if not self.fits_headers(headers):
             return False
         if not self.models:
             return True
         asked = model()
         return asked is not None and any(fnmatchcase(asked, pattern) for pattern in self.models)
+
+    def fits_headers(self, headers: RawHeaders) -> bool:
+        """Whether all headers that are needed are there."""
+        return all(_has(headers, name, pattern) for name, pattern in self.headers)
 
 
 class Routes:
@@ -75,6 +82,34 @@ class Routes:
             if not (named and route.places) and route.fits(model, endpoint, headers):
                 return route
         return None
+
+    def lead(self, upstream: Upstream) -> bool:
+        """Whether a call may come to ``upstream`` by them."""
+        return any(place.upstream is upstream for route in self._routes for place in route.places)
+
+    def lead_elsewhere(self, upstream: Upstream) -> bool:
+        """Whether a call may come to another upstream by them, or to another model."""
+        places = [place for route in self._routes for place in route.places]
+        return any(place.upstream is not upstream or place.model is not None for place in places)
+
+    def lead_to(self, upstream: Upstream, model: str, headers: RawHeaders) -> bool:
+        """Whether calls that ask for ``model``, of some endpoint, may come to ``upstream`` and ask for it there."""
+        for endpoint in dict.fromkeys(endpoint for route in self._routes for endpoint in route.endpoints or ("",)):
+            route = self.find(lambda: model, endpoint, headers, named=False)
+            for place in route.places if route else ():
+                if place.upstream is upstream and place.model in (None, model):
+                    return True
+        return False
+
+    def names(self, headers: RawHeaders) -> list[tuple[str, str]]:
+        """The models that routes are for by their very name, each with the upstream that is tried first."""
+        fitting = [route for route in self._routes if route.places and route.fits_headers(headers)]
+        return [
+            (model, route.places[0].upstream.name)
+            for route in fitting
+            for model in route.models
+            if not _WILD.intersection(model)
+        ]
 
     def order(self, route: Route) -> list[Place]:
         """Its places in the order to be tried in: the first one drawn by weight, if there are weights."""

@@ -66,7 +66,7 @@ def wishes(headers: RawHeaders, path_context: str | None) -> Wishes:
         elif word in (_YES if _OBEYED[name].form is Form.IF_TRUE else _NO):
             omitted.add(tells)
     in_path = path_options(path_context) if path_context else {}
-    of_others = next((word for name in _ELSEWHERE if (word := elsewhere.get(name))), None)
+    of_others = next((elsewhere[name] for name in _ELSEWHERE if elsewhere.get(name)), None)
     provider = named.get(Tells.UPSTREAM) or in_path.get("provider") or of_others
     log = next((word for word in (named.get(Tells.LOG), in_path.get("log")) if word in LOG_WORDS), None)
     wanted = Wishes(provider, log) if log is not None else _without(provider, omitted)
