@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # pip warns about everything that could be better; what matters it says as an error.
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --require-virtualenv
 
-.PHONY: serve test check format bench demo lock services clean
+.PHONY: serve test check format bench demo screenshots lock services clean
 
 serve: $(VENV)/.runtime  ## Run the proxy; ARGS="--port 9000" passes flags on
 	$(BIN)/llm-proxy serve $(ARGS)
@@ -29,6 +29,9 @@ format: $(VENV)/.dev  ## Mend what can be mended by itself
 
 bench: $(VENV)/.dev services  ## Measure against nginx and a naive proxy, in one run
 	$(BIN)/python -m bench $(ARGS)
+
+screenshots: $(VENV)/.dev services  ## Take the pictures in docs/pictures anew, of the pages with the demo's data
+	$(BIN)/python tests/pictures.py docs/pictures
 
 services:  ## The servers that tests and benchmark start by themselves, on ports of their own
 	@tests/bin/install-services

@@ -12,6 +12,9 @@ from llm_proxy.metrics import exposition
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 
+#: Of those that tests/pictures.py takes.
+MAX_PICTURE_BYTES = 200_000
+
 
 def rows_of(document, header):
     """The cells of the table that begins with ``header``, without their backquotes."""
@@ -59,3 +62,16 @@ def test_links_between_documents_lead_somewhere():
     for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_every_picture_is_shown_and_small_and_the_other_way_round():
+    shown = {
+        (document.parent / target).resolve()
+        for document in DOCUMENTS
+        for target in re.findall(r'(?:src|srcset)="([^"]+)"', document.read_text(encoding="utf-8"))
+    }
+
+    there = set((ROOT / "docs" / "pictures").iterdir())
+
+    assert shown == there
+    assert [path.name for path in there if path.stat().st_size > MAX_PICTURE_BYTES] == []

@@ -44,7 +44,8 @@ async def _session(store: Store, findings: Findings, request: Request, principal
         session_id=present.visible(session_id),
         share_id=session_id,
         inferred=any(call.context.session_inferred for call in calls),
-        columns=chosen(request),
+        # All of them are of this one.
+        columns=tuple(column for column in chosen(request) if column.name != "session"),
         lines=lines(calls, Filter()),
         picture=timeline(calls),
         axis=(WIDTH, HEIGHT),
