@@ -18,7 +18,9 @@ _MAX_CHARACTERS = 1024
 def custom_cost(headers: RecordedHeaders, usage: Usage | None) -> Cost | None:
     """The cost that the headers of a request tell; None if they tell none, or the tokens are not known."""
     lines = [value for name, value in headers if value is not None and name.lower() == HEADER]
-    told = _object(lines[-1]) if lines else {}
+    if not lines:
+        return None
+    told = _object(lines[-1])
     total = _amount(told.get("total_cost"))
     if total is not None:
         return Cost(usd=total, source=CostSource.CALLER, entry=HEADER)

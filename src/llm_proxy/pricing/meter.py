@@ -61,7 +61,7 @@ def measure(purchase: Purchase) -> Measured | str:
     if isinstance(tokens, str):
         return tokens
     parts, entangled = tokens
-    if any(quantity < 0 for quantity in parts.values()):
+    if min(parts.values()) < 0:
         return CONTRADICTION
     return Measured(quantities=parts | known, entangled=entangled, input_tokens=usage.input_tokens)
 
@@ -109,21 +109,27 @@ def _tokens(usage: Usage) -> tuple[dict[Part, Quantity], frozenset[Part]] | str:
 def _input_parts(usage: Usage, input_tokens: int) -> tuple[dict[Part, Quantity], frozenset[Part]]:
     cached, written = usage.cached_input_tokens or 0, usage.cache_write_input_tokens or 0
     written_1h = _written_1h(usage.raw)
+    of_text: dict[Part, Quantity] = {
+        Part.INPUT: input_tokens - cached - written,
+        Part.CACHE_READ: cached,
+        Part.CACHE_WRITE: written - written_1h,
+        Part.CACHE_WRITE_1H: written_1h,
+    }
     media = {Part.INPUT_AUDIO: usage.audio_input_tokens or 0, Part.INPUT_IMAGE: _image_tokens(usage.raw, "prompt")}
     cached_media = {Part.INPUT_AUDIO: _cached(usage.raw, "audio"), Part.INPUT_IMAGE: _cached(usage.raw, "image")}
+    if not any(media.values()) and not any(cached_media.values()):
+        return of_text, frozenset()
     entangled = {part for part, tokens in media.items() if tokens and cached and cached_media[part] is None}
     apart = {part: tokens for part, tokens in media.items() if part not in entangled}
     cached_apart = {part: cached_media[part] or 0 for part in apart}
     fresh = {part: tokens - cached_apart[part] for part, tokens in apart.items()}
-    parts: dict[Part, Quantity] = {
-        Part.INPUT: input_tokens - cached - written - sum(fresh.values()),
+    of_media: dict[Part, Quantity] = {
+        Part.INPUT: of_text[Part.INPUT] - sum(fresh.values()),
         Part.CACHE_READ: cached - sum(cached_apart.values()),
-        Part.CACHE_WRITE: written - written_1h,
-        Part.CACHE_WRITE_1H: written_1h,
         Part.CACHE_READ_AUDIO: cached_apart.get(Part.INPUT_AUDIO, 0),
         Part.CACHE_READ_IMAGE: cached_apart.get(Part.INPUT_IMAGE, 0),
     }
-    return parts | fresh, frozenset(entangled)
+    return of_text | of_media | fresh, frozenset(entangled)
 
 
 def _output_parts(usage: Usage, output_tokens: int) -> dict[Part, Quantity]:
@@ -148,14 +154,16 @@ def _written_1h(raw: JsonObject) -> int:
 def _image_tokens(raw: JsonObject, side: str) -> int:
     """OpenAI: ``image_tokens`` of the details; Google: those of the modality IMAGE."""
     keys = _DETAILS_OF_INPUT if side == "prompt" else _DETAILS_OF_OUTPUT
-    counts = [_count(_object(raw, key).get("image_tokens")) for key in keys]
-    return next((count for count in counts if count), _of_modality(raw, f"{side}TokensDetails", "IMAGE") or 0)
+    for key in keys:
+        if key in raw and (tokens := _count(_object(raw, key).get("image_tokens"))):
+            return tokens
+    return _of_modality(raw, f"{side}TokensDetails", "IMAGE") or 0
 
 
 def _cached(raw: JsonObject, medium: str) -> int | None:
     """OpenAI: ``cached_tokens_details``; Google: ``cacheTokensDetails``."""
     for key in _DETAILS_OF_INPUT:
-        details = _object(raw, key).get("cached_tokens_details")
+        details = _object(raw, key).get("cached_tokens_details") if key in raw else None
         if isinstance(details, dict):
             return _count(details.get(f"{medium}_tokens")) or 0
     return _of_modality(raw, "cacheTokensDetails", medium.upper())

@@ -23,6 +23,10 @@ def price(purchase: Purchase, *, reported_usd: Decimal | None = None, overrides:
     if reported_usd is not None:
         return Cost(usd=reported_usd, source=CostSource.REPORTED)
     measured = measure(purchase)
+    if isinstance(measured, str):
+        return Cost(reason=measured)
+    if not overrides.entries:
+        return _priced(purchase, measured, list_card, CostSource.LIST, list_version())
     own = _priced(purchase, measured, overrides.card, CostSource.OVERRIDE, overrides.version)
     if own.usd is not None:
         return own
@@ -31,11 +35,7 @@ def price(purchase: Purchase, *, reported_usd: Decimal | None = None, overrides:
     return own if listed.usd is None and own.entry is not None else listed
 
 
-def _priced(
-    purchase: Purchase, measured: Measured | str, lookup: _Lookup, source: CostSource, version: str | None
-) -> Cost:
-    if isinstance(measured, str):
-        return Cost(reason=measured)
+def _priced(purchase: Purchase, measured: Measured, lookup: _Lookup, source: CostSource, version: str | None) -> Cost:
     card = lookup(purchase, measured)
     if isinstance(card, str):
         return Cost(reason=card)
