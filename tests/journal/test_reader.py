@@ -176,6 +176,7 @@ def test_a_call_may_span_many_segments(root, reader):
 
     assert len(found) == 21
     assert found[long.id].response_body == b"".join(b"%02d" % number * 20 for number in range(20))
+    assert not any(one.truncated for one in found.values())
 
 
 def test_a_segment_stays_until_all_calls_opened_in_it_are_stored(root, reader):

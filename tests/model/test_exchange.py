@@ -3,7 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from llm_proxy.model.exchange import Chunks, Ending, Endpoint, new_id
+from llm_proxy.model.exchange import Chunks, Ending, Endpoint, id_text, new_id
 
 
 def chunks(*times_and_sizes: tuple[int, int]) -> Chunks:
@@ -83,3 +83,10 @@ def test_words_in_files_and_answers_are_those_that_were_promised():
         "invoke_model",
         "other",
     }
+
+
+def test_the_text_of_an_id_is_that_of_its_bytes():
+    made = new_id()
+
+    assert id_text(UUID(made).bytes) == made
+    assert id_text(bytes(16)) == "00000000-0000-0000-0000-000000000000"

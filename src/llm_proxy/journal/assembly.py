@@ -3,11 +3,11 @@
 Never fails on what frames say: a payload that cannot be read leaves its part of the exchange unknown.
 """
 
+import contextlib
 from array import array
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
-from uuid import UUID
 
 import msgspec
 
@@ -23,12 +23,14 @@ from llm_proxy.journal.format import (
     decode_opening,
     decode_tried,
 )
-from llm_proxy.model.exchange import Attempt, Chunks, Ending, Endpoint, Exchange, RecordedHeaders
+from llm_proxy.model.exchange import Attempt, Chunks, Ending, Endpoint, Exchange, RecordedHeaders, id_text
 
 _Payload = TypeVar("_Payload")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Length of the number in a SKIPPED frame.
 _SKIPPED_BYTES = 4
+_ENDPOINTS = {endpoint.value: endpoint for endpoint in Endpoint}
+_ENDINGS = {ending.value: ending for ending in Ending}
 _UNREADABLE = Opening(method="", target=b"", endpoint=Endpoint.OTHER, headers=[], bodies=False)
 
 
@@ -40,7 +42,7 @@ class Assembly:
         self.seen_at = seen_at
         #: Whether it was delivered while it still ran.
         self.announced = False
-        self._id = str(UUID(bytes=opening.exchange_id))
+        self._id = id_text(opening.exchange_id)
         self._started_at = _wall_time(opening.time_us)
         self._opening = _or_none(decode_opening, opening.payload) or _UNREADABLE
         self._request = bytearray()
@@ -93,7 +95,7 @@ class Assembly:
             method=opening.method,
             target=_text(opening.target),
             path_context=opening.path_context,
-            endpoint=_endpoint(opening.endpoint),
+            endpoint=_ENDPOINTS.get(opening.endpoint, Endpoint.OTHER),  # else one of a newer version
             upstream=elsewhere.upstream if elsewhere else opening.upstream,
             provider=elsewhere.provider if elsewhere else opening.provider,
             client=opening.client,
@@ -112,7 +114,7 @@ class Assembly:
             response_bytes=self._response_bytes if answered else None,
             # Copies: of a call that still runs, more are to come.
             chunks=Chunks(times_us=self._times_us[:], sizes=self._sizes[:]),
-            ending=_ending(closing.ending) if closing else None,
+            ending=_ENDINGS.get(closing.ending, Ending.ABORTED) if closing else None,
             reason=closing.reason if closing else None,
             truncated=self._damaged or (closing is not None and closing.truncated),
             connect_s=_seconds(answer.connect_us) if answer else None,
@@ -156,20 +158,6 @@ def _or_none(decode: Callable[[bytes], _Payload], payload: bytes) -> _Payload | 
         return None
 
 
-def _endpoint(name: str) -> Endpoint:
-    try:
-        return Endpoint(name)
-    except ValueError:  # of a newer version
-        return Endpoint.OTHER
-
-
-def _ending(name: str) -> Ending:
-    try:
-        return Ending(name)
-    except ValueError:  # of a newer version
-        return Ending.ABORTED
-
-
 def _wall_time(time_us: int) -> datetime:
     try:
         return _EPOCH + timedelta(microseconds=time_us)
@@ -185,6 +173,8 @@ def _text(value: bytes) -> str:
 
 
 def _headers(headers: list[tuple[bytes, bytes | None]]) -> RecordedHeaders:
+    with contextlib.suppress(UnicodeDecodeError):  # nearly always all is ASCII
+        return tuple([(name.decode(), None if value is None else value.decode()) for name, value in headers])
     return tuple((_text(name), None if value is None else _text(value)) for name, value in headers)
 
 

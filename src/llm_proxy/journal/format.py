@@ -22,7 +22,6 @@ import mmap
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 
 import msgspec
@@ -31,7 +30,8 @@ MAGIC = b"LPJ1"
 #: What follows the CRC and is covered by it: kind, exchange id, time.
 _COVERED = struct.Struct("<B16sQ")
 _PREFIX = struct.Struct("<4sII")
-HEADER_BYTES = _PREFIX.size + _COVERED.size
+_HEADER = struct.Struct("<4sIIB16sQ")
+HEADER_BYTES = _HEADER.size
 #: A frame that claims to be longer is damage; a larger piece of a body is cut into several frames.
 MAX_PAYLOAD_BYTES = 64 * 2**20
 
@@ -130,9 +130,8 @@ decode_answer = msgspec.msgpack.Decoder(Answer).decode
 decode_closing = msgspec.msgpack.Decoder(Closing).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One whole frame as read."""
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """One whole frame as read. A msgspec structure because many of them are made for one call."""
 
     kind: int
     exchange_id: bytes
@@ -168,13 +167,21 @@ class FrameParser:
         pending += piece
         start = 0
         try:
-            while (found := _frame_at(pending, start)) is not None:
-                frame, length = found
-                if frame is None:
-                    self.damaged_bytes += length
-                start += length
-                if frame is not None:
-                    yield frame
+            with memoryview(pending) as view:
+                while len(view) - start >= HEADER_BYTES:
+                    magic, length, crc, kind, exchange_id, time_us = _HEADER.unpack_from(view, start)
+                    end = start + HEADER_BYTES + length
+                    believed = magic == MAGIC and length <= MAX_PAYLOAD_BYTES
+                    if believed and end > len(view):
+                        return
+                    if believed and zlib.crc32(view[start + _PREFIX.size : end]) == crc:
+                        payload = view[start + HEADER_BYTES : end].tobytes()
+                        start = end
+                        yield Frame(kind, exchange_id, time_us, payload)
+                    else:
+                        skipped = _damage_length(pending, start)
+                        self.damaged_bytes += skipped
+                        start += skipped
         finally:
             del pending[:start]
 
@@ -205,23 +212,6 @@ def heads(segment: mmap.mmap | bytes) -> Iterator[tuple[int, bytes, int]]:
             return
         yield _COVERED.unpack_from(segment, start + _PREFIX.size)
         start += HEADER_BYTES + length
-
-
-def _frame_at(pending: bytearray, start: int) -> tuple[Frame | None, int] | None:
-    """The frame at ``start`` and its length, or None and the length of the damage there; None if more is needed."""
-    if len(pending) - start < HEADER_BYTES:
-        return None
-    magic, length, crc = _PREFIX.unpack_from(pending, start)
-    if magic != MAGIC or length > MAX_PAYLOAD_BYTES:
-        return None, _damage_length(pending, start)
-    if len(pending) - start < HEADER_BYTES + length:
-        return None
-    covered_at, payload_at = start + _PREFIX.size, start + HEADER_BYTES
-    payload = bytes(pending[payload_at : payload_at + length])
-    if zlib.crc32(payload, zlib.crc32(pending[covered_at:payload_at])) != crc:
-        return None, _damage_length(pending, start)
-    kind, exchange_id, time_us = _COVERED.unpack_from(pending, covered_at)
-    return Frame(kind, exchange_id, time_us, payload), HEADER_BYTES + length
 
 
 def _damage_length(pending: bytearray, start: int) -> int:

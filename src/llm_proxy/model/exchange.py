@@ -164,3 +164,8 @@ class Exchange:
 def new_id() -> str:
     """A fresh UUIDv7 in canonical text form: ids sort by the time they were made (RFC 9562 section 5.7)."""
     return str(uuid_utils.uuid7())
+
+
+def id_text(id_bytes: bytes) -> str:
+    """The text form of the 16 bytes of an id."""
+    return str(uuid_utils.UUID(bytes=id_bytes))
