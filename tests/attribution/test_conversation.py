@@ -209,6 +209,16 @@ def test_other_instructions_make_no_other_conversation():
     assert turns_of(Endpoint.CHAT, request, response) == turns_of(Endpoint.CHAT, *CHAT[0])
 
 
+@pytest.mark.parametrize(
+    "content", ["What is in a.txt? ", "What\nis in a.txt?", " What  is in\u2003a.txt?", "What is\x1fin a.txt?"]
+)
+def test_other_white_space_makes_no_other_conversation(content):
+    request, response = copy.deepcopy(CHAT[0])
+    request["messages"][1] = {"role": "user", "content": content}
+
+    assert turns_of(Endpoint.CHAT, request, response) == turns_of(Endpoint.CHAT, *CHAT[0])
+
+
 def test_of_a_long_history_the_last_answers_count():
     contents = [str(number) for number in range(4 * MAX_PRIOR + 1)]
 

@@ -149,6 +149,15 @@ def test_the_preview_is_one_line_that_shows_both_sides(question, reply, preview)
     assert preview_of(question, reply) == preview
 
 
+@given(words=st.lists(st.sampled_from(["a", "word", "  ", "\n\n", " \t" * 40, "z" * 90]), max_size=60))
+def test_the_preview_is_the_beginning_of_the_line_however_far_that_has_to_be_looked_for(words):
+    text = " ".join(words)[:800]
+
+    line = " ".join(text.split())
+
+    assert preview_of(text, "") == ((line if len(line) <= 200 else line[:199] + "…") or None)
+
+
 @given(question=st.text(max_size=500), reply=st.text(max_size=500))
 def test_the_preview_is_never_too_long_and_always_one_line(question, reply):
     preview = preview_of(question, reply) or ""

@@ -100,6 +100,11 @@ def _rows(name: str) -> Sequence[_Row]:
     return next((rows for prefix, rows in _BY_PREFIX.items() if name.startswith(prefix)), [])
 
 
+@lru_cache(maxsize=1024)
+def _is_unknown_session(name: str) -> bool:
+    return not _rows(name) and SESSION_PATTERN.fullmatch(name) is not None
+
+
 def _take_headers(draft: Draft, said: list[_Said], level: Level) -> None:
     for one in said:
         if one.row.header.level is level:
@@ -110,7 +115,7 @@ def _take_unknown_sessions(draft: Draft, headers: RecordedHeaders) -> None:
     """The session id of a product that is not in the table, told by the name of its header."""
     for name, value in reversed(headers):
         lower = name.lower()
-        if value and not _rows(lower) and SESSION_PATTERN.fullmatch(lower) and SESSION_VALUE.fullmatch(value.strip()):
+        if value and _is_unknown_session(lower) and SESSION_VALUE.fullmatch(value.strip()):
             draft.text(Tells.SESSION_ID, shown(lower), value)
 
 

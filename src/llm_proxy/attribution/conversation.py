@@ -195,8 +195,15 @@ def _arguments(call: JsonObject) -> JsonValue:
 def _said(text: str) -> Iterator[str]:
     if "<system-reminder>" in text:
         text = _REMINDER.sub("", text)
-    if words := " ".join(text.split()):
+    if words := _evenly_spaced(text):
         yield words
+
+
+def _evenly_spaced(text: str) -> str:
+    """The words of a text with one space between them."""
+    if text.isascii() and text.isprintable() and "  " not in text:  # one line of prose, without a list of its words
+        return text.strip()
+    return " ".join(text.split())
 
 
 def _canonical(value: JsonValue) -> str:

@@ -124,7 +124,7 @@ def text_member(value: JsonValue, key: str) -> str | None:
 
 def object_member(value: JsonValue, key: str) -> JsonObject:
     """A member that is an object, or an empty one."""
-    found = member(value, key)
+    found = value.get(key) if isinstance(value, dict) else None
     return found if isinstance(found, dict) else {}
 
 

@@ -21,6 +21,8 @@ _NAME_CHARACTERS = 200
 _MESSAGE_CHARACTERS = 1000
 #: Read of a text for the preview: enough for a line even with much white space in it.
 _READ_CHARACTERS = 4 * PREVIEW_CHARACTERS
+#: What is read first, of a text that is longer.
+_MOSTLY_ENOUGH = 2 * PREVIEW_CHARACTERS
 #: Parts of a message looked at for the preview.
 _READ_PARTS = 100
 _ARROW = " → "
@@ -133,7 +135,7 @@ def error_of(call: Call, response: JsonValue) -> ProviderError | None:
 
 def preview_of(question: str, reply: str) -> str | None:
     """Both on one line of at most ``PREVIEW_CHARACTERS``, each with half of it if both are long; None without both."""
-    question, reply = _one_line(question), _one_line(reply)
+    question, reply = _beginning(question), _beginning(reply)
     if not question or not reply:
         return _cut(question or reply, PREVIEW_CHARACTERS) or None
     room = PREVIEW_CHARACTERS - len(_ARROW)
@@ -195,7 +197,11 @@ def _asked_for_stream(call: Call) -> bool | None:
 
 
 def _first_object(raw: JsonObject, *keys: str) -> JsonObject:
-    return next((found for key in keys if (found := object_member(raw, key))), {})
+    for key in keys:
+        found = raw.get(key)
+        if isinstance(found, dict) and found:
+            return found
+    return {}
 
 
 def _error(error: JsonObject) -> ProviderError:
@@ -229,8 +235,16 @@ def _text_of_part(part: JsonValue) -> str:
     return next((f"[{medium}]" for medium in _MEDIA if medium in kind), "")
 
 
+def _beginning(text: str) -> str:
+    """One line of it, at least as far as a preview can show it."""
+    line = _one_line(text[:_MOSTLY_ENOUGH]) if len(text) > _MOSTLY_ENOUGH else ""
+    return line if len(line) > PREVIEW_CHARACTERS else _one_line(text)
+
+
 def _one_line(text: str) -> str:
-    line = " ".join(text[:_READ_CHARACTERS].split()).translate(_CONTROL_CHARACTERS)
+    line = " ".join(text[:_READ_CHARACTERS].split())
+    if not line.isprintable():  # which is quickly found out
+        line = line.translate(_CONTROL_CHARACTERS)
     return line + "…" if len(text) > _READ_CHARACTERS else line
 
 
