@@ -37,6 +37,22 @@ async def test_what_was_used_last_comes_first_and_what_has_no_calls_is_there(cli
     assert "nobody calls told" in page.text
 
 
+async def test_pages_lead_to_all_that_programs_told_of_once(client, store):
+    told = [said(Kind.TRACE, f"told{number:03}") for number in range(230)]
+    await SqlTraces(store, completion_of).put("default", "r", told)
+    await store.put([within(number) for number in range(30)])
+    path, seen = "/traces", []
+
+    while path is not None:
+        page = await read(client, path)
+        seen += opened(page)
+        path = next((to for to in page.attributes("a", "href") if "after=" in to), None)
+
+    assert sorted(seen) == sorted(
+        [*(f"/traces/told{number:03}" for number in range(230)), *(f"/traces/t{number:02}" for number in range(30))]
+    )
+
+
 async def test_tokens_are_told_also_where_no_answer_has_their_sum(client, store):
     usage = Usage(input_tokens=1000, output_tokens=234)
     await store.put([record(context=Context(session_id="s"), usage=usage)])

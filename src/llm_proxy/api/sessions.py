@@ -1,6 +1,6 @@
-"""Sessions and users over HTTP, by their calls: ``GET /api/v1/sessions``, ``/sessions/{id}``, and so for users.
+"""Sessions and users over HTTP: ``GET /api/v1/sessions``, ``/sessions/{id}``, and so for users.
 
-Lists begin with what was used last. One session comes with its calls, newest first, a page at a time.
+One session comes with its calls, newest first, a page at a time; there may be none, if a program told of it.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from llm_proxy.api.calls import PartOfRecord
+from llm_proxy.api.groups import listing
 from llm_proxy.api.operation import (
     CURSOR,
     DEFAULT_LIMIT,
     LIMIT,
-    SINCE,
-    UNTIL,
     Operation,
     read_query,
     shaped,
@@ -30,7 +29,6 @@ from llm_proxy.model.query import CompletionQuery, Grouping, GroupQuery
 from llm_proxy.model.record import record_json
 from llm_proxy.store.base import Overviews, Store
 
-_LISTED = (SINCE, UNTIL, LIMIT, CURSOR)
 _SHOWN = (LIMIT, CURSOR)
 
 
@@ -67,22 +65,16 @@ class User(TypedDict):
 @dataclass(frozen=True, slots=True)
 class _Kind:
     by: Grouping
-    #: What one, and several, are called in an answer.
+    #: What one is called in an answer.
     one: str
-    several: str
 
 
-_SESSION = _Kind(Grouping.SESSION, "session", "sessions")
-_USER = _Kind(Grouping.USER, "user", "users")
+_SESSION = _Kind(Grouping.SESSION, "session")
+_USER = _Kind(Grouping.USER, "user")
 
 
 def table(store: Store, overviews: Overviews) -> Table:
     """What is answered from ``store``."""
-
-    def listed(kind: _Kind, gives: type) -> Operation:
-        about = f"List {kind.several} by their calls, the one used last first."
-        answer = partial(_list, overviews, kind)
-        return Operation(scope=Scope.READ, by_project=True, answer=answer, about=about, parameters=_LISTED, gives=gives)
 
     def shown(kind: _Kind, gives: type) -> Operation:
         about = f"One {kind.one} with its calls, newest first."
@@ -90,26 +82,11 @@ def table(store: Store, overviews: Overviews) -> Table:
         return Operation(scope=Scope.READ, by_project=True, answer=answer, about=about, parameters=_SHOWN, gives=gives)
 
     return {
-        "/api/v1/sessions": {"GET": listed(_SESSION, Sessions)},
+        "/api/v1/sessions": {"GET": listing(overviews, Grouping.SESSION, Sessions)},
         "/api/v1/sessions/{session_id:path}": {"GET": shown(_SESSION, Session)},
-        "/api/v1/users": {"GET": listed(_USER, Users)},
+        "/api/v1/users": {"GET": listing(overviews, Grouping.USER, Users)},
         "/api/v1/users/{user_id:path}": {"GET": shown(_USER, User)},
     }
-
-
-async def _list(overviews: Overviews, kind: _Kind, request: Request, principal: Principal) -> Response:
-    asked = read_query(request.query_params, _LISTED)
-    query = GroupQuery(
-        organization_id=principal.organization_id,
-        project_id=principal.project_id,
-        by=kind.by,
-        since=asked["since"],
-        until=asked["until"],
-        after=asked["cursor"],
-        limit=asked["limit"] or DEFAULT_LIMIT,
-    )
-    page = await overviews.groups(query)
-    return shaped({kind.several: [group_json(group) for group in page.groups], "next": written_cursor(page.next)})
 
 
 async def _one(store: Store, overviews: Overviews, kind: _Kind, request: Request, principal: Principal) -> Response:

@@ -1,7 +1,6 @@
-"""Traces over HTTP: ``GET /api/v1/traces`` lists them by their calls, ``GET /api/v1/traces/{id}`` gives one as a tree.
+"""Traces over HTTP: ``GET /api/v1/traces`` lists them, ``GET /api/v1/traces/{id}`` gives one as a tree.
 
-A tree holds what an instrumented program told of, and the calls that were recorded; a generation is both. Only traces
-that have calls are listed; any can be had by its id.
+A tree holds what an instrumented program told of, and the calls that were recorded; a generation is both.
 """
 
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -13,24 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from llm_proxy.api.calls import PartOfRecord
-from llm_proxy.api.operation import (
-    CURSOR,
-    DEFAULT_LIMIT,
-    LIMIT,
-    SINCE,
-    UNTIL,
-    Operation,
-    read_query,
-    shaped,
-    time_json,
-    unknown,
-    written_cursor,
-)
+from llm_proxy.api.groups import listing
+from llm_proxy.api.operation import Operation, read_query, shaped, time_json, unknown
 from llm_proxy.api.resource import Table
-from llm_proxy.api.tallies import GroupFields, group_json
+from llm_proxy.api.tallies import GroupFields
 from llm_proxy.model.account import Principal, Scope
 from llm_proxy.model.completion import Completion
-from llm_proxy.model.query import CompletionQuery, Grouping, GroupQuery
+from llm_proxy.model.query import CompletionQuery, Grouping
 from llm_proxy.model.record import record_json
 from llm_proxy.model.tag_map import map_of
 from llm_proxy.model.trace import Entity
@@ -39,7 +27,6 @@ from llm_proxy.store.base import Overviews, Store, Traces
 
 #: Calls of one trace that are shown.
 MAX_CALLS = 1000
-_LISTED = (SINCE, UNTIL, LIMIT, CURSOR)
 #: Members of an entity that a node has by another name, or that its place in the tree says.
 _PLACED = frozenset({"key", "name", "session_id", "trace_id", "span_id", "started_at", "ended_at", "tags", "metadata"})
 
@@ -93,16 +80,7 @@ class Sources:
 def table(sources: Sources) -> Table:
     """What is answered from ``sources``."""
     return {
-        "/api/v1/traces": {
-            "GET": Operation(
-                scope=Scope.READ,
-                by_project=True,
-                answer=partial(_list, sources.overviews),
-                about="List traces by their calls, the one used last first.",
-                parameters=_LISTED,
-                gives=TracesPage,
-            )
-        },
+        "/api/v1/traces": {"GET": listing(sources.overviews, Grouping.TRACE, TracesPage)},
         "/api/v1/traces/{trace_id:path}": {
             "GET": Operation(
                 scope=Scope.READ,
@@ -113,21 +91,6 @@ def table(sources: Sources) -> Table:
             )
         },
     }
-
-
-async def _list(overviews: Overviews, request: Request, principal: Principal) -> Response:
-    asked = read_query(request.query_params, _LISTED)
-    query = GroupQuery(
-        organization_id=principal.organization_id,
-        project_id=principal.project_id,
-        by=Grouping.TRACE,
-        since=asked["since"],
-        until=asked["until"],
-        after=asked["cursor"],
-        limit=asked["limit"] or DEFAULT_LIMIT,
-    )
-    page = await overviews.groups(query)
-    return shaped({"traces": [group_json(group) for group in page.groups], "next": written_cursor(page.next)})
 
 
 async def _one(sources: Sources, request: Request, principal: Principal) -> Response:

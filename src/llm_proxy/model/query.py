@@ -152,10 +152,13 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupQuery:
-    """Which sessions, users or traces to list by their calls within these times; what was used last comes first."""
+    """Which sessions, users or traces to list by their calls within these times; what was used last comes first.
+
+    Sessions and traces that programs told of, and that no call names, are there by the time at which they began.
+    """
 
     organization_id: str
-    #: Only calls of this project.
+    #: Only calls of this project, and what was told of in the log repository of its id.
     project_id: str | None = None
     by: Grouping
     #: Only this one.
@@ -172,10 +175,13 @@ class Group:
     """A session, user or trace, by its calls."""
 
     id: str
-    #: Of a session, if it has one.
+    #: Of a session, or of what has no calls, if it has one.
     name: str | None = None
+    #: Of what has no calls, both are when it began.
     first_at: datetime
     last_at: datetime
+    #: When what has no calls ended, if somebody told it.
+    ended_at: datetime | None = None
     tally: Tally
 
 

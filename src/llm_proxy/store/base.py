@@ -175,7 +175,10 @@ class Overviews(Protocol):
     """What calls are and take together. Every method raises StoreUnavailable when it may work later."""
 
     async def groups(self, query: GroupQuery) -> GroupPage:
-        """The sessions, users or traces that match, each by its calls; what was used last comes first."""
+        """The sessions, users or traces that match, each by its calls; what was used last comes first.
+
+        Sessions and traces that programs told of, and that no call names, are among them, without calls.
+        """
 
     async def tag_uses(
         self, organization_id: str, prefix: str = "", *, after: str | None = None, limit: int = 50
@@ -203,9 +206,9 @@ class Findings(Protocol):
     async def told(
         self, organization_id: str, kind: Kind, *, its_id: str | None = None, session_id: str | None = None
     ) -> Sequence[Entity]:
-        """The newest sessions or traces that programs told of and that no call names, in whichever repository.
+        """The newest sessions or traces that programs told of in whichever repository.
 
-        With an id those that have it, and with that of a session those that are in it, whether calls name them or not.
+        With an id those that have it, and with that of a session those that are in it.
         """
 
 

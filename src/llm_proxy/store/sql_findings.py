@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
 
 from llm_proxy.model.completion import Status
 from llm_proxy.model.query import Attribute, Bucket, CompletionQuery
@@ -16,7 +16,7 @@ from llm_proxy.store.trace_rows import entities, from_row
 
 #: Newest calls that are looked at for what there is to filter by.
 _LOOKED_AT = 5000
-#: Sessions or traces that were told of and are listed at once.
+#: Sessions or traces that were told of and are looked at.
 _TOLD = 200
 _COLUMNS = {
     Attribute.MODEL: "model",
@@ -89,10 +89,7 @@ class SqlFindings:
     async def told(
         self, organization_id: str, kind: Kind, *, its_id: str | None = None, session_id: str | None = None
     ) -> Sequence[Entity]:
-        """The newest sessions or traces that programs told of and that no call names, in whichever repository.
-
-        With an id those that have it, and with that of a session those that are in it, whether calls name them or not.
-        """
+        """The newest sessions or traces that programs told of in whichever repository."""
         wanted = select(entities).where(
             entities.c.organization_id == storable(organization_id), entities.c.kind == kind.value
         )
@@ -100,10 +97,6 @@ class SqlFindings:
             wanted = wanted.where(entities.c.session_id == storable(session_id))
         if its_id is not None:
             wanted = wanted.where(entities.c.id == storable(its_id))
-        if session_id is None and its_id is None:
-            named = completions.c.session_id if kind is Kind.SESSION else completions.c.trace_id
-            of = completions.c.organization_id == storable(organization_id), named == entities.c.id
-            wanted = wanted.where(~exists().where(*of))
         wanted = wanted.order_by(entities.c.started_at_us.desc(), entities.c.id.desc()).limit(_TOLD)
         nothing: Sequence[Entity] = ()
         return await self._store.reading(

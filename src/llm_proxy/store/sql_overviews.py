@@ -2,6 +2,7 @@
 
 Sessions, users and traces are found by walking the calls from the newest one and keeping each that nothing newer of
 its group follows; only the groups of a page are summed up, by an index. Calls that belong to no group are walked past.
+What programs told of that has no calls stands between (sql_told.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from llm_proxy.store.rows import from_micros, original_id, restored, row_id, sto
 from llm_proxy.store.sql import completion_tags, completions
 from llm_proxy.store.sql_spend import spend_row, spent, tally_of, totals
 from llm_proxy.store.sql_store import SqlStore
+from llm_proxy.store.sql_told import place_of, told
 
 _COLUMNS = {Grouping.SESSION: "session_id", Grouping.USER: "user_id", Grouping.TRACE: "trace_id"}
 #: Highest code point, and those that no text in the tables holds.
@@ -27,7 +29,7 @@ class SqlOverviews:
         self._store = store
 
     async def groups(self, query: GroupQuery) -> GroupPage:
-        """The sessions, users or traces that match, each by its calls."""
+        """The sessions, users or traces that match, each by its calls; what was used last comes first."""
         return await self._store.reading(lambda connection: _page(connection, query), otherwise=GroupPage())
 
     async def tag_uses(
@@ -51,17 +53,22 @@ class SqlOverviews:
 
 
 def _page(connection: Connection, query: GroupQuery) -> GroupPage:
-    found = connection.execute(_newest(query)).mappings().all()
-    shown = found[: query.limit]
-    names = [row["group"] for row in shown]
-    summed = connection.execute(_summed(query, names)).mappings()
+    newest = connection.execute(_newest(query)).mappings().all()
+    places = [_place(row, query.organization_id) for row in newest]
+    # What was told of only counts as far back as the page can reach.
+    back_to = places[query.limit] if len(newest) > query.limit else None
+    summed = connection.execute(_summed(query, [row["group"] for row in newest])).mappings()
     by_name = {row["group"]: _group(row, query.by) for row in summed}
-    following = None
-    if len(found) > query.limit and shown:
-        last = shown[-1]
-        place = original_id(last["id"], query.organization_id)
-        following = Cursor(started_at=from_micros(last["started_at_us"]), id=place)
-    return GroupPage(groups=tuple(by_name[name] for name in names), next=following)
+    found = [(place, by_name[row["group"]]) for place, row in zip(places, newest, strict=True)]
+    found += [(place_of(group), group) for group in told(connection, query, back_to=back_to)]
+    found.sort(key=lambda one: (one[0].started_at, storable(one[0].id)), reverse=True)
+    shown = found[: query.limit]
+    following = shown[-1][0] if shown and len(found) > query.limit else None
+    return GroupPage(groups=tuple(group for _, group in shown), next=following)
+
+
+def _place(row: RowMapping, organization_id: str) -> Cursor:
+    return Cursor(started_at=from_micros(row["started_at_us"]), id=original_id(row["id"], organization_id))
 
 
 def _newest(query: GroupQuery) -> Select[Any]:

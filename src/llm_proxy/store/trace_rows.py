@@ -54,6 +54,14 @@ Index(
     entities.c.started_at_us,
     entities.c.id,
 )
+# Of whichever repository.
+Index(
+    "entities_by_kind",
+    entities.c.organization_id,
+    entities.c.kind,
+    entities.c.started_at_us,
+    entities.c.id,
+)
 for _column in (entities.c.trace_id, entities.c.session_id, entities.c.span_id):
     _known = _column.is_not(None)
     Index(

@@ -10,8 +10,7 @@ from starlette.types import ASGIApp
 
 from llm_proxy.model.account import Principal
 from llm_proxy.model.query import Group, Grouping, GroupQuery, Tally
-from llm_proxy.model.trace import Entity, Kind
-from llm_proxy.store.base import Findings, Overviews
+from llm_proxy.store.base import Overviews
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import cursor_of, session_href, trace_href, written_cursor
 from llm_proxy.ui.room import Table, looks
@@ -46,7 +45,6 @@ class _Sort:
     title: str
     path: str
     by: Grouping
-    kind: Kind
     #: How a program says to which one a call belongs.
     example: str
 
@@ -55,42 +53,33 @@ _SESSIONS = _Sort(
     title="Sessions",
     path="/sessions",
     by=Grouping.SESSION,
-    kind=Kind.SESSION,
     example="~session=run-42",
 )
 _TRACES = _Sort(
     title="Traces",
     path="/traces",
     by=Grouping.TRACE,
-    kind=Kind.TRACE,
     example="~trace=0af7651916cd43dd8448eb211c80319c",
 )
 
 
-def table(overviews: Overviews, findings: Findings) -> Table:
+def table(overviews: Overviews) -> Table:
     """What is asked for where."""
-    return {sort.path: looks(partial(_list, overviews, findings, sort)) for sort in (_SESSIONS, _TRACES)}
+    return {sort.path: looks(partial(_list, overviews, sort)) for sort in (_SESSIONS, _TRACES)}
 
 
-async def _list(
-    overviews: Overviews, findings: Findings, sort: _Sort, request: Request, principal: Principal
-) -> ASGIApp:
+async def _list(overviews: Overviews, sort: _Sort, request: Request, principal: Principal) -> ASGIApp:
     try:
         after = cursor_of(request.query_params.get("after"))
     except ValueError as exc:
         return problem(400, "No such list", str(exc))
     organization = principal.organization_id
     groups = await overviews.groups(GroupQuery(organization_id=organization, by=sort.by, after=after, limit=_LISTED))
-    lines = [(group.last_at, _line(sort, group)) for group in groups.groups]
-    if after is None:
-        told = {one.key.id: one for one in await findings.told(organization, sort.kind)}
-        lines += [(one.started_at, _told_line(sort, one)) for one in told.values()]
-    lines.sort(key=lambda line: line[0], reverse=True)
     return page(
         "groups.html",
         title=sort.title,
         path=sort.path,
-        lines=[line for _, line in lines],
+        lines=[_line(sort, group) for group in groups.groups],
         older=groups.next and f"{sort.path}?{urlencode({'after': written_cursor(groups.next)}, errors='replace')}",
         newest=sort.path if after else None,
         example=f"{base_url(request)}/{sort.example}/v1",
@@ -111,8 +100,15 @@ def _line(sort: _Sort, group: Group) -> Line:
         cost_is_least=tally.cost_usd is not None and tally.calls_without_cost > 0,
         last=present.time(group.last_at),
         iso_last=group.last_at.isoformat(),
-        took=present.duration((group.last_at - group.first_at).total_seconds()) if tally.calls > 1 else present.DASH,
+        took=_took(group),
     )
+
+
+def _took(group: Group) -> str:
+    if group.tally.calls == 0:
+        return present.duration(None if group.ended_at is None else (group.ended_at - group.first_at).total_seconds())
+    seconds = (group.last_at - group.first_at).total_seconds()
+    return present.duration(seconds) if group.tally.calls > 1 else present.DASH
 
 
 def _tokens(tally: Tally) -> int | None:
@@ -120,23 +116,6 @@ def _tokens(tally: Tally) -> int | None:
     if tally.total_tokens is not None or tally.input_tokens is None or tally.output_tokens is None:
         return tally.total_tokens
     return tally.input_tokens + tally.output_tokens
-
-
-def _told_line(sort: _Sort, one: Entity) -> Line:
-    ended = None if one.ended_at is None else (one.ended_at - one.started_at).total_seconds()
-    return Line(
-        href=_href(sort, one.key.id),
-        name=present.text(one.name or one.key.id),
-        id=present.visible(one.key.id) if one.name else None,
-        calls="0",
-        failed=present.DASH,
-        tokens=present.DASH,
-        cost=present.DASH,
-        cost_is_least=False,
-        last=present.time(one.started_at),
-        iso_last=one.started_at.isoformat(),
-        took=present.duration(ended),
-    )
 
 
 def _href(sort: _Sort, its_id: str) -> str:

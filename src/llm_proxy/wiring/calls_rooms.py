@@ -23,7 +23,7 @@ def rooms_of_calls(store: SqlStore, *, calls_url: str | None = None) -> tuple[Ta
     return (
         finding.table(findings, SqlKeepsakes(store)),
         compare.table(store),
-        groups.table(SqlOverviews(store), findings),
+        groups.table(SqlOverviews(store)),
         sessions.table(store, findings),
         export.table(export.Exports(partial(records, store), WRITERS), findings),
         again.table(store, None if calls_url is None else Sender(calls_url)),

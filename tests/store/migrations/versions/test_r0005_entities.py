@@ -12,7 +12,7 @@ from llm_proxy.store.trace_rows import entities
 def test_the_tables_are_those_that_the_code_names(tmp_path):
     engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(tmp_path / "store.sqlite3"))
     with engine.connect() as connection:
-        upgrade(connection, to="0005")
+        upgrade(connection, to="0015")
         inspector = inspect(connection)
 
         for table in (entities, uploads):
