@@ -306,9 +306,7 @@ def _cost(measured: Measured) -> str:
     amount = measured.cost_usd
     if amount is None:
         return present.DASH
-    digits = f"${amount:,.2f}" if amount >= 1 else f"${amount:.4f}".rstrip("0").rstrip(".")
-    if 0 < amount < Decimal("0.0001"):
-        digits = "$0.0001 or less"
+    digits = present.dollars_about(amount)
     return f"{digits} or more" if measured.calls_without_cost else digits
 
 

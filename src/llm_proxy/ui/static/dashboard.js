@@ -8,7 +8,7 @@
   if (!answer.ok) return;
   const series = await answer.json();
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const short = (value, digits = 3) => (value == null ? "–" : Number(value.toPrecision(digits)).toLocaleString("en"));
+  const short = (value, digits = 3) => (value == null ? "–" : value.toLocaleString("en", { maximumSignificantDigits: digits }));
   const seconds = (value) =>
     value == null ? "–" : value < 1 ? `${short(value * 1000)} ms` : value < 120 ? `${short(value)} s` : `${short(value / 60)} min`;
   const thousands = (value) =>
