@@ -24,13 +24,11 @@ def plan(
     address = Addresses(ALL.names()).find(path, query)
     routes = Routes([Route(name="r", models=models, places=places, retry=RETRY)])
 
-    def check(name):
-        if name in forbidden:
+    def check(target):
+        if target.upstream.name in forbidden:
             raise Refused("not there", status=403, code="upstream_not_allowed")
 
-    asked = Wanted(
-        method=b"POST", address=address, query=query, headers=[], body=body, named=named, check_upstream=check
-    )
+    asked = Wanted(method=b"POST", address=address, query=query, headers=[], body=body, named=named, check=check)
     upstream = CLAUDE if address.provider == "anthropic" else MAIN
     return plan_of(routes, asked, target_at(upstream, address, b"POST", query))[0]
 

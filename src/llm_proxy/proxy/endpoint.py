@@ -26,16 +26,16 @@ from llm_proxy.proxy.admission import NOBODY, Admission, AdmissionRules, Pass
 from llm_proxy.proxy.answers import ID_HEADER, error_body, error_headers
 from llm_proxy.proxy.attempts import Attempts, Plan, ending_of
 from llm_proxy.proxy.capture import Capture
+from llm_proxy.proxy.choosing import MODELS, Chooser, Intent
 from llm_proxy.proxy.client import Client
 from llm_proxy.proxy.credentials import blank_secrets, split_key, without_keys
 from llm_proxy.proxy.cycle import WireCycle
 from llm_proxy.proxy.headers import HeaderPolicy, RequestHead, with_length
-from llm_proxy.proxy.model_edit import model_in, with_model
+from llm_proxy.proxy.model_edit import with_model
 from llm_proxy.proxy.model_list import QUERIES, Asked, Naming, model_list, plain
-from llm_proxy.proxy.planning import Wanted, plan_of
 from llm_proxy.proxy.relay import relay
 from llm_proxy.proxy.routes import Routes
-from llm_proxy.proxy.routing import Target, by_path_prefix, by_prefix, choose, target_at
+from llm_proxy.proxy.routing import Target, target_at
 from llm_proxy.proxy.stream_usage import asking_for_usage, takes_question, uncoded
 from llm_proxy.proxy.target_hosts import TargetHosts
 from llm_proxy.proxy.transport.base import Transport, UpstreamRequest, UpstreamResponse
@@ -43,9 +43,6 @@ from llm_proxy.proxy.upstreams import Upstream, Upstreams, require_no_key
 from llm_proxy.proxy.wishes import Wishes, wishes
 
 KEY_MARK = MARK.encode()
-_MODELS = Address(None, None, b"/models", is_native=False)
-#: What a call is on record with whose path is none of those that are relayed.
-_NOWHERE = Address(None, None, b"", is_native=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +83,12 @@ class Proxy:
         needed.
         """
         self._transport = transport
-        self._upstreams = upstreams
+        self._chooser = Chooser(upstreams, target_hosts, routes, model_prefix=model_prefix)
         self.addresses = Addresses(upstreams.names())
         self._policy = policy
         self._journal = journal
         self._ledger = ledger
         self._limits = limits
-        self._target_hosts = target_hosts
-        self._model_prefix = model_prefix
-        self._routes = routes or Routes()
         self._attempts = attempts
         self._admission = admission or Admission(rules=AdmissionRules())
 
@@ -145,7 +139,8 @@ class Proxy:
 
     async def _forward(self, call: "_Call", receive: Any) -> None:
         said = wishes(call.wire.raw_headers, call.path_context)
-        target, refusal = await self._choose(call, said)
+        intent = Intent(call.method, call.address, call.query, call.wire.raw_headers, said)
+        target, refusal = await self._chooser.by_itself(intent)
         call.endpoint = target.endpoint
         head = self._policy.request(call.wire.raw_headers)
         refusal = self._admit(call, head, target, said) or refusal
@@ -163,88 +158,52 @@ class Proxy:
             call.admitted.check_model(call.method, target.target.partition(b"?")[0], body)
             if not call.capture.recording and self._limits.unrecorded == "refuse" and said.log != "off":
                 raise Refused("the call cannot be recorded, and is therefore refused", status=503, code="unrecorded")
-            target = self._by_model(call, said, target, body)
-            _check_target(call, head, target)
-            if target.upstream.signer is not None and not isinstance(body, bytes):
-                body = b"".join([piece async for piece in body])  # a signature is over the whole of it
-            if self._asks_for_all_models(call, said):
-                names = self._routes.names(call.wire.raw_headers)
+            if self._chooser.asks_for_all_models(intent):
+                names = self._chooser.routes.names(call.wire.raw_headers)
                 call.response = await model_list(self._transport, self._listings(call, head), names)
             else:
-                call.response = await self._send(call, head, said, target, body)
+                call.response = await self._send(call, head, intent, target, body)
             own = [(ID_HEADER, call.id.encode())]
             trim = call.asked_for_usage
             await relay(call.response, self._policy, call.capture, call.wire, own=own, trim=trim)
 
     async def _send(
-        self, call: "_Call", head: RequestHead, said: Wishes, target: Target, body: bytes | AsyncIterator[bytes]
+        self, call: "_Call", head: RequestHead, intent: Intent, target: Target, body: bytes | AsyncIterator[bytes]
     ) -> UpstreamResponse:
+        chosen = self._chooser.by_model(intent, target, body)
+        if chosen is not target:
+            call.capture.sent_to(chosen.upstream.name, chosen.upstream.provider, chosen.model)
         if self._attempts is None:
-            return await self._transport.send(self._request(call, head, target, body))
-        return await self._attempts.send(
-            self._plan(call, said, target, body),
-            lambda there: self._request(call, head, there, body),
-            call.capture,
-        )
-
-    def _plan(self, call: "_Call", said: Wishes, target: Target, body: bytes | AsyncIterator[bytes]) -> Plan:
-        address = call.address
-        if address is None:
-            return Plan((target,))
-        wanted = Wanted(
-            method=call.method,
-            address=address,
-            query=call.query,
-            headers=call.wire.raw_headers,
-            body=body if isinstance(body, bytes) else None,
-            named=bool(said.provider or said.address or address.name) or target.model is not None,
-            check_upstream=call.admitted.check_upstream,
-        )
-        return plan_of(self._routes, wanted, target)[0]
-
-    async def _choose(self, call: "_Call", said: Wishes) -> tuple[Target, Refused | UpstreamError | None]:
-        """The target, or the default one and why it is not what was asked for: a refused call is on record, too."""
-        address, default = call.address or _NOWHERE, self._upstreams.default
-        upstream, refusal = default, None
-        try:
-            upstream = choose(self._upstreams, call.address, said.provider)
-            if said.address is not None:
-                upstream = await self._target_hosts.upstream(said.address, self._upstreams)
-        except (Refused, UpstreamError) as exc:
-            refusal = exc
-        return target_at(upstream, address, call.method, call.query), refusal
+            _check_target(call, head, chosen)
+            plan = Plan((chosen,))
+        else:
+            plan = self._chooser.plan(intent, chosen, body, lambda there: _check_target(call, head, there))[0]
+        if plan.targets[0].upstream.signer is not None and not isinstance(body, bytes):
+            body = b"".join([piece async for piece in body])  # a signature is over the whole of it
+        if self._attempts is None:
+            return await self._transport.send(self._request(call, head, chosen, body))
+        return await self._attempts.send(plan, lambda there: self._request(call, head, there, body), call.capture)
 
     def _admit(self, call: "_Call", head: RequestHead, target: Target, said: Wishes) -> Refused | None:
         """Find out whose the call is and whether it may go there; why not, if not."""
         try:
             call.admitted = self._admission.identify([*head.proxy_keys, *call.keys_in_query])
             call.admitted.check_record(answer_is_kept=said.log == "full" and said.response_body)
-            _check_target(call, head, target)
+            if head.wants_websocket or not self._chooser.routes.have_targets:
+                _check_target(call, head, target)  # of others it is judged where they are sent, once that is known
             self._admission.begin(call.admitted)
         except Refused as exc:
             return exc
         return None
 
-    def _is_open(self, address: Address, said: Wishes) -> bool:
-        """Whether the model may choose the upstream: nothing else has chosen one."""
-        chosen = said.provider or said.address or address.name or address.provider
-        return not chosen and not address.is_native
-
-    def _asks_for_all_models(self, call: "_Call", said: Wishes) -> bool:
-        is_list = call.address == _MODELS and call.method == b"GET" and self._is_open(_MODELS, said)
-        if not is_list:
-            return False
-        several = self._model_prefix and len(self._upstreams.configured) > 1
-        return several or self._routes.lead_elsewhere(self._upstreams.default)
-
     def _listings(self, call: "_Call", head: RequestHead) -> list[Asked]:
         """Those whose models are to be in the list; the client's own keys go to the default upstream only."""
         asked: list[Asked] = []
-        for upstream in self._upstreams.configured:
+        for upstream in self._chooser.upstreams.configured:
             provider = upstream.row.name if upstream.row else None
-            target = target_at(upstream, _MODELS, call.method, QUERIES.get(provider or "", b""))
-            is_default = upstream is self._upstreams.default
-            if not (is_default or self._model_prefix or self._routes.lead(upstream)):
+            target = target_at(upstream, MODELS, call.method, QUERIES.get(provider or "", b""))
+            is_default = upstream is self._chooser.upstreams.default
+            if not (is_default or self._chooser.model_prefix or self._chooser.routes.lead(upstream)):
                 continue
             own = head if is_default else head.without_keys()
             try:
@@ -255,32 +214,17 @@ class Proxy:
             headers = plain(request.headers, provider)
             request = msgspec.structs.replace(request, headers=headers, on_informational=None)
             asked.append(Asked(upstream.name, self._naming(call, upstream), request))
+        if not asked:
+            _check_target(call, head, target_at(self._chooser.upstreams.default, MODELS, call.method, b""))
         return asked
 
     def _naming(self, call: "_Call", upstream: Upstream) -> Naming:
         """By what name a client asks for a model of ``upstream``; None for one that it does not come to."""
-        if upstream is self._upstreams.default:
+        if upstream is self._chooser.upstreams.default:
             return lambda model: model
-        if self._model_prefix:
+        if self._chooser.model_prefix:
             return lambda model: f"{upstream.name}/{model}"
-        return lambda model: model if self._routes.lead_to(upstream, model, call.wire.raw_headers) else None
-
-    def _by_model(self, call: "_Call", said: Wishes, target: Target, body: bytes | AsyncIterator[bytes]) -> Target:
-        """Where the model in ``body`` sends the call, if nothing else says it; not read unless that is asked for."""
-        address = call.address
-        if not self._model_prefix or address is None or not isinstance(body, bytes):
-            return target
-        if not self._is_open(address, said):
-            return target
-        model: str | None = None
-        if (in_path := by_path_prefix(self._upstreams, address.path)) is not None:
-            upstream, address = in_path[0], address._replace(path=in_path[1])
-        elif (in_body := by_prefix(self._upstreams, model_in(body))) is not None:
-            upstream, model = in_body
-        else:
-            return target
-        call.capture.sent_to(upstream.name, upstream.provider, model)
-        return target_at(upstream, address, call.method, call.query)._replace(model=model)
+        return lambda model: model if self._chooser.routes.lead_to(upstream, model, call.wire.raw_headers) else None
 
     def _request(
         self, call: "_Call", head: RequestHead, target: Target, body: bytes | AsyncIterator[bytes]
@@ -339,7 +283,12 @@ class Proxy:
 
         One of unknown length is waited for only where something depends on what is in it.
         """
-        is_read = self._model_prefix or self._routes or self._limits.asks_for_usage or call.admitted.terms.models
+        is_read = (
+            self._chooser.model_prefix
+            or self._chooser.routes
+            or self._limits.asks_for_usage
+            or call.admitted.terms.models
+        )
         return await client.body(
             head.content_length,
             whole_bytes=self._limits.buffered_body_bytes,

@@ -30,34 +30,41 @@ class Wanted:
     body: bytes | None
     #: Whether it says itself where it is to go.
     named: bool
-    #: Raises Refused if the call may not go to the upstream of that name.
-    check_upstream: Callable[[str], None]
+    #: Raises Refused if the call may not go there.
+    check: Callable[[Target], None]
 
 
 def plan_of(routes: Routes, wanted: Wanted, target: Target) -> tuple[Plan, Route | None]:
     """The plan of a call that goes to ``target`` by itself, and the route that it follows. Raises Refused."""
     if not routes or wanted.body is None:
-        return Plan((target,)), None
+        return _unrouted(wanted, target), None
     body, path = wanted.body, target.target.partition(b"?")[0]
     route = routes.find(lambda: asked_model(path, body), target.endpoint, wanted.headers, named=wanted.named)
     if route is None:
-        return Plan((target,)), None
+        return _unrouted(wanted, target), None
     if not route.places:
+        wanted.check(target)
         return Plan((target,), route.retry), route
     targets = _targets(routes.order(route), wanted, target)
-    return Plan(targets, route.retry) if targets else Plan((target,)), route
+    return Plan(targets, route.retry) if targets else _unrouted(wanted, target), route
+
+
+def _unrouted(wanted: Wanted, target: Target) -> Plan:
+    wanted.check(target)
+    return Plan((target,))
 
 
 def _targets(places: list[Place], wanted: Wanted, target: Target) -> list[Target]:
     found: list[Target] = []
     refusal: Refused | None = None
     for place in places:
+        if not _speaks(place, wanted.address) or (there := _target(place, wanted, target)) is None:
+            continue
         try:
-            wanted.check_upstream(place.upstream.name)
+            wanted.check(there)
         except Refused as exc:
             refusal = refusal or exc
-            continue
-        if _speaks(place, wanted.address) and (there := _target(place, wanted, target)) is not None:
+        else:
             found.append(there)
     if not found and refusal is not None:
         raise refusal

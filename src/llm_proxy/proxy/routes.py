@@ -71,6 +71,8 @@ class Routes:
 
     def __init__(self, routes: Sequence[Route] = (), *, draw: random.Random | None = None) -> None:
         self._routes = tuple(routes)
+        #: Whether one of them has targets: of a call it is then known late whom it goes to.
+        self.have_targets = any(route.places for route in routes)
         self._draw = draw or random.Random()  # noqa: S311 - spreads load, keeps no secret
 
     def __bool__(self) -> bool:
