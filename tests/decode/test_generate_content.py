@@ -187,6 +187,17 @@ def test_an_error_within_a_stream_is_found_and_the_text_is_kept():
     assert found.stream_ended is False
 
 
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n\r\n"])
+def test_an_error_that_ends_a_stream_as_bare_json_is_found_and_the_text_is_kept(end):
+    stream = sample("generate_content_text.sse")
+    first = stream[: parse_events(stream)[0].end]
+
+    found = decoded(first + sample("generate_content_error.json") + end)
+
+    assert found.error == ProviderError(kind="RESOURCE_EXHAUSTED", message="You exceeded your current quota.")
+    assert found.response["candidates"] == decoded(first).response["candidates"]
+
+
 def test_several_candidates_grow_side_by_side():
     def piece(index: int, text: str) -> Any:
         return {"candidates": [{"index": index, "content": {"parts": [{"text": text}]}, "finishReason": "STOP"}]}

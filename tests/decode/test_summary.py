@@ -88,6 +88,7 @@ def test_what_is_no_usage_object_is_no_usage(raw):
         ({"error": "unauthorized", "message": "no key"}, "unauthorized", "no key"),
         ({"error": True, "message": "m"}, "true", "m"),
         ({"error": ["a", 1]}, None, '["a",1]'),
+        ({"error": "m", "error_type": "overloaded"}, "overloaded", "m"),
         ([{"error": {"code": 404, "message": "m", "status": "NOT_FOUND"}}], "NOT_FOUND", "m"),
         ({"detail": "Not authenticated"}, None, "Not authenticated"),
         ({"detail": [{"loc": ["body"], "msg": "field required"}]}, None, '[{"loc":["body"],"msg":"field required"}]'),

@@ -40,7 +40,7 @@ def decode_generate_content(exchange: Exchange, max_decoded_bytes: int) -> Decod
     may_be_array = method in _STREAMING and not has_failed(exchange)
     call = read_call(exchange, max_decoded_bytes, response_is_json=not may_be_array)
     if call.events is not None:
-        answer = assemble_content(call.events)
+        answer = assemble_content([*call.events, *_error_behind(call.plain.content, call.events)])
     elif may_be_array and call.plain.content.lstrip().startswith(b"["):
         answer = _assemble_array(call.plain.content)
     else:
@@ -115,6 +115,19 @@ def assemble_content(events: Iterable[Event]) -> Answer:
         first_content_end=first_content_end,
         unreadable_events=unreadable,
     )
+
+
+def _error_behind(body: bytes, events: list[Event]) -> list[Event]:
+    """The error that ends a stream: not an event but bare JSON over several lines, as the SDK of Google reads it.
+
+    https://github.com/googleapis/python-genai/blob/main/google/genai/_api_client.py, ``_iter_response_stream``
+    """
+    start = events[-1].end if events else 0
+    rest = body[start:].strip()
+    if not rest.startswith(b"{"):
+        return []
+    value, _ = parse_json(rest, errors="replace")
+    return [Event(rest, len(body))] if object_member(value, "error") else []
 
 
 def _assemble_array(body: bytes) -> Answer:

@@ -115,8 +115,8 @@ def error_of(call: Call, response: JsonValue) -> ProviderError | None:
     """The error that an answer tells of.
 
     Whatever its status: ``{"error": {"message", "type", "code"}}`` (OpenAI), the same in a list (Gemini), and
-    ``{"error": "text"}`` (Ollama). Of a call that failed, also ``{"message", "type", "code"}`` (Mistral, vLLM),
-    ``{"detail": ...}`` (FastAPI) and plain text (load balancers).
+    ``{"error": "text"}`` (Ollama; with ``error_type``, Hugging Face). Of a call that failed, also
+    ``{"message", "type", "code"}`` (Mistral, vLLM), ``{"detail": ...}`` (FastAPI) and plain text (load balancers).
     """
     failed = has_failed(call.exchange)
     if isinstance(response, list) and len(response) == 1:
@@ -129,7 +129,7 @@ def error_of(call: Call, response: JsonValue) -> ProviderError | None:
     if error and isinstance(response.get("message"), str):
         return _error({"message": response["message"], "type": error})
     if error:
-        return _error({"message": error})
+        return _error({"message": error, "type": text_member(response, "error_type")})
     return _error(response) if failed and (response.get("message") or response.get("detail")) else None
 
 
