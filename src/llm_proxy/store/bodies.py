@@ -9,7 +9,6 @@ from its body or, if that has a content coding and can only be kept whole, from 
 import sys
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import cast
 
@@ -77,8 +76,7 @@ _decode_strictly = msgspec.json.Decoder().decode
 _decode_step_1 = msgspec.msgpack.Decoder(_ContentOfStep1).decode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packed:
+class Packed(msgspec.Struct, frozen=True, kw_only=True):
     """Bodies as they are stored."""
 
     blob: bytes

@@ -12,7 +12,7 @@ what stays the same over many conversations, wherever it stands in the body.
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -25,13 +25,12 @@ _HASH_BYTES = 16
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 #: From the end of one member to the value of the next one.
-_TO_VALUE = re.compile(rb'[\s,{]*"(?:[^"\\]|\\.)*"\s*:\s*', re.DOTALL)
+_TO_VALUE = re.compile(rb'[\s,{]*"[^"\\]*(?:\\.[^"\\]*)*"\s*:\s*', re.DOTALL)
 _BETWEEN = re.compile(rb"[\s,]*")
 _IS_A_LIST_OF_OBJECTS = re.compile(rb"\[\s*\{")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
     """A body in pieces: ``rest`` with gaps, and what belongs into them."""
 
     rest: bytes
@@ -40,9 +39,8 @@ class Cut:
     pieces: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
-    """One piece in its place: behind all that ``parent`` stands for."""
+class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One piece in its place: behind all that ``parent`` stands for. A msgspec structure since there are so many."""
 
     #: Of this link and, by its parent, of everything before it.
     hash: bytes
@@ -91,7 +89,7 @@ def chain(pieces: Sequence[bytes], organization_id: str) -> tuple[Link, ...]:
     The last one's hash stands for all of them, and histories with the same beginning have the same links. The hashes
     are keyed by the organisation: no two ever share a piece, nor can one find out what another has.
     """
-    key = hashlib.blake2b(organization_id.encode(errors="surrogatepass"), digest_size=32).digest()
+    key = _key_of(organization_id)
     links: list[Link] = []
     parent: bytes | None = None
     for piece in pieces:
@@ -102,8 +100,12 @@ def chain(pieces: Sequence[bytes], organization_id: str) -> tuple[Link, ...]:
     return tuple(links)
 
 
-@dataclass(frozen=True, slots=True)
-class _Gap:
+@lru_cache(maxsize=1024)
+def _key_of(organization_id: str) -> bytes:
+    return hashlib.blake2b(organization_id.encode(errors="surrogatepass"), digest_size=32).digest()
+
+
+class _Gap(msgspec.Struct, frozen=True):
     in_conversation: bool
     start: int
     #: The end of each of its pieces; one begins where the one before ends.
@@ -117,7 +119,7 @@ def _gaps(body: bytes, members: dict[str, msgspec.Raw]) -> Iterator[_Gap]:
         before = _TO_VALUE.match(body, end)
         start = before.end() if before else 0
         end = start + len(value)
-        if memoryview(value) != body[start:end]:  # a member that stands twice is in ``members`` once
+        if not body.startswith(value, start):  # a member that stands twice is in ``members`` once
             raise ValueError(name)
         if end - start >= MIN_PIECE_BYTES:
             ends = _ends(body, start, value)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, TypeAlias, cast
 
@@ -92,12 +93,17 @@ def _scoped(completion: Completion) -> Turns | None:
     if turns is None or completion.context.session_id is not None:
         return None
     key = completion.key_id or completion.key_fingerprint or f"from {completion.client}"
-    scope = blake2b(encode_json([completion.organization_id, key]), digest_size=16).digest()
+    scope = _scope(completion.organization_id, key)
 
     def within(hashes: tuple[bytes, ...]) -> tuple[bytes, ...]:
         return tuple(blake2b(scope + one, digest_size=16).digest() for one in hashes)
 
     return Turns(said=within(turns.said), prior=within(turns.prior))
+
+
+@lru_cache(maxsize=1024)
+def _scope(organization_id: str, key: str) -> bytes:
+    return blake2b(encode_json([organization_id, key]), digest_size=16).digest()
 
 
 def to_completion(row: Mapping[Any, Any], pieces: Sequence[bytes] | None = None) -> Completion:
@@ -207,8 +213,10 @@ def restored(text: str) -> str:
 
 
 def _stored(values: tuple[SqlValue, ...]) -> tuple[SqlValue, ...]:
-    # Nearly never is there something to escape, so one search over all of them is the fastest way to know.
-    if not _UNSTORABLE.search("".join([value for value in values if isinstance(value, str)])):
+    # Nearly never is there something to escape, so one look at all of them is the fastest way to know; and nothing
+    # that is printable is.
+    texts = "".join([value for value in values if isinstance(value, str)])
+    if texts.isprintable() or not _UNSTORABLE.search(texts):
         return values
     return tuple(storable(value) if isinstance(value, str) else value for value in values)
 
