@@ -37,7 +37,7 @@ services:  ## The servers that tests and benchmark start by themselves, on ports
 	@tests/bin/install-services
 
 lock: $(VENV)/.dev  ## Renew the lock files from pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --extra postgres --group build --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra oidc --extra postgres --group build --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --upgrade --quiet --output-file requirements-dev.lock

@@ -370,7 +370,7 @@ def test_every_option_of_the_example_file_can_be_switched_on(tmp_path):
     path.write_text(uncommented(EXAMPLE.read_text()))
 
     keys = ("OPENAI_API_KEY", "GROQ_API_KEY", "AZURE_OPENAI_API_KEY", "AWS_BEARER_TOKEN_BEDROCK")
-    keys += ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    keys += ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OIDC_CLIENT_SECRET")
     settings = load_settings(flags={"config": str(path)}, environ=dict.fromkeys(keys, "sk-1"))
 
     assert settings.upstreams["groq"].provider == "groq"

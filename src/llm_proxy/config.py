@@ -44,6 +44,7 @@ _KEY_FIELDS = {
     "access_key_id_env": "access_key_id",
     "secret_key_env": "secret_key",
     "session_token_env": "session_token",
+    "client_secret_env": "client_secret",
 }
 #: Files that must be there.
 _FILES = [key for key in OPTIONS if key[-1].endswith("_file")]

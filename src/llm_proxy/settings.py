@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic.fields import FieldInfo
 
 from llm_proxy.setting_base import REVEAL, Section, masked
+from llm_proxy.setting_oidc import Oidc, Role
 from llm_proxy.setting_routes import Breaker, Retries, Route
 from llm_proxy.setting_types import (
     AdminKey,
@@ -350,6 +351,7 @@ class Settings(Section):
     redis: Redis = Redis()
     streams: Streams = Streams()
     auth: Auth = Auth()
+    oidc: Oidc = Oidc()
     retention: Retention = Retention()
     usage: Usage = Usage()
     pricing: Pricing = Pricing()
@@ -375,6 +377,7 @@ class Settings(Section):
 NAMED: dict[tuple[str, ...], type[Section]] = {
     ("upstreams",): Upstream,
     ("routes",): Route,
+    ("oidc", "roles"): Role,
     ("retention", "organizations"): OrganizationRetention,
 }
 

@@ -58,10 +58,12 @@ class Gate:
         *,
         admin_key: str | None = None,
         is_open: bool = False,
+        is_closed: bool = False,
         remembered_s: float = REMEMBERED_S,
         logins: Logins | None = None,
     ) -> None:
-        """``admin_key`` opens everything; with ``is_open`` the default organisation is open under every name.
+        """``admin_key`` opens everything; with ``is_open`` the default organisation is open under every name as long
+        as there are no keys, and with ``is_closed`` it is not open even then.
 
         Without ``logins``, no cookie opens anything.
         """
@@ -72,7 +74,7 @@ class Gate:
         self._remembered_s = remembered_s
         self._known: OrderedDict[bytes, tuple[float, KnownKey]] = OrderedDict()
         self._noted: dict[str, float] = {}
-        self._closed = admin_key is not None
+        self._closed = is_closed or admin_key is not None
         self._looked = float("-inf")
 
     async def admit(

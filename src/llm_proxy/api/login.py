@@ -6,8 +6,6 @@ the key of who runs the proxy changes, which is a part of what they are signed w
 so that a copy of the cookie opens nothing either.
 """
 
-import base64
-import hmac
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -16,6 +14,7 @@ from datetime import UTC, datetime
 import msgspec
 from starlette.requests import cookie_parser
 
+from llm_proxy.api.seal import Seal
 from llm_proxy.model.account import Principal, Scope
 from llm_proxy.model.exchange import new_id
 from llm_proxy.store.base import EndedLogins
@@ -23,7 +22,6 @@ from llm_proxy.store.base import EndedLogins
 COOKIE = "llm-proxy-login"
 #: How long one is logged in, in seconds: a working day.
 LIFE_S = 12 * 3600.0
-_DIGEST = "sha256"
 #: How long it holds that a login was not ended, in seconds, in a process that did not end it itself.
 REMEMBERED_S = 3.0
 _REMEMBERED_LOGINS = 10_000
@@ -119,13 +117,11 @@ class Logins:
         """``secret`` is the same for all processes that serve pages; ``provider`` stands for settings: see Login."""
         self._ends = _Ends(ended, remembered_s=remembered_s)
         self._provider = provider
-        bound = b"login" + (admin_key or "").encode(errors="surrogatepass")
-        self._secret = hmac.digest(secret, bound, _DIGEST)
+        self._seal = Seal(secret, b"login" + (admin_key or "").encode(errors="surrogatepass"))
 
     def cookie(self, login: Login) -> str:
         """The value of the cookie that says this."""
-        said = _encoded(msgspec.json.encode(login))
-        return f"{said}.{self._signature(said)}"
+        return self._seal.close(msgspec.json.encode(login))
 
     async def find(self, headers: Mapping[str, str]) -> Login | None:
         """What the cookie of a request says, if it was not ended. Raises StoreUnavailable."""
@@ -140,16 +136,13 @@ class Logins:
 
     def read(self, headers: Mapping[str, str]) -> Login | None:
         """What the cookie of a request says; None without a cookie that is ours and holds, or was ended since."""
-        said, _, signature = cookie_parser(headers.get("cookie", "")).get(COOKIE, "").partition(".")
-        if not said or not hmac.compare_digest(signature.encode(errors="replace"), self._signature(said).encode()):
+        content = self._seal.open(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""))
+        if content is None:
             return None
-        login = msgspec.json.decode(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4)), type=Login)
+        login = msgspec.json.decode(content, type=Login)
         # One without an id is of an earlier version, and could not be ended.
         is_ours = login.id != "" and login.provider in ("", self._provider)
         return login if is_ours and time.time() < login.until else None
-
-    def _signature(self, said: str) -> str:
-        return _encoded(hmac.digest(self._secret, said.encode(errors="replace"), _DIGEST))
 
 
 def is_of_this_site(headers: Mapping[str, str]) -> bool | None:
@@ -158,7 +151,3 @@ def is_of_this_site(headers: Mapping[str, str]) -> bool | None:
     if site is not None:
         return site in ("same-origin", "none")
     return None if origin is None else origin.partition("://")[2] == headers.get("host", "")
-
-
-def _encoded(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).decode().rstrip("=")

@@ -1,4 +1,4 @@
-"""Logging in and out: with a key, or with the link that was printed at the start; a cookie keeps it.
+"""Logging in and out: with a key, with the link of the start, or by an OpenID provider; a cookie keeps it.
 
 Whoever is not let in sees the form in the place of the page, which comes once the form is filled in.
 """
@@ -6,6 +6,7 @@ Whoever is not let in sees the form in the place of the page, which comes once t
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlencode
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -17,7 +18,9 @@ from llm_proxy.api.login_link import redeem
 from llm_proxy.errors import Refused, StoreUnavailable
 from llm_proxy.model.account import Principal, Scope, secret_hash
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION
+from llm_proxy.ui.present import visible
 from llm_proxy.ui.room import first, read_form
+from llm_proxy.ui.sign_on import BACK, START, SignOn
 from llm_proxy.ui.templating import page, problem
 
 Holder = Callable[[str], Awaitable[Principal]]
@@ -31,8 +34,12 @@ _USED_UP = "This link was used already, or is too old. Start the program again f
 class Access:
     """Lets in, and remembers whom by a cookie."""
 
-    def __init__(self, logins: Logins, holder: Holder, *, link: Path) -> None:
-        """``holder`` tells whose a key is, or raises Refused; ``link`` is the file of the link that logs in once."""
+    def __init__(self, logins: Logins, holder: Holder, *, link: Path, sign_on: SignOn | None = None) -> None:
+        """``holder`` tells whose a key is, or raises Refused; ``link`` is the file of the link that logs in once.
+
+        Without ``sign_on`` there is no provider to log in by.
+        """
+        self._sign_on = sign_on
         self._logins = logins
         self._holder = holder
         self._link = link
@@ -40,8 +47,10 @@ class Access:
     def routes(self, middleware: list[Middleware]) -> list[Route]:
         """The form, and what it does."""
         acts = {"/login": {"GET": self.form, "POST": self.log_in}, "/logout": {"POST": self.log_out}}
+        if self._sign_on is not None:
+            acts |= {START: {"GET": self.sign_on}, BACK: {"GET": self.back}}
         return [
-            Route(path, partial(_answered, answer), methods=[method], middleware=middleware)
+            Route(path, partial(self._answered, answer), methods=[method], middleware=middleware)
             for path, methods in acts.items()
             for method, answer in methods.items()
         ]
@@ -50,9 +59,9 @@ class Access:
         """The form; or, of a link that logs in once, what it leads to."""
         token = request.query_params.get("once")
         if token is None:
-            return asked(request, status=200)
+            return self.asked(request, status=200)
         if request.method != "GET" or not redeem(self._link, token):
-            return asked(request, status=403, fault=_USED_UP)
+            return self.asked(request, status=403, fault=_USED_UP)
         return self.keep(request, RedirectResponse("/", status_code=303), _operator())
 
     async def log_in(self, request: Request) -> Response:
@@ -60,20 +69,31 @@ class Access:
         fields = await read_form(request)
         leads_to = _local(first(fields, "next"))
         if is_of_this_site(request.headers) is False:
-            return asked(request, status=403, fault=_FOREIGN, leads_to=leads_to)
+            return self.asked(request, status=403, fault=_FOREIGN, leads_to=leads_to)
         key = first(fields, "key")
         try:
             principal = await self._holder(key)
         except Refused as exc:
-            return asked(request, status=exc.status, fault=str(exc).capitalize() + ".", leads_to=leads_to)
+            return self.asked(request, status=exc.status, fault=_sentence(exc), leads_to=leads_to)
         if Scope.READ not in principal.scopes:
-            return asked(request, status=403, fault=_NOT_FOR_LOOKING, leads_to=leads_to)
+            return self.asked(request, status=403, fault=_NOT_FOR_LOOKING, leads_to=leads_to)
         return self.keep(request, RedirectResponse(leads_to, status_code=303), _login(key, principal))
+
+    async def sign_on(self, request: Request) -> Response:
+        """To the provider."""
+        assert self._sign_on is not None
+        leads_to = _local(request.query_params.get("next", "/"))
+        return await self._sign_on.begin(request, leads_to, is_secure=is_behind_tls(request))
+
+    async def back(self, request: Request) -> Response:
+        """Back from the provider."""
+        assert self._sign_on is not None
+        return await self._sign_on.end(request, self.keep)
 
     async def log_out(self, request: Request) -> Response:
         """Forget who it was, here and in whatever has a copy of the cookie."""
         if is_of_this_site(request.headers) is False:
-            return asked(request, status=403, fault=_FOREIGN)
+            return self.asked(request, status=403, fault=_FOREIGN)
         await self._logins.end(request.headers)
         response = RedirectResponse("/login", status_code=303)
         response.delete_cookie(COOKIE, httponly=True, samesite="lax")
@@ -96,27 +116,34 @@ class Access:
         )
         return response
 
+    def asked(
+        self, request: Request, *, status: int = 401, fault: str | None = None, leads_to: str | None = None
+    ) -> Response:
+        """The form, which leads to the page that was asked for, or to ``leads_to``."""
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        on_the_way = request.url.path in ("/login", "/logout", START, BACK) or request.method == "POST"
+        default = request.query_params.get("next", "/") if on_the_way else wanted
+        leads_to = _local(leads_to or default)
+        by_provider = None if self._sign_on is None else f"{START}?{urlencode({'next': leads_to})}"
+        return page("login.html", status=status, fault=fault, leads_to=leads_to, by_provider=by_provider)
+
+    async def _answered(self, answer: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
+        try:
+            return await answer(request)
+        except Refused as exc:
+            return self.asked(request, status=exc.status, fault=_sentence(exc))
+        except StoreUnavailable as exc:
+            return problem(503, "The store is not available", str(exc))
+
+
+def _sentence(exc: Refused) -> str:
+    text = visible(str(exc))
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
+
 
 def is_behind_tls(request: Request) -> bool:
     """Whether the browser came here by TLS."""
     return request.headers.get("x-forwarded-proto") == "https" or request.url.scheme == "https"
-
-
-def asked(request: Request, *, status: int = 401, fault: str | None = None, leads_to: str | None = None) -> Response:
-    """The form, which leads to the page that was asked for, or to ``leads_to``."""
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    on_the_way = request.url.path in ("/login", "/logout") or request.method == "POST"
-    default = request.query_params.get("next", "/") if on_the_way else wanted
-    return page("login.html", status=status, fault=fault, leads_to=_local(leads_to or default))
-
-
-async def _answered(answer: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
-    try:
-        return await answer(request)
-    except Refused as exc:
-        return asked(request, status=exc.status, fault=str(exc).capitalize() + ".")
-    except StoreUnavailable as exc:
-        return problem(503, "The store is not available", str(exc))
 
 
 def _login(key: str, principal: Principal) -> Login:

@@ -20,7 +20,7 @@ from llm_proxy.errors import Refused, StoreUnavailable
 from llm_proxy.model.account import Principal
 from llm_proxy.model.account import Scope as KeyScope
 from llm_proxy.store.base import Store
-from llm_proxy.ui.access import Access, asked
+from llm_proxy.ui.access import Access
 from llm_proxy.ui.assets import STATIC, VENDOR
 from llm_proxy.ui.call import call
 from llm_proxy.ui.calls import calls
@@ -76,7 +76,7 @@ def routes(
     acts = {path: methods for table in (calls_table, shares_table, *tables) for path, methods in table.items()}
     return [
         *(
-            Route(path, partial(_answer, methods, admit), methods=list(methods), middleware=guarded)
+            Route(path, partial(_answer, methods, admit, access), methods=list(methods), middleware=guarded)
             for path, methods in acts.items()
         ),
         *([] if access is None else access.routes(guarded)),
@@ -86,7 +86,7 @@ def routes(
     ]
 
 
-async def _answer(methods: Mapping[str, Act], admit: Admit, request: Request) -> ASGIApp:
+async def _answer(methods: Mapping[str, Act], admit: Admit, access: Access | None, request: Request) -> ASGIApp:
     act = methods["GET" if request.method == "HEAD" else request.method]
     visitor.set(None)
     try:
@@ -95,7 +95,7 @@ async def _answer(methods: Mapping[str, Act], admit: Admit, request: Request) ->
         return await act.answer(request, principal)
     except Refused as exc:
         if exc.status == 401:
-            return asked(request)
+            return problem(401, "Not open to you", str(exc)) if access is None else access.asked(request)
         return problem(exc.status, "Not open to you" if exc.status == 403 else "Not done", str(exc))
     except StoreUnavailable as exc:
         return problem(503, "The store is not available", str(exc))

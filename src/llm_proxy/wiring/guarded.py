@@ -9,7 +9,7 @@ from llm_proxy.wiring.layout import DataDir
 
 def is_guarded(settings: Settings) -> bool:
     """Whether there are keys; of a PostgreSQL database, where only the store process looks, it is taken to be so."""
-    if settings.auth.admin_key is not None or settings.store.url is not None:
+    if settings.auth.admin_key is not None or settings.oidc.issuer is not None or settings.store.url is not None:
         return True
     path = DataDir(settings.data_dir).database.absolute()
     # A table that is not there yet, or a file that is none, has no keys; whatever it is, the store process says it.

@@ -102,7 +102,7 @@ def _spendable(settings: Settings) -> str | None:
 
 def _unguarded(settings: Settings) -> str | None:
     """Why the records are not guarded, and what to do about it; None if they are."""
-    if settings.auth.admin_key is not None:
+    if settings.auth.admin_key is not None or settings.oidc.issuer is not None:
         return None
     # Here, since the supervisor does without a database in all other cases.
     from llm_proxy.wiring.keys import has_keys  # noqa: PLC0415

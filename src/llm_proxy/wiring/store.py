@@ -54,6 +54,7 @@ from llm_proxy.wiring.keys_known import watch_into_file
 from llm_proxy.wiring.layout import DataDir, store_socket
 from llm_proxy.wiring.pricing import make_pricer, priced
 from llm_proxy.wiring.retention import keep_within_limits
+from llm_proxy.wiring.sign_on import mark_of, sign_on_of
 from llm_proxy.wiring.sole_reader import sole_reader
 from llm_proxy.wiring.stores import open_store
 from llm_proxy.wiring.upgrade import check_store, upgrading
@@ -120,8 +121,9 @@ def _routes(settings: Settings, store: SqlStore, calls_url: str | None = None) -
     opens_all = None if admin_key is None else admin_key.get_secret_value()
     price = make_pricer(settings)
     traces, data = SqlTraces(store, priced(completion_of, price)), DataDir(settings.data_dir)
-    logins = Logins(data.fingerprint_secret(), SqlLogins(store), admin_key=opens_all)
-    gate = Gate(accounts, admin_key=opens_all, is_open=settings.auth.open, logins=logins)
+    sign_on, secret = sign_on_of(settings, accounts, data.fingerprint_secret()), data.fingerprint_secret()
+    logins = Logins(secret, SqlLogins(store), admin_key=opens_all, provider=mark_of(settings))
+    gate = Gate(accounts, admin_key=opens_all, is_open=settings.auth.open, is_closed=sign_on is not None, logins=logins)
     log = log10.Log10(store, SqlFeedback(store), gate, pushed.fold, price)
     blobs = open_blobs(settings)
     files = maxim_uploads.Files(traces, blobs, maxim_uploads.Signer(signing_secret(settings)))
@@ -137,7 +139,7 @@ def _routes(settings: Settings, store: SqlStore, calls_url: str | None = None) -
     )
     documents = openapi.routes(*tables)
     served = [*documents, *resource.routes(gate, *tables), *maxim_uploads.routes(files), resource.nothing_else()]
-    access = Access(logins, gate.holder, link=data.login_link)
+    access = Access(logins, gate.holder, link=data.login_link, sign_on=sign_on)
     house = rooms_of_the_house(settings, store, forget=gate.forget, keep_in=access.keep_in)
     rooms = (*rooms_of_calls(store, calls_url=calls_url), *house)
     sharing = Sharing(store, SqlKeepsakes(store), data.fingerprint_secret())
