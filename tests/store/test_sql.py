@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.dialects import postgresql, sqlite
 
 from llm_proxy.model.completion import Status
-from llm_proxy.model.query import CompletionQuery, Cursor
+from llm_proxy.model.query import Attribute, Comparison, CompletionQuery, Condition, Cursor
 from llm_proxy.store import sql
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.store.sqlite_connection import open_reader
@@ -85,6 +85,15 @@ def test_the_narrowest_index_leads(connection, names, index):
     steps = plan(connection, sql.page(CompletionQuery(**{name: CONDITIONS[name] for name in names})))
 
     assert [step for step in steps if index in step], steps
+
+
+def test_what_is_asked_of_facts_beside_the_time_is_told_by_the_index_alone(connection):
+    slow = Condition(of=Attribute.LATENCY, comparison=Comparison.ABOVE, value=1000)
+    dear = Condition(of=Attribute.COST, comparison=Comparison.ABOVE, value=1)
+
+    steps = plan(connection, sql.page(CompletionQuery(conditions=(slow, dear))))
+
+    assert [step for step in steps if "USING COVERING INDEX completions_by_time (organization_id=?)" in step], steps
 
 
 def test_changes_are_read_by_their_number_whatever_else_is_asked(connection):

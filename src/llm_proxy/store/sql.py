@@ -32,6 +32,7 @@ from sqlalchemy import (
     and_,
     exists,
     func,
+    literal_column,
     or_,
     select,
     tuple_,
@@ -40,7 +41,7 @@ from sqlalchemy import (
 
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.rows import row_id, storable, to_micros
-from llm_proxy.store.sql_conditions import conditions
+from llm_proxy.store.sql_conditions import BESIDE_THE_TIME, are_beside_the_time, conditions
 
 metadata = MetaData()
 
@@ -164,7 +165,6 @@ search_blocks = Table(
     Column("places", LargeBinary, nullable=False),
 )
 
-
 conversation_turns = Table(
     "conversation_turns",
     metadata,
@@ -188,10 +188,13 @@ def _listed_by(*of: str, name: str, known: ColumnElement[bool] | None = None) ->
     Index(f"completions_by_{name}", *columns, sqlite_where=known, postgresql_where=known)
 
 
-_listed_by(name="time")
+# With the facts beside the time; in PostgreSQL they are included, and no part of the order.
+Index("completions_by_time", *(completions.c[n] for n in ("organization_id", "started_at_us", "id", *BESIDE_THE_TIME)))
 _listed_by("status", name="status")
-for _name in ("session_id", "user_id", "model", "response_model", "trace_id", "project_id", "key_id"):
+for _name in ("session_id", "user_id", "model", "trace_id", "project_id", "key_id"):
     _listed_by(_name, name=_name, known=completions.c[_name].is_not(None))
+_IS_ANOTHER = literal_column("response_model IS NOT NULL AND model IS NOT response_model", Boolean)  # as SQLite says it
+_listed_by("response_model", name="response_model", known=_IS_ANOTHER)
 Index(
     "completion_tags_by_tag",
     completion_tags.c.organization_id,
@@ -223,10 +226,15 @@ def page(query: CompletionQuery, *, merges: bool = True) -> Statement:
     """
     listed = _listed(query)
     rows: Statement = listed
-    if query.model is not None and (query.tags or _is_about_somebody(query)):
+    if are_beside_the_time(query):
+        # First which ones, from the index alone: no row of others is read.
+        which = _cut(listed.with_only_columns(completions.c.id, completions.c.started_at_us), query).subquery()
+        rows = with_bodies(select(completions)) if _needs_bodies(query) else select(completions)
+        rows = rows.where(completions.c.id.in_(select(which.c.id)))
+    elif query.model is not None and (query.tags or _is_about_somebody(query)):
         rows = listed.where(or_(*_of_model(query.model)))
     elif query.model is not None:
-        # No OR where the model leads: it would read and sort all that match, while two ordered lists are merged.
+        # No OR here: it would read and sort all that match, while two ordered lists are merged.
         lists = [listed.where(condition) for condition in _of_model(query.model)]
         rows = union_all(*(lists if merges else [select(_cut(one, query).subquery()) for one in lists]))
     return _cut(rows, query)
@@ -387,4 +395,5 @@ def _of_model(model: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """Asked for, and answered by without being asked for: no record is in both."""
     name = storable(model)
     asked, answered = completions.c.model, completions.c.response_model
-    return asked == name, and_(answered == name, asked.is_distinct_from(name))
+    # Word for word what the index says, or SQLite would not know that it leads there.
+    return asked == name, and_(answered == name, asked.is_distinct_from(answered))

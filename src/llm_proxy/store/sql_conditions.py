@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, ColumnElement, Float, FromClause, and_, cast, exists, func, literal, not_, or_
 
-from llm_proxy.model.query import Attribute, Comparison, Condition
+from llm_proxy.model.query import Attribute, Comparison, CompletionQuery, Condition
 from llm_proxy.store.rows import storable
 
 _COLUMNS = {
@@ -28,6 +28,25 @@ _COLUMNS = {
     Attribute.INPUT: "input_tokens",
     Attribute.OUTPUT: "output_tokens",
 }
+#: What stands beside the time in the index by it, so that who asks for these reads no row that it does not want.
+#: None is a text that a caller may make as long as it likes, which PostgreSQL's indexes would not take.
+BESIDE_THE_TIME = (
+    "status",
+    "ending",
+    "failure_kind",
+    "http_status",
+    "provider",
+    "upstream",
+    "endpoint",
+    "key_fingerprint",
+    "duration_s",
+    "ttft_s",
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "cost_usd",
+)
+_ELSEWHERE = frozenset({Attribute.MODEL, Attribute.TAG, Attribute.USER, Attribute.SESSION, Attribute.TRACE})
 _COMPARE: dict[Comparison, Callable[[Any, Any], Any]] = {
     Comparison.IS: operator.eq,
     Comparison.ABOVE: operator.gt,
@@ -46,6 +65,14 @@ def conditions(asked: Sequence[Condition], calls: FromClause, tags: FromClause) 
             yield not_(func.coalesce(met, literal(False, Boolean)))
         else:
             yield _met(condition, condition.comparison, calls, tags)
+
+
+def are_beside_the_time(query: CompletionQuery) -> bool:
+    """Whether the list by time alone can tell which records a page has, and nothing else leads to fewer of them."""
+    narrower = (query.session_id, query.user_id, query.trace_id, query.project_id, query.model, query.search)
+    if query.tags or query.limit is None or any(one is not None for one in narrower):
+        return False
+    return bool(query.conditions) and all(condition.of not in _ELSEWHERE for condition in query.conditions)
 
 
 def _met(condition: Condition, comparison: Comparison, calls: FromClause, tags: FromClause) -> ColumnElement[bool]:
