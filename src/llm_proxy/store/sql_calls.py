@@ -78,3 +78,11 @@ def merge(sums: Sums, more: Sums) -> None:
         into = sums.setdefault(of, {})
         for at, measures in line.items():
             into.setdefault(at, Measures()).add(measures)
+
+
+def together(parts: Sums) -> Sums:
+    """All calls of ``parts``, in which each is once."""
+    whole: Sums = {}
+    for line in parts.values():
+        merge(whole, {None: line})
+    return whole

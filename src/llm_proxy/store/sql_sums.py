@@ -17,7 +17,7 @@ from llm_proxy.store.measures import Measures, packed, unpacked
 from llm_proxy.store.rows import from_micros, storable, to_micros
 from llm_proxy.store.sql import completions, metadata
 from llm_proxy.store.sql_accounts import organizations
-from llm_proxy.store.sql_calls import MICROSECOND, Sums, calls_by_step, merge
+from llm_proxy.store.sql_calls import MICROSECOND, Sums, calls_by_step, merge, together
 from llm_proxy.store.sql_store import SqlStore
 
 HOUR_US = 3_600_000_000
@@ -54,39 +54,42 @@ _Made = tuple[list[int], list[dict[str, object]]]
 
 def summed(connection: Connection, query: SeriesQuery) -> tuple[Sums, Sums]:
     """The calls of the query by step: all together, and told apart; from sums where there are, or one by one."""
-    ways: list[SeriesBy | None] = [None] if query.by is None else [None, query.by]
     since, until = to_micros(query.since), to_micros(query.until)
     first, end = -(-since // HOUR_US) * HOUR_US, until // HOUR_US * HOUR_US
     if first >= end or query.step // MICROSECOND % HOUR_US or not _is_of_all(query.calls):
-        whole, *parts = [calls_by_step(connection, query, by) for by in ways]
-        return whole, parts[0] if parts else {}
+        return _read(connection, query, [(since, until)])
     owner = storable(query.calls.organization_id)
     now, then = _held(connection, owner, first, end), _summed_up(connection, owner, first, end)
     missing = sorted(at for at in now if then.get(at) != now[at])
     known = sorted(now.keys() - set(missing))
     times = [(start, stop) for start, stop in [(since, first), *_runs(missing), (end, until)] if start < stop]
-    whole, *parts = [_added_up(connection, query, by, times, known) for by in ways]
-    return whole, parts[0] if parts else {}
+    whole, parts = _read(connection, query, times)
+    for some in _some(known):
+        merge(whole, _kept(connection, owner, query, some, None))
+    if query.by is None:
+        return whole, {}
+    names = _largest(connection, owner, query, parts)
+    chosen = {of: line for of, line in parts.items() if _name(of) in names}
+    for some in _some(known):
+        merge(chosen, _kept(connection, owner, query, some, names))
+    return whole, chosen
 
 
-def _added_up(
-    connection: Connection,
-    query: SeriesQuery,
-    by: SeriesBy | None,
-    times: Sequence[tuple[int, int]],
-    hours: Sequence[int],
-) -> Sums:
-    """The calls of these times, one by one, and of these hours, by their sums."""
-    owner = storable(query.calls.organization_id)
-    read: Sums = {}
+def _read(connection: Connection, query: SeriesQuery, times: Sequence[tuple[int, int]]) -> tuple[Sums, Sums]:
+    """The calls of these times, one by one: all together, and told apart."""
+    whole: Sums = {}
+    parts: Sums = {}
     for start, stop in times:
         part = replace(query, since=from_micros(start), until=from_micros(stop))
-        merge(read, calls_by_step(connection, part, by))
-    names = None if by is None else _largest(connection, owner, query, read)
-    sums = read if names is None else {of: line for of, line in read.items() if _name(of) in names}
-    for some in _some(hours):
-        merge(sums, _kept(connection, owner, query, some, names))
-    return sums
+        if query.by in (None, SeriesBy.TAG):
+            # With several tags, or none, a call is in several lines, or one.
+            merge(whole, calls_by_step(connection, part, None))
+        if query.by is not None:
+            found = calls_by_step(connection, part, query.by)
+            merge(parts, found)
+            if query.by is not SeriesBy.TAG:
+                merge(whole, together(found))
+    return whole, parts
 
 
 class SumsKeeper:
@@ -204,8 +207,8 @@ def _made(connection: Connection, owner: str, until_us: int) -> _Made:
             until=from_micros(at + HOUR_US),
             step=HOUR_US * MICROSECOND,
         )
-        for by in (None, *SeriesBy):
-            for of, line in calls_by_step(connection, query, by).items():
+        for by, sums in _every_way(connection, query):
+            for of, line in sums.items():
                 rows += [
                     {
                         "organization_id": owner,
@@ -220,6 +223,14 @@ def _made(connection: Connection, owner: str, until_us: int) -> _Made:
                     for measures in line.values()
                 ]
     return hours, rows
+
+
+def _every_way(connection: Connection, query: SeriesQuery) -> Iterator[tuple[SeriesBy | None, Sums]]:
+    for by in SeriesBy:
+        sums = calls_by_step(connection, query, by)
+        yield by, sums
+        if by is SeriesBy.MODEL:  # each call is in one line
+            yield None, together(sums)
 
 
 def _keep(connection: Connection, owner: str, hours: Sequence[int], rows: Sequence[dict[str, object]]) -> None:
