@@ -10,7 +10,7 @@ from llm_proxy.proxy.transport.base import Origin, UpstreamRequest
 from llm_proxy.proxy.transport.tunnel import OutgoingProxy, directly
 from llm_proxy.proxy.transport.turns import TakingTurns
 from llm_proxy.settings import Limits, Settings, Tls
-from llm_proxy.wiring.proxy import _outgoing, _tls, _transport
+from llm_proxy.wiring.proxy import _outgoing, tls_of, transport_of
 from running import CHAT, serve
 from upstreams import Upstream, json_response
 
@@ -67,8 +67,8 @@ async def test_the_limits_of_the_settings_are_in_force(upstream, tmp_path):
 
 
 def test_certificates_are_checked_unless_the_settings_say_otherwise():
-    checked = _tls(Settings())
-    unchecked = _tls(load_settings(flags={}, environ={"LLM_PROXY_TLS__VERIFY": "false"}))
+    checked = tls_of(Settings())
+    unchecked = tls_of(load_settings(flags={}, environ={"LLM_PROXY_TLS__VERIFY": "false"}))
 
     assert (checked.verify_mode, checked.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert unchecked.verify_mode == ssl.CERT_NONE
@@ -86,8 +86,8 @@ def test_an_outgoing_proxy_of_the_settings_goes_before_that_of_the_environment(m
 
 @pytest.mark.parametrize("name", ["http1", "httpx"])
 async def test_a_limit_of_calls_stands_before_either_transport(name):
-    limited = _transport(Settings(upstream_transport=name, limits=Limits(upstream_calls=3)))
-    free = _transport(Settings(upstream_transport=name))
+    limited = transport_of(Settings(upstream_transport=name, limits=Limits(upstream_calls=3)))
+    free = transport_of(Settings(upstream_transport=name))
 
     assert isinstance(limited, TakingTurns)
     assert not isinstance(free, TakingTurns)
@@ -108,7 +108,7 @@ async def test_an_upstream_that_asks_for_a_certificate_is_shown_that_of_the_sett
     upstream = Upstream()
     await upstream.start(tls=server_tls)
     settings = Settings(tls=Tls(ca_file=certificate, cert_file=certificate, key_file=key))
-    transport = _transport(settings)
+    transport = transport_of(settings)
     try:
         request = UpstreamRequest(
             origin=Origin("https", "localhost", upstream.port), method=b"GET", target=b"/", headers=[(b"Host", b"x")]

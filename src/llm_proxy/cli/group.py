@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import click
 
 from llm_proxy import __version__
-from llm_proxy.cli import keys, pipeline, records, run
+from llm_proxy.cli import keys, pipeline, plan, records, run
 from llm_proxy.errors import ConfigError, StoreUnavailable
 
 
@@ -35,6 +35,8 @@ for _command in (
     run.worker,
     run.store,
     run.config,
+    plan.check,
+    plan.route,
     records.logs,
     records.export,
     records.import_,

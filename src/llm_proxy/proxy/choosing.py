@@ -9,14 +9,16 @@ from typing import NamedTuple
 
 from llm_proxy.errors import Refused, UpstreamError
 from llm_proxy.proxy.addresses import Address
+from llm_proxy.proxy.admission import Pass
 from llm_proxy.proxy.attempts import Plan
+from llm_proxy.proxy.headers import RequestHead
 from llm_proxy.proxy.model_edit import model_in
 from llm_proxy.proxy.planning import Wanted, plan_of
 from llm_proxy.proxy.routes import Route, Routes
 from llm_proxy.proxy.routing import Target, by_path_prefix, by_prefix, choose, target_at
 from llm_proxy.proxy.target_hosts import TargetHosts
 from llm_proxy.proxy.transport.base import RawHeaders
-from llm_proxy.proxy.upstreams import Upstreams
+from llm_proxy.proxy.upstreams import Upstreams, require_no_key
 from llm_proxy.proxy.wishes import Wishes
 
 MODELS = Address(None, None, b"/models", is_native=False)
@@ -105,6 +107,13 @@ class Chooser:
             return False
         several = self.model_prefix and len(self.upstreams.configured) > 1
         return several or self.routes.lead_elsewhere(self.upstreams.default)
+
+
+def check_target(admitted: Pass, target: Target, head: RequestHead, *, has_proxy_key: bool) -> None:
+    """Raise Refused if the call may not go there, or would come there without a key since ours never goes on."""
+    admitted.check_upstream(target.upstream.name)
+    if target.credential is None and not head.credentials and has_proxy_key:
+        require_no_key(target.upstream)
 
 
 def _is_open(address: Address, said: Wishes) -> bool:

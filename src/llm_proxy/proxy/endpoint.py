@@ -26,7 +26,7 @@ from llm_proxy.proxy.admission import NOBODY, Admission, AdmissionRules, Pass
 from llm_proxy.proxy.answers import ID_HEADER, error_body, error_headers
 from llm_proxy.proxy.attempts import Attempts, Plan, ending_of
 from llm_proxy.proxy.capture import Capture
-from llm_proxy.proxy.choosing import MODELS, Chooser, Intent
+from llm_proxy.proxy.choosing import MODELS, Chooser, Intent, check_target
 from llm_proxy.proxy.client import Client
 from llm_proxy.proxy.credentials import blank_secrets, split_key, without_keys
 from llm_proxy.proxy.cycle import WireCycle
@@ -39,7 +39,7 @@ from llm_proxy.proxy.routing import Target, target_at
 from llm_proxy.proxy.stream_usage import asking_for_usage, takes_question, uncoded
 from llm_proxy.proxy.target_hosts import TargetHosts
 from llm_proxy.proxy.transport.base import Transport, UpstreamRequest, UpstreamResponse
-from llm_proxy.proxy.upstreams import Upstream, Upstreams, require_no_key
+from llm_proxy.proxy.upstreams import Upstream, Upstreams
 from llm_proxy.proxy.wishes import Wishes, wishes
 
 KEY_MARK = MARK.encode()
@@ -341,7 +341,5 @@ class _Call:
 
 
 def _check_target(call: _Call, head: RequestHead, target: Target) -> None:
-    """Raise Refused if the call may not go there, or would come there without a key since ours never goes on."""
-    call.admitted.check_upstream(target.upstream.name)
-    if target.credential is None and not head.credentials and (head.proxy_keys or call.keys_in_query):
-        require_no_key(target.upstream)
+    has_proxy_key = bool(head.proxy_keys or call.keys_in_query)
+    check_target(call.admitted, target, head, has_proxy_key=has_proxy_key)

@@ -40,10 +40,10 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     data = DataDir(settings.data_dir)
     ledger = data.ledger(f"{assignment.role}-{assignment.index}")
     journal = JournalWriter(data.journal, limits=_journal_limits(settings), ledger=ledger)
-    transport = _transport(settings)
+    transport = transport_of(settings)
     keys = KeyFile(data.keys)
     policy = HeaderPolicy(header_rules(), Fingerprints(data.fingerprint_secret()))
-    admission = _admission(settings, keys, _rates(settings, data, assignment))
+    admission = admission_of(settings, keys, _rates(settings, data, assignment))
     calls = _calls(settings, transport, policy, journal, ledger, admission=admission)
     pages = _pages(assignment, transport, policy)
     app = front(
@@ -100,7 +100,8 @@ def _calls(
     )
 
 
-def _admission(settings: Settings, keys: KeyFile, rates: Rates | None) -> Admission:
+def admission_of(settings: Settings, keys: KeyFile, rates: Rates | None) -> Admission:
+    """What lets calls in."""
     auth = settings.auth
     rules = AdmissionRules(
         required=auth.calls == "keys", keys_unknown=auth.keys_unknown, limits_unknown=auth.limits_unknown
@@ -126,7 +127,8 @@ def _pages(assignment: Assignment, transport: Transport, policy: HeaderPolicy) -
     return StorePages(transport=transport, origin=origin, policy=everything)
 
 
-def _transport(settings: Settings) -> Transport:
+def transport_of(settings: Settings) -> Transport:
+    """The way to the upstreams."""
     timeouts = settings.timeouts
     kind: Callable[..., Transport] = Http1Transport
     if settings.upstream_transport == "httpx":
@@ -135,7 +137,7 @@ def _transport(settings: Settings) -> Transport:
 
         kind = HttpxTransport
     transport = kind(
-        tls=_tls(settings),
+        tls=tls_of(settings),
         connect_timeout_s=timeouts.connect_s,
         idle_timeout_s=timeouts.idle_s,
         pool_idle_s=timeouts.pool_idle_s,
@@ -153,7 +155,8 @@ def _outgoing(settings: Settings) -> Outgoing:
     return directly if url == "off" else through(url)
 
 
-def _tls(settings: Settings) -> ssl.SSLContext:
+def tls_of(settings: Settings) -> ssl.SSLContext:
+    """TLS towards the upstreams. Raises OSError, of which ssl.SSLError is one, for files that are of no use."""
     tls = settings.tls
     context = ssl.create_default_context(cafile=tls.ca_file or certifi.where())
     context.set_alpn_protocols(["http/1.1"])

@@ -76,17 +76,23 @@ def run(settings: Settings, command: Command = "serve") -> int:
 
 def _guarded(settings: Settings, command: Command, listener: socket.socket) -> socket.socket:
     """``listener``, if nobody from elsewhere gets through it to what no key guards. Raises ConfigError."""
-    if ip_address(listener.getsockname()[0]).is_loopback:
-        return listener
-    lacking = _spendable(settings) if command in ("serve", "proxy") else None
-    if command in ("serve", "store"):
-        lacking = lacking or _unguarded(settings)
+    lacking = lacking_guard(settings, command, listener.getsockname()[0])
     if lacking is not None and not settings.auth.open:
         listener.close()
         raise ConfigError(f"{settings.host} lets other machines in, and {lacking}; or listen on 127.0.0.1")
     if lacking is not None:
         get_logger(__name__).warning("open to whoever reaches the port, by auth.open", host=settings.host)
     return listener
+
+
+def lacking_guard(settings: Settings, command: Command, address: str) -> str | None:
+    """What others could do who reach ``address``, and what to do about it; None if nothing, or if it lets nobody in."""
+    if ip_address(address).is_loopback:
+        return None
+    lacking = _spendable(settings) if command in ("serve", "proxy") else None
+    if command in ("serve", "store"):
+        lacking = lacking or _unguarded(settings)
+    return lacking
 
 
 def _spendable(settings: Settings) -> str | None:
