@@ -1,5 +1,7 @@
 """The page of the pipeline, from a real store and directory, and in a browser."""
 
+import asyncio
+
 import httpx
 import pytest
 from playwright.async_api import expect
@@ -34,7 +36,7 @@ def data(tmp_path):
 def app(store, data):
     works = PipelineWorks(Settings(data_dir=data.root), store)
     gate = Gate(SqlAccounts(store), remembered_s=0)
-    return Starlette(routes=routes(store, gate.admit, table(works)))
+    return Starlette(routes=routes(store, gate.admit, table(works, look_holds_s=0)))
 
 
 @pytest.fixture
@@ -58,6 +60,25 @@ async def test_the_account_is_shown_with_what_is_missing(client, data):
 
     assert "Accepted + 1,234" in page.text
     assert "Missing 1,234" in page.text
+
+
+async def test_one_look_is_for_all_who_ask_until_something_is_changed(store, data):
+    works, looks = PipelineWorks(Settings(data_dir=data.root), store), []
+
+    class Counted(PipelineWorks):
+        async def accounts(self):
+            looks.append(1)
+            return await works.accounts()
+
+    counted = table(Counted(Settings(data_dir=data.root), store), look_holds_s=3600)
+    app = Starlette(routes=routes(store, Gate(SqlAccounts(store), remembered_s=0).admit, counted))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:9000") as client:
+        shown = await asyncio.gather(*(client.get("/pipeline") for _ in range(5)))
+        assert ([one.status_code for one in shown], len(looks)) == ([200] * 5, 1)
+
+        await post(client, "/pipeline/letters", id=await bury(data, "bad"), act="drop")
+
+    assert len(looks) == 2
 
 
 async def test_a_dead_letter_is_looked_at_tried_again_and_dropped(client, data):

@@ -22,6 +22,7 @@ from llm_proxy.store.sql_series import SqlSeries
 from llm_proxy.ui.access import Access
 from llm_proxy.ui.pages import routes
 from llm_proxy.ui.settings import House, ShownUpstream, table
+from llm_proxy.wiring.passage import passage
 from reading import HOSTILE, read
 from records import record
 
@@ -47,6 +48,7 @@ def app_behind(gate, store, logins, tmp_path):
         forget=gate.forget,
         keep_in=Access(logins, gate.holder, link=tmp_path / "link").keep_in,
         attribute=lambda headers: attribute(tuple(headers), None, None),
+        passage=passage,
     )
     return Starlette(routes=routes(store, gate.admit, table(house)))
 
@@ -80,6 +82,27 @@ async def test_a_key_is_made_and_shown_once_rotated_and_revoked(operator, app, s
     successor = re.search(r"llmp_[\w-]{40,}", rotated.text)[0]
     assert await SqlAccounts(store).known_key(secret_hash(successor)) is not None
     assert "opens nothing any more" in revoked.text
+
+
+async def test_a_key_for_calls_is_made_with_its_terms_which_are_listed(operator, store):
+    made = await post(operator, "/settings/keys", label="ci", scope="proxy", models="gpt-*", usd_per_day="5")
+    refused = await post(operator, "/settings/keys", label="ci", scope="read", models="gpt-*")
+
+    [key] = await SqlAccounts(store).keys("default")
+    assert (key.terms.models, key.terms.usd_per_day) == (("gpt-*",), 5)
+    assert "models gpt-* · 5 USD a day" in made.text
+    assert refused.status_code == 422
+    assert "only a key of the scope proxy" in refused.text
+
+
+async def test_headers_that_are_pasted_are_told_with_what_goes_on_and_what_is_recorded(operator):
+    shown = await post(
+        operator, "/settings/headers", headers="X-LLM-Tags: a\nX-<b>: 1\nAuthorization: Bearer sk-12345678"
+    )
+
+    assert "<td><code>X-LLM-Tags</code></td><td>no</td><td>name and value</td>" in shown.text
+    assert "X-&lt;b&gt;" in shown.text
+    assert "fingerprint of the key" in shown.text
 
 
 async def test_who_makes_the_first_key_stays_in(store, logins, tmp_path):

@@ -23,6 +23,7 @@ from llm_proxy.ui.desk import Desk, in_words, task_href
 from llm_proxy.ui.questions import questions
 from llm_proxy.ui.room import Act, Table, changes, first, go_to, looks, read_form
 from llm_proxy.ui.templating import fragment, page
+from llm_proxy.ui.written_tags import read_tags, write_tags
 
 #: Of these, the newest, agreement is told.
 COMPARED = 1000
@@ -183,7 +184,7 @@ def _filled_in(task: FeedbackTask, filled: Mapping[str, str]) -> FeedbackTask:
             raise ValueError(f"The {name} is longer than {most} characters.")
     if not filled["name"]:
         raise ValueError("The task needs a name.")
-    tags = tuple(dict.fromkeys(tag for part in filled["tags"].split(",") if (tag := part.strip())))
+    tags = read_tags(filled["tags"])
     if len(tags) > _MAX_TAGS:
         raise ValueError(f"More than {_MAX_TAGS} tags are too many.")
     wanted = filled["answers"]
@@ -198,6 +199,7 @@ def _shown(task: FeedbackTask) -> dict[str, object]:
         "name": present.visible(task.name) or "Without a name",
         "instruction": present.visible(task.instruction, lines=True),
         "tags": [present.visible(tag) for tag in task.tags],
+        "written_tags": write_tags(present.visible(tag) for tag in task.tags),
         "answers": task.answers_wanted,
         "created": present.time(task.created_at),
         "schema": present.visible(json.dumps(task.json_schema, indent=2, ensure_ascii=False), lines=True),

@@ -4,6 +4,8 @@ Everybody who may look sees the account. What could not be stored is of any orga
 looks at it, tries it again or drops it.
 """
 
+import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +24,8 @@ from llm_proxy.ui.templating import page
 #: Dead letters on the page; the command has all.
 LETTERS = 100
 _LETTER_CHARACTERS = 100_000
+#: How long one look at the account serves everybody who asks, in seconds; less than pages wait before they ask again.
+LOOK_HOLDS_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,17 +89,41 @@ class Works(Protocol):
         """What is deleted by itself, as label and value."""
 
 
-def table(works: Works) -> Table:
+class _Shared:
+    """One look at the account for all who ask at about the same time: it reads journals and asks Redis."""
+
+    def __init__(self, works: Works, holds_s: float) -> None:
+        self._works = works
+        self._holds_s = holds_s
+        self._looking = asyncio.Lock()
+        self._looked = float("-inf")
+        self._seen: Sequence[Account] = ()
+
+    async def accounts(self) -> Sequence[Account]:
+        """As they were a moment ago."""
+        async with self._looking:
+            if time.monotonic() - self._looked >= self._holds_s:
+                self._seen = await self._works.accounts()
+                self._looked = time.monotonic()
+            return self._seen
+
+    def forget(self) -> None:
+        """Look again: something was changed."""
+        self._looked = float("-inf")
+
+
+def table(works: Works, *, look_holds_s: float = LOOK_HOLDS_S) -> Table:
     """What can be asked for."""
+    shared = _Shared(works, look_holds_s)
     return {
-        "/pipeline": looks(partial(_pipeline, works)),
-        "/pipeline/letters": changes(partial(_act, works), Scope.ADMIN),
+        "/pipeline": looks(partial(_pipeline, works, shared)),
+        "/pipeline/letters": changes(partial(_act, works, shared), Scope.ADMIN),
         "/pipeline/letters/{call_id:path}": looks(partial(_letter, works), Scope.ADMIN),
     }
 
 
-async def _pipeline(works: Works, request: Request, principal: Principal) -> Response:
-    return await _shown(works, principal, measured="measured" in request.query_params)
+async def _pipeline(works: Works, shared: _Shared, request: Request, principal: Principal) -> Response:
+    return await _shown(works, shared, principal, measured="measured" in request.query_params)
 
 
 async def _letter(works: Works, request: Request, principal: Principal) -> Response:
@@ -108,7 +136,7 @@ async def _letter(works: Works, request: Request, principal: Principal) -> Respo
     return page("letter.html", id=present.visible(call_id), shown=shown, cut=len(found) > _LETTER_CHARACTERS)
 
 
-async def _act(works: Works, request: Request, principal: Principal) -> Response:
+async def _act(works: Works, shared: _Shared, request: Request, principal: Principal) -> Response:
     _check_operator(principal)
     fields = await read_form(request)
     ids, act = fields.get("id", []), first(fields, "act")
@@ -116,7 +144,8 @@ async def _act(works: Works, request: Request, principal: Principal) -> Response
         said: Sequence[str] = ("Nothing was chosen.",)
     else:
         said = await (works.retry(ids) if act == "retry" else works.drop(ids))
-    return await _shown(works, principal, said=said)
+        shared.forget()
+    return await _shown(works, shared, principal, said=said)
 
 
 def _is_operator(principal: Principal) -> bool:
@@ -128,13 +157,15 @@ def _check_operator(principal: Principal) -> None:
         raise Refused("only who runs the proxy sees what could not be stored", status=403, code="insufficient_scope")
 
 
-async def _shown(works: Works, principal: Principal, *, said: Sequence[str] = (), measured: bool = False) -> Response:
+async def _shown(
+    works: Works, shared: _Shared, principal: Principal, *, said: Sequence[str] = (), measured: bool = False
+) -> Response:
     is_operator = _is_operator(principal)
     letters = await works.letters(LETTERS) if is_operator else ()
     storage = await works.storage(measured=measured) if is_operator else None
     return page(
         "pipeline.html",
-        accounts=[_account(one) for one in await works.accounts()],
+        accounts=[_account(one) for one in await shared.accounts()],
         is_operator=is_operator,
         said=[present.visible(one) for one in said],
         letters=[

@@ -35,6 +35,7 @@ from llm_proxy.model.series import SeriesQuery
 from llm_proxy.store.base import Accounts, Statistics
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import href
+from llm_proxy.ui.key_terms import terms_in_words, terms_of
 from llm_proxy.ui.room import Table, changes, first, looks, read_form
 from llm_proxy.ui.templating import Visitor, page, visitor
 
@@ -59,6 +60,16 @@ class ShownUpstream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PassedHeader:
+    """What becomes of one header of a request."""
+
+    name: str
+    #: Whether the upstream gets it, and what is on record of it, in words.
+    goes_on: str
+    recorded: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class House:
     """What the page is about."""
 
@@ -71,6 +82,8 @@ class House:
     keep_in: KeepIn
     #: What is derived from headers.
     attribute: Callable[[Sequence[tuple[str, str | None]]], Context]
+    #: What becomes of headers.
+    passage: Callable[[Sequence[tuple[str, str]]], Sequence[PassedHeader]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +98,7 @@ class _Said:
     closed: bool = False
     headers: str = ""
     derived: tuple[tuple[str, str], ...] | None = None
+    passed: tuple[PassedHeader, ...] = ()
 
 
 _Fields = dict[str, list[str]]
@@ -134,14 +148,15 @@ async def _add_key(house: House, principal: Principal, fields: _Fields) -> _Said
     label, project_id = first(fields, "label"), first(fields, "project")
     if project_id and project_id not in {one.id for one in await house.accounts.projects(principal.organization_id)}:
         raise ValueError("there is no such project")
-    secret = new_secret()
+    secret, scopes = new_secret(), parse_scopes(",".join(fields.get("scope", [])))
     key = new_key(
         secret,
         principal.organization_id,
-        scopes=parse_scopes(",".join(fields.get("scope", []))),
+        scopes=scopes,
         now=datetime.now(UTC),
         project_id=project_id or None,
         label=checked_name(label) if label else None,
+        terms=terms_of(fields, scopes),
     )
     closed = principal.everywhere and not await house.accounts.has_keys()
     await house.accounts.add_key(key, secret_hash(secret))
@@ -207,7 +222,8 @@ async def _derive(house: House, principal: Principal, fields: _Fields) -> _Said:
         ("Metadata", present.text(metadata)),
         ("Notes", present.text("; ".join(context.notes))),
     )
-    return _Said(headers=present.visible(written, lines=True), derived=derived)
+    passed = tuple(replace(one, name=present.visible(one.name)) for one in house.passage(headers))
+    return _Said(headers=present.visible(written, lines=True), derived=derived, passed=passed)
 
 
 def _name(fields: _Fields) -> str:
@@ -248,6 +264,7 @@ def _key(key: ApiKey, projects: dict[str, str], now: datetime) -> dict[str, obje
         "label": present.visible(key.label) if key.label else present.DASH,
         "shown": present.visible(key.shown),
         "scopes": ", ".join(scope.value for scope in Scope if scope in key.scopes),
+        "terms": present.visible(terms_in_words(key.terms)),
         "project": projects.get(key.project_id or "", present.DASH),
         "used": present.DASH if key.last_used_at is None else present.time(key.last_used_at),
         "expires": present.DASH if key.expires_at is None else present.time(key.expires_at),

@@ -15,6 +15,7 @@ from llm_proxy.ui import settings as settings_page
 from llm_proxy.ui.desk import Desk
 from llm_proxy.ui.room import Table
 from llm_proxy.ui.settings import House, KeepIn, ShownUpstream
+from llm_proxy.wiring.passage import passage
 from llm_proxy.wiring.works import PipelineWorks
 
 
@@ -31,6 +32,7 @@ def rooms_of_the_house(
         forget=forget,
         keep_in=keep_in,
         attribute=lambda headers: attribute(tuple(headers), None, None),
+        passage=passage,
     )
     numbers, works = dashboard.table(statistics), pipeline.table(PipelineWorks(settings, store))
     return (
