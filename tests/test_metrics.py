@@ -276,3 +276,44 @@ def test_the_gauges_of_a_process_that_is_gone_can_be_forgotten_and_its_counters_
 
     assert read_each(tmp_path) == {"store-0": ledger.numbers()}
     assert (ledger.get("waiting"), ledger.get("stored")) == (0, 3)
+
+
+def test_which_upstream_is_left_alone_is_told_by_as_many_processes_and_forgotten_with_them(tmp_path):
+    first, second = (Ledger(tmp_path / f"proxy-{number}.ledger", upstreams=["groq", "azure"]) for number in (0, 1))
+
+    for ledger in (first, second):
+        ledger.put_left_alone("groq", 1)
+        ledger.put_left_alone("without-a-gauge", 1)
+
+    told = [line for line in exposition(read_all(tmp_path)).splitlines() if line.startswith("llm_proxy_upstream")]
+    assert told == [
+        'llm_proxy_upstream_left_alone{upstream="azure"} 0',
+        'llm_proxy_upstream_left_alone{upstream="groq"} 2',
+    ]
+    forget_gauges(tmp_path / "proxy-0.ledger")
+    assert read_all(tmp_path)["upstream_left_alone.groq"] == 1
+
+
+def test_the_next_process_finds_no_upstream_left_alone(path):
+    before = Ledger(path, upstreams=["groq"])
+    before.put_left_alone("groq", 1)
+    content = path.read_bytes()
+    del before
+    path.unlink()
+    path.write_bytes(content)
+
+    Ledger(path, upstreams=["groq"])
+
+    assert read_all(path.parent)["upstream_left_alone.groq"] == 0
+
+
+def test_more_upstreams_than_there_is_room_for_do_no_harm(path):
+    many = Ledger(path, upstreams=[f"upstream-number-{number}" for number in range(1000)])
+
+    many.put_left_alone("upstream-number-0", 1)
+    many.put_left_alone("upstream-number-999", 1)
+    many.add("accepted")
+
+    numbers = read_all(path.parent)
+    assert (numbers["upstream_left_alone.upstream-number-0"], numbers["accepted"]) == (1, 1)
+    assert "upstream_left_alone.upstream-number-999" not in numbers

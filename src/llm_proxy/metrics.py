@@ -22,7 +22,7 @@ import mmap
 import os
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -69,6 +69,9 @@ GAUGES = {
     "stream_dead": "Dead letters in Redis",
     "unindexed": "Records that are not in the index for search yet, and are read one by one",
 }
+#: A gauge of each upstream, whose name stands behind the dot; only in the files of proxies that have breakers.
+LEFT_ALONE = "upstream_left_alone."
+_LEFT_ALONE_TEXT = "Proxy processes that leave the upstream alone at the moment"
 #: What is about to be counted: the position of the name, the number that it will have, and the 16 bytes of the witness.
 _INTENTION = ("_position", "_number", "_witness_high", "_witness_low")
 _NAMES = (*COUNTERS, *GAUGES, *_INTENTION)
@@ -86,16 +89,20 @@ class Ledger:
     The file is locked for as long as the process lives.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
-        """Map ``path``, going on from the numbers that it holds; without one, count in memory only."""
-        self._index = {name: position for position, name in enumerate(_NAMES)}
-        size = _NAMES_BYTES + _CELL_BYTES * len(_NAMES)
+    def __init__(self, path: Path | None = None, *, upstreams: Sequence[str] = ()) -> None:
+        """Map ``path``, going on from the numbers that it holds; without one, count in memory only.
+
+        ``upstreams`` are those with a gauge of their own, as far as there is room for their names.
+        """
+        names = _with_upstreams(upstreams)
+        self._index = {name: position for position, name in enumerate(names)}
+        size = _NAMES_BYTES + _CELL_BYTES * len(names)
         if path is None:
             self._map = mmap.mmap(-1, size)
         else:
-            if _is_left_alone(path):
+            if _is_held(path):
                 path = path.with_stem(f"{path.stem}-{uuid4().hex}")
-            with _create(path, _read(path), size) as file:
+            with _create(path, names, _read(path)) as file:
                 self._map = mmap.mmap(file.fileno(), size)  # which keeps the lock
         self._cells = memoryview(self._map)[_NAMES_BYTES:].cast("Q")
         self._position, self._number, self._high, self._low = (self._index[name] for name in _INTENTION)
@@ -121,6 +128,12 @@ class Ledger:
     def put(self, name: str, value: int) -> None:
         """Set the gauge ``name``, a key of GAUGES."""
         self._cells[self._index[name]] = value
+
+    def put_left_alone(self, upstream: str, value: int) -> None:
+        """Set the gauge of ``upstream``, if it has one."""
+        position = self._index.get(LEFT_ALONE + upstream)
+        if position is not None:
+            self._cells[position] = value
 
     def get(self, name: str) -> int:
         """The number as it stands."""
@@ -183,11 +196,10 @@ def _settle(path: Path, happened: Callable[[str, bytes], bool]) -> bool:
 
 def forget_gauges(path: Path) -> None:
     """Set the gauges in the file of a process to 0, in place: they were true only while it ran."""
-    names = list(_read(path))
     with contextlib.suppress(OSError), path.open("r+b") as file:
-        for name in GAUGES:
-            if name in names:
-                _write_cell(file, names.index(name), 0)
+        for position, name in enumerate(_read(path)):
+            if name in GAUGES or name.startswith(LEFT_ALONE):
+                _write_cell(file, position, 0)
 
 
 def exposition(numbers: Counter[str]) -> str:
@@ -203,13 +215,27 @@ def exposition(numbers: Counter[str]) -> str:
             lines += [f"# HELP {metric} {text.split(':')[0]}.", f"# TYPE {metric} {kind}"]
         labels = f'{{{_LABEL_NAMES[base]}="{label}"}}' if label else ""
         lines.append(f"{metric}{labels} {numbers[name]}")
+    metric = f"llm_proxy_{LEFT_ALONE[:-1]}"
+    lines += [f"# HELP {metric} {_LEFT_ALONE_TEXT}.", f"# TYPE {metric} gauge"]
+    upstreams = sorted(name for name in numbers if name.startswith(LEFT_ALONE))
+    lines += [f'{metric}{{upstream="{name.removeprefix(LEFT_ALONE)}"}} {numbers[name]}' for name in upstreams]
     return "\n".join(lines) + "\n"
 
 
 _LABEL_NAMES = {"dropped": "reason", "refused": "reason", "ended": "ending", "restarts": "role", "deleted": "what"}
 
 
-def _is_left_alone(path: Path) -> bool:
+def _with_upstreams(upstreams: Sequence[str]) -> tuple[str, ...]:
+    names = _NAMES
+    for upstream in upstreams:
+        more = (*names, LEFT_ALONE + upstream)
+        if len(json.dumps(more)) > _NAMES_BYTES:
+            break
+        names = more
+    return names
+
+
+def _is_held(path: Path) -> bool:
     """Whether the file is that of a process that lives, or has an intention that is not settled yet."""
     try:
         with path.open("rb") as file:
@@ -221,15 +247,15 @@ def _is_left_alone(path: Path) -> bool:
         return False
 
 
-def _create(path: Path, numbers: Counter[str], size: int) -> BinaryIO:
+def _create(path: Path, names: Sequence[str], numbers: Counter[str]) -> BinaryIO:
     """Write a fresh file with ``numbers`` and put it, locked, in the place of the old one in one step."""
     fresh = path.with_suffix(".new")
     file = os.fdopen(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "r+b")
     fcntl.flock(file, fcntl.LOCK_EX)
-    file.write(json.dumps(_NAMES).encode().ljust(_NAMES_BYTES))
-    for name in _NAMES:
-        file.write((0 if name in _INTENTION else numbers[name]).to_bytes(_CELL_BYTES, "little"))
-    file.truncate(size)
+    file.write(json.dumps(names).encode().ljust(_NAMES_BYTES))
+    for name in names:
+        is_new = name in _INTENTION or name.startswith(LEFT_ALONE)
+        file.write((0 if is_new else numbers[name]).to_bytes(_CELL_BYTES, "little"))
     file.flush()
     fresh.replace(path)
     return file

@@ -93,3 +93,14 @@ def test_each_upstream_has_its_own(ledger):
 
     assert not breakers.of("a").admits(1)
     assert breakers.of("b").admits(1)
+
+
+def test_which_upstream_it_is_is_told():
+    ledger = Ledger(upstreams=["groq"])
+    breaker = Breakers(failures=2, window_s=10, open_s=5, ledger=ledger).of("groq")
+
+    fail(breaker, 0, 0)
+    opened = ledger.get("upstream_left_alone.groq")
+    breaker.begin(5).succeed()
+
+    assert (opened, ledger.get("upstream_left_alone.groq")) == (1, 0)

@@ -62,6 +62,7 @@ class Breaker:
         self._opened_at, self._is_probing = None, False
         self._failed_at.clear()
         self._ledger.put("breakers_open", max(self._ledger.get("breakers_open") - 1, 0))
+        self._ledger.put_left_alone(self._name, 0)
         _log.warning("an upstream works again; calls go to it", upstream=self._name)
 
     def _fail(self, now: float) -> None:
@@ -72,6 +73,7 @@ class Breaker:
             self._opened_at = now
             self._ledger.add("breaker_openings")
             self._ledger.put("breakers_open", self._ledger.get("breakers_open") + 1)
+            self._ledger.put_left_alone(self._name, 1)
             _log.warning(
                 "an upstream fails; it is left alone for a while",
                 upstream=self._name,

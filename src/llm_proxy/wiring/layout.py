@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,11 +85,11 @@ class DataDir:
         """The key of the fingerprints, the same for the life of the directory."""
         return self._secret.read_bytes()
 
-    def ledger(self, name: str) -> Ledger:
+    def ledger(self, name: str, *, upstreams: Sequence[str] = ()) -> Ledger:
         """The counters of the process ``name``; if there is no room for them, they count from zero in memory."""
         path = self.counters / f"{name}.ledger"
         try:
-            return Ledger(path)
+            return Ledger(path, upstreams=upstreams)
         except OSError as exc:  # a full disk must not keep calls from being relayed
             # Here, since it takes a quarter of the start-up time of those who look for no more than a path.
             from llm_proxy.log import get_logger  # noqa: PLC0415

@@ -38,7 +38,8 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     """Serve until the lifeline ends."""
     assert assignment.listen_fd is not None
     data = DataDir(settings.data_dir)
-    ledger = data.ledger(f"{assignment.role}-{assignment.index}")
+    watched = () if settings.breaker.failures is None else tuple(settings.all_upstreams())
+    ledger = data.ledger(f"{assignment.role}-{assignment.index}", upstreams=watched)
     journal = JournalWriter(data.journal, limits=_journal_limits(settings), ledger=ledger)
     transport = transport_of(settings)
     keys = KeyFile(data.keys)
