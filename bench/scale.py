@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -100,20 +100,15 @@ def actions(store: SqlStore, found_id: str, ticket: str) -> Iterator[tuple[str, 
         yield f"dashboard, {name}", partial(statistics.series, wanted)
 
 
-async def measure(asked: Mapping[str, Action], *, rounds: int) -> dict[str, tuple[float, float]]:
+async def measure(action: Action, *, rounds: int) -> tuple[float, float]:
     """The half and 95 of a hundred, in seconds."""
-    times: dict[str, tuple[float, float]] = {}
-    for name, action in asked.items():
-        taken = []
-        for _ in range(rounds):
-            started_s = time.perf_counter()
-            await action()
-            taken.append(time.perf_counter() - started_s)
-            if sum(taken) > 30:
-                break
-        taken.sort()
-        times[name] = taken[len(taken) // 2], taken[min(len(taken) - 1, int(len(taken) * 0.95))]
-    return times
+    taken: list[float] = []
+    while len(taken) < rounds and sum(taken) < 30:
+        started_s = time.perf_counter()
+        await action()
+        taken.append(time.perf_counter() - started_s)
+    taken.sort()
+    return taken[len(taken) // 2], taken[min(len(taken) - 1, int(len(taken) * 0.95))]
 
 
 async def writing(store: SqlStore, rate: int) -> None:
@@ -142,18 +137,17 @@ async def run(open_store: OpenStore, name: str, options: argparse.Namespace) -> 
     print(f"  opened in {time.perf_counter() - opened_s:.2f} s")
     print(f"  {await store.disk_bytes() / options.records:,.0f} bytes a record", flush=True)
     asked = dict(actions(store, middle.id, (middle.preview or "").split()[0]))
-    chosen = {what: action for what, action in asked.items() if options.only in what}
-    alone = await measure(chosen, rounds=options.rounds)
+    print(f"| {name}, ms | p50 | p95 |\n|---|---|---|")
     task = asyncio.create_task(writing(store, options.writes)) if options.writes else None
-    beside = alone if task is None else await measure(chosen, rounds=options.rounds)
+    for what, action in asked.items():
+        if options.only in what:
+            half, most = await measure(action, rounds=options.rounds)
+            print(f"| {what} | {half * 1000:,.0f} | {most * 1000:,.0f} |", flush=True)
     if task is not None:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
     await store.close()
-    print(f"| {name}, ms | p50 | p95 | p50 at {options.writes} writes/s | p95 |\n|---|---|---|---|---|")
-    for what, values in alone.items():
-        print(f"| {what} | " + " | ".join(f"{value * 1000:,.0f}" for value in (*values, *beside[what])) + " |")
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -170,7 +164,7 @@ if __name__ == "__main__":
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--sqlite", metavar="PATH", type=Path, help="a file to make, or one that has the records")
     parser.add_argument("--postgres", metavar="URL", help="measure this database; it is empty, or has the records")
-    parser.add_argument("--writes", type=int, default=200, help="records a second that are written beside")
+    parser.add_argument("--writes", type=int, default=200, help="records a second that are written beside; 0 for none")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", default="", metavar="TEXT", help="measure that of which the name holds this")
     asyncio.run(main(parser.parse_args()))
