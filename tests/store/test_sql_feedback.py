@@ -113,9 +113,9 @@ async def test_what_a_task_asks_for_is_ungraded_until_there_is_feedback_to_it(st
     assert await ungraded() == []
     await feedback.add_task(task())
     assert await ungraded() == []
-    await feedback.add_task(task(tags=("y", "x")))
+    await feedback.add_task(task(id="t1", tags=("y", "x")))
     assert await ungraded() == [both]
-    await feedback.add_task(task(tags=("x",)))
+    await feedback.add_task(task(id="t", tags=("x",)))
     assert await ungraded() == [one, both]
     assert await ungraded(offset=1) == [both]
     assert await ungraded(limit=1) == [one]
@@ -123,6 +123,12 @@ async def test_what_a_task_asks_for_is_ungraded_until_there_is_feedback_to_it(st
     assert await ungraded() == [both]
     await feedback.add(given("t", both.id, organization_id="b"))
     assert await ungraded() == [both]
+    await feedback.add(given("t1", both.id))
+    assert await ungraded() == [both]
+    await feedback.add(given("t", both.id))
+    assert await ungraded() == []
+    await feedback.add_task(task(id="t2", tags=("x",)))
+    assert await ungraded() == [one, both]
 
 
 async def test_feedback_outlives_the_record_that_it_was_given_to(store, feedback):

@@ -18,7 +18,6 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
-    exists,
     func,
     select,
 )
@@ -76,6 +75,7 @@ feedback_completions = Table(
 )
 Index("feedback_completions_by_completion", feedback_completions.c.completion_id)
 
+_IS_LINKED = feedback.c.id == feedback_completions.c.feedback_id
 
 #: Texts that are not always there.
 _MAYBE = ("comment", "completions_summary", "given_by", "session_id", "trace_id")
@@ -145,20 +145,30 @@ class SqlFeedback:
         return await self._store.reading(look, otherwise=([], 0))
 
     async def ungraded(self, organization_id: str, *, offset: int, limit: int) -> Sequence[Completion]:
-        """Calls that a task asks for and that nobody has given feedback to, newest first, without their bodies."""
-        selectors = {task.tags for task in await self.tasks(organization_id) if task.tags}
-        graded = exists().where(feedback_completions.c.completion_id == sql.completions.c.id)
+        """Calls that a task asks for and that have no feedback to it, newest first, without their bodies."""
+        tasks: dict[tuple[str, ...], list[str]] = {}
+        for task in await self.tasks(organization_id):
+            if task.tags:
+                tasks.setdefault(task.tags, []).append(task.id)
 
         def look(connection: Connection) -> Sequence[Completion]:
             found: dict[str, Completion] = {}
-            for tags in selectors:
+            for tags, ids in tasks.items():
                 query = CompletionQuery(organization_id=organization_id, tags=tags, limit=offset + limit)
-                rows = cast("Select[Any]", sql.page(query)).where(~graded)
+                rows = cast("Select[Any]", sql.page(query)).where(_answered(ids) < len(ids))
                 found |= {one.id: one for one in map(to_completion, _all(connection, rows))}
             newest = sorted(found.values(), key=lambda one: (one.started_at, one.id), reverse=True)
             return newest[offset : offset + limit]
 
         return await self._store.reading(look, otherwise=[])
+
+
+def _answered(task_ids: Sequence[str]) -> Any:
+    """How many of these tasks have feedback about a call."""
+    links = feedback_completions
+    counted = select(func.count(feedback.c.task_id.distinct())).select_from(links.join(feedback, _IS_LINKED))
+    counted = counted.where(links.c.completion_id == sql.completions.c.id)
+    return counted.where(feedback.c.task_id.in_([storable(task_id) for task_id in task_ids])).scalar_subquery()
 
 
 def _of(table: Table, organization_id: str, wanted_id: str) -> tuple[ColumnElement[bool], ...]:
