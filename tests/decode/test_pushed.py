@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from llm_proxy.decode.pushed import fold
+from llm_proxy.model.chat_view import chat_response
 from llm_proxy.model.completion import Context, Status, Usage
 from llm_proxy.model.exchange import Ending, Endpoint
 from llm_proxy.model.pushed import PushedRow
@@ -155,6 +156,32 @@ def test_the_shapes_of_other_providers_are_understood(request_, response, provid
     assert (completion.provider, completion.preview, completion.finish_reasons) == (provider, preview, reasons)
     assert (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens) == tokens
     assert usage.raw == response.get("usage", response.get("usageMetadata"))
+
+
+@pytest.mark.parametrize(
+    ("module", "usage", "tokens"),
+    [
+        ("vertexai.generative_models._generative_models", {"prompt_tokens": 3, "completion_tokens": 2}, (3, 2)),
+        ("google.generativeai.generative_models", {"prompt_tokens": 0, "completion_tokens": 0}, None),
+    ],
+)
+def test_what_log10_io_makes_of_googles_answers_is_understood(module, usage, tokens):
+    """Its rows as log10/load.py of 0.16.1 writes them; for google.generativeai it counts no tokens and writes zeros."""
+    said = {"role": "assistant", "content": "Ho"}
+    response = {
+        "object": "chat.completion",
+        "choices": [{"index": 0, "finish_reason": "safety", "message": said}],
+        "usage": {**usage, "total_tokens": sum(usage.values())},
+    }
+    request = {"content": "Hi", "model": "gemini-1.5-pro", "messages": [{"role": "user", "content": "Hi"}]}
+
+    facts = {"orig_module": module}
+    completion = folded(PushedRow(status=Status.FINISHED, request=request, response=response, facts=facts))
+
+    assert (completion.provider, completion.model, completion.preview) == ("google", "gemini-1.5-pro", "Hi → Ho")
+    used = completion.usage
+    assert (None if used is None else (used.input_tokens, used.output_tokens)) == tokens
+    assert chat_response(response)["choices"][0]["finish_reason"] == "content_filter"
 
 
 def test_what_the_proxy_has_seen_is_not_corrected_by_hearsay():

@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 import json
+import os
 import sys
 
+import mistralai.client
 import openai
 from log10._httpx_utils import finalize
 from log10.completions.completions import Completions
 from log10.feedback.feedback import Feedback
 from log10.feedback.feedback_task import FeedbackTask
-from log10.load import Anthropic, AsyncAnthropic, OpenAI, log10_session, log10_tags
+from log10.load import Anthropic, AsyncAnthropic, OpenAI, log10, log10_session, log10_tags
+from mistralai.models.chat_completion import ChatMessage
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 SCHEMA = {"type": "object", "properties": {"stars": {"type": "integer"}}, "required": ["stars"]}
@@ -63,6 +66,14 @@ def anthropic():
         told(anthropic=message.content[0].text)
 
 
+def mistral():
+    log10(mistralai)
+    client = mistralai.client.MistralClient(api_key="k", endpoint=os.environ["OPENAI_BASE_URL"].removesuffix("/v1"))
+    asked = [ChatMessage(**message) for message in MESSAGES]
+    with log10_tags(["mistral"]):
+        told(mistral=client.chat(model="m", messages=asked).choices[0].message.content)
+
+
 def fed_back():
     Completions().mock_chat_completions(model="gpt-4o", messages=MESSAGES, response_content="Mocked.", tags=["mocked"])
     task = FeedbackTask().create(name="stars", task_schema=SCHEMA, completion_tags_selector=["mocked"], instruction="?")
@@ -80,5 +91,6 @@ def fed_back():
 
 synchronous()
 anthropic()
+mistral()
 asyncio.run(asynchronous())
 fed_back()

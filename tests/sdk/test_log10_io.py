@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -67,6 +68,7 @@ class Client:
         self.key, self.organization = re.fullmatch(
             r"LLM_PROXY_KEY=(\S+)\nLLM_PROXY_ORGANIZATION=(\S+)\n", made.stdout
         ).groups()
+        self._stand = stand
         self.url, self.home = stand.product.url, home
         self._environment = bare_environment(home) | {
             "LOG10_URL": stand.product.url,
@@ -110,6 +112,18 @@ class Client:
             process.stdin.close()
             process.stdout.close()
             process.wait(RUN_S)
+
+    def proxied(self, completion_id):
+        """What the proxy has seen of the call that its client calls so, once the worker has any of it."""
+        while True:
+            shown = self._stand.product.command(
+                "logs", "--json", "--limit", "0", "--data-dir", str(self._stand.product.data_dir)
+            )
+            assert shown.returncode == 0, shown.stderr
+            made = [json.loads(line) for line in shown.stdout.splitlines()]
+            if found := [record for record in made if record["metadata"].get("log10_completion_id") == completion_id]:
+                return found
+            time.sleep(0.05)
 
     def records(self, tag):
         answer = httpx.get(
@@ -192,6 +206,24 @@ def test_anthropics_shape_is_understood(client, told, tag):
 
     assert (record["status"], record["provider"], record["preview"]) == ("finished", "anthropic", "Hi → Ho")
     assert (record["usage"]["input_tokens"], record["usage"]["output_tokens"]) == (3, 2)
+
+
+def test_mistrals_shape_is_understood(client, told):
+    record = one(client, "mistral")
+
+    assert (record["status"], record["provider"], record["kind"]) == ("finished", "mistral", "chat")
+    answer = record["response"]["choices"][0]["message"]["content"]
+    assert answer == told["mistral"]
+    assert (record["preview"], record["model"]) == (f"Hi → {answer}", "m")
+    assert record["usage"]["total_tokens"] > 0
+
+
+def test_a_call_through_the_proxy_names_the_record_that_its_client_pushes(client, told):
+    pushed = one(client, "async")
+
+    (proxied,) = client.proxied(pushed["id"])
+    assert proxied["id"] != pushed["id"]
+    assert proxied["preview"] == pushed["preview"]
 
 
 def test_a_mocked_call_is_a_record_and_takes_feedback(client, told):

@@ -163,7 +163,8 @@ def _provider(facts: JsonObject, response: JsonObject) -> str | None:
 
 def _usage(response: JsonObject) -> Usage | None:
     raw = response.get("usage") or response.get("usageMetadata")
-    if not isinstance(raw, dict):
+    # log10-io writes zeros for Google, whose counts it does not read: no call takes nothing at all.
+    if not isinstance(raw, dict) or not any(raw.values()):
         return None
     understood = usage_of({**raw, **(usage_counts(response) or {})})
     return None if understood is None else replace(understood, raw=raw)

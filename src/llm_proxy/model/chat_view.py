@@ -17,8 +17,7 @@ _FINISH_REASONS = {
     "tool_use": "tool_calls",
     "max_tokens": "length",
     "model_length": "length",
-    "SAFETY": "content_filter",
-    "RECITATION": "content_filter",
+    **dict.fromkeys(("SAFETY", "RECITATION", "safety", "recitation"), "content_filter"),
     "MAX_TOKENS": "length",
     "refusal": "content_filter",
 }
