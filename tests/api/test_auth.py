@@ -2,6 +2,7 @@
 
 import base64
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -294,7 +295,7 @@ async def test_a_key_of_a_project_sees_and_changes_what_is_its(store, tmp_path):
     await store.put(
         [
             record(id="ours", project_id="our-project", context=about, **owner),
-            record(id="theirs", project_id="their-project", context=about, **owner),
+            record(id="theirs", project_id="their-project", context=replace(about, tags=("a", "apart")), **owner),
             record(id="nobodys", project_id=None, context=about, **owner),
         ]
     )
@@ -312,6 +313,8 @@ async def test_a_key_of_a_project_sees_and_changes_what_is_its(store, tmp_path):
         sessions = (await found("/api/v1/sessions"))["sessions"]
         spent = (await found("/api/v1/spend?by=model&since=2020-01-01"))["spend"]
         listed = (await found("/api/completions"))["data"]
+        tags = (await found("/api/v1/tags?prefix=a"))["tags"]
+        named = (await found("/api/tags/search?query=a"))["data"]
         page = await client.get("/")
         tagged = await client.patch("/api/v1/completions/ours", json={"tags": ["b"]})
         removed = await client.delete("/api/v1/sessions/s")
@@ -322,6 +325,8 @@ async def test_a_key_of_a_project_sees_and_changes_what_is_its(store, tmp_path):
     assert [one["calls"] for one in sessions] == [1]
     assert sum(one["calls"] for one in spent) == 2
     assert {one["id"] for one in listed} == {"ours", made.json()["id"]}
+    assert [(one["tag"], one["calls"]) for one in tags] == [("a", 1)]
+    assert [one["name"] for one in named] == ["a"]
     assert page.status_code == 403
     assert tagged.json()["tags"] == ["b"]
     assert removed.json()["removed"]["rows"] == 1

@@ -42,7 +42,7 @@ def table(log10: Log10) -> Table:
             "POST": write(answer=partial(_row, log10)),
         },
         "/api/sessions": {"POST": write(answer=partial(_create_session, log10))},
-        "/api/tags/search": {"GET": read(answer=partial(_search_tags, log10), by_project=False)},
+        "/api/tags/search": {"GET": read(answer=partial(_search_tags, log10))},
     }
 
 
@@ -105,7 +105,9 @@ async def _create_session(log10: Log10, request: Request, principal: Principal) 
 
 async def _search_tags(log10: Log10, request: Request, principal: Principal) -> Response:
     wanted = str(query_of(request).get("query", ""))
-    found = await log10.store.tags(principal.organization_id, wanted, limit=_MAX_FOUND_TAGS)
+    found = await log10.store.tags(
+        principal.organization_id, wanted, project_id=principal.project_id, limit=_MAX_FOUND_TAGS
+    )
     return answered({"data": [{"id": _tag_id(tag), "name": tag} for tag in found]})
 
 

@@ -56,6 +56,7 @@ def table(overviews: Overviews) -> Table:
     """What is answered from ``overviews``."""
     listed = Operation(
         scope=Scope.READ,
+        by_project=True,
         answer=partial(_list, overviews),
         about="List tags in the order of their characters.",
         parameters=_LISTED,
@@ -68,7 +69,11 @@ async def _list(overviews: Overviews, request: Request, principal: Principal) ->
     asked = read_query(request.query_params, _LISTED)
     limit = asked["limit"] or DEFAULT_LIMIT
     found = await overviews.tag_uses(
-        principal.organization_id, asked["prefix"] or "", after=asked["cursor"], limit=limit + 1
+        principal.organization_id,
+        asked["prefix"] or "",
+        project_id=principal.project_id,
+        after=asked["cursor"],
+        limit=limit + 1,
     )
     tags: Tags = {
         "tags": [_tag_json(use) for use in found[:limit]],

@@ -65,8 +65,13 @@ class Store(Protocol):
         Raises StoreRejected if it makes something that can never be stored.
         """
 
-    async def tags(self, organization_id: str, containing: str = "", *, limit: int = 100) -> Sequence[str]:
-        """Tags of an organisation that hold this text, whatever its case; the one that is just this text first."""
+    async def tags(
+        self, organization_id: str, containing: str = "", *, project_id: str | None = None, limit: int = 100
+    ) -> Sequence[str]:
+        """Tags of an organisation that hold this text, whatever its case; the one that is just this text first.
+
+        With a project, those of its calls.
+        """
 
     async def delete(
         self, ids: Sequence[str], organization_id: str = DEFAULT_ORGANIZATION, *, bodies_only: bool = False
@@ -181,9 +186,18 @@ class Overviews(Protocol):
         """
 
     async def tag_uses(
-        self, organization_id: str, prefix: str = "", *, after: str | None = None, limit: int = 50
+        self,
+        organization_id: str,
+        prefix: str = "",
+        *,
+        project_id: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
     ) -> Sequence[TagUse]:
-        """Tags that begin with this text, in the order of their characters, from behind ``after``."""
+        """Tags that begin with this text, in the order of their characters, from behind ``after``.
+
+        With a project, only its calls count.
+        """
 
     async def spend(self, query: SpendQuery) -> Sequence[SpendRow]:
         """What the calls took, in the order of what it is told by."""
@@ -279,7 +293,10 @@ class FeedbackStore(Protocol):
         """Those that match, newest first, and how many match in all."""
 
     async def ungraded(self, organization_id: str, *, offset: int, limit: int) -> Sequence[Completion]:
-        """Calls that a task asks for and that nobody has given feedback to, newest first, without their bodies."""
+        """Calls that a task asks for and that have no feedback to it, newest first, without their bodies.
+
+        One that several tasks ask for is there until each of them has feedback.
+        """
 
 
 class Grading(Protocol):

@@ -307,14 +307,6 @@ def oldest(*, with_bodies: bool, limit: int) -> Select[str]:
     return rows
 
 
-def tags(organization_id: str, containing: str, *, limit: int) -> Select[str]:
-    """Tags that hold this text, whatever its case; the one that is just this text first."""
-    name, text = completion_tags.c.tag, storable(containing)
-    tagged = select(name).distinct().where(completion_tags.c.organization_id == storable(organization_id))
-    found = tagged.where(func.lower(name).contains(text.lower(), autoescape=True)).subquery()
-    return select(found.c.tag).order_by(found.c.tag != text, found.c.tag).limit(limit)
-
-
 def links(tips: Sequence[bytes]) -> Select[bytes, bytes | None, bytes]:
     """The links (hash, parent, piece) that lead from these tips to the first piece, each once, in no order."""
     columns = body_links.c.hash, body_links.c.parent, body_links.c.piece

@@ -15,6 +15,7 @@ from llm_proxy.store.rows import from_micros, original_id, restored, row_id, sto
 from llm_proxy.store.sql import completion_tags, completions
 from llm_proxy.store.sql_spend import spend_row, spent, tally_of, totals
 from llm_proxy.store.sql_store import SqlStore
+from llm_proxy.store.sql_tags import of_project
 from llm_proxy.store.sql_told import place_of, told
 
 _COLUMNS = {Grouping.SESSION: "session_id", Grouping.USER: "user_id", Grouping.TRACE: "trace_id"}
@@ -33,10 +34,18 @@ class SqlOverviews:
         return await self._store.reading(lambda connection: _page(connection, query), otherwise=GroupPage())
 
     async def tag_uses(
-        self, organization_id: str, prefix: str = "", *, after: str | None = None, limit: int = 50
+        self,
+        organization_id: str,
+        prefix: str = "",
+        *,
+        project_id: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
     ) -> Sequence[TagUse]:
         """Tags that begin with this text, from behind ``after``."""
         listed = _tag_uses(storable(organization_id), storable(prefix), after, limit)
+        if project_id is not None:
+            listed = listed.where(of_project(project_id))
         nothing: Sequence[TagUse] = ()
         return await self._store.reading(
             lambda connection: [_tag_use(row) for row in connection.execute(listed).mappings()], otherwise=nothing

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Executable, text
 from llm_proxy.errors import StoreUnavailable
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion
 from llm_proxy.model.query import CompletionQuery, Cursor, Page
-from llm_proxy.store import sql, sql_search
+from llm_proxy.store import sql, sql_search, sql_tags
 from llm_proxy.store.deletion import Size
 from llm_proxy.store.migrations import HEAD
 from llm_proxy.store.rows import restored, to_completion
@@ -125,9 +125,10 @@ class SqlReader:
 
         return self.read(read, otherwise=Size())
 
-    def tags(self, organization_id: str, containing: str, *, limit: int) -> list[str]:
+    def tags(self, organization_id: str, containing: str, *, project_id: str | None, limit: int) -> list[str]:
         """See ``Store.tags``."""
-        return [restored(tag) for tag in self._ids(sql.tags(organization_id, containing, limit=limit))]
+        found = sql_tags.tags(organization_id, containing, project_id=project_id, limit=limit)
+        return [restored(tag) for tag in self._ids(found)]
 
     def disk_bytes(self) -> int:
         """See ``Store.disk_bytes``."""

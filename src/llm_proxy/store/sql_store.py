@@ -163,9 +163,13 @@ class SqlStore:
 
         return await self._write(swap)
 
-    async def tags(self, organization_id: str, containing: str = "", *, limit: int = 100) -> Sequence[str]:
+    async def tags(
+        self, organization_id: str, containing: str = "", *, project_id: str | None = None, limit: int = 100
+    ) -> Sequence[str]:
         """Tags that hold this text."""
-        return await self._read(lambda: self._reader.tags(organization_id, containing, limit=limit))
+        return await self._read(
+            lambda: self._reader.tags(organization_id, containing, project_id=project_id, limit=limit)
+        )
 
     async def reading(self, action: Callable[[Connection], _Result], *, otherwise: _Result) -> _Result:
         """What ``action`` reads in one snapshot; ``otherwise`` if there are no tables yet."""
