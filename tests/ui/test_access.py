@@ -1,6 +1,7 @@
 """Logging in and out, from a real store, and in a browser before a product that has keys."""
 
 import re
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -21,6 +22,7 @@ from llm_proxy.store.sql_logins import SqlLogins, ended_logins
 from llm_proxy.ui.access import Access
 from llm_proxy.ui.pages import routes
 from llm_proxy.ui.room import changes, go_to, looks
+from reading import ATTACKS
 from records import record
 from running import serve
 
@@ -247,3 +249,14 @@ async def test_everybody_can_log_in(browser, guarded, theme):
 
         assert found.violations_count == 0, found.generate_report()
         assert await page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+@in_browser
+async def test_nothing_runs_that_is_in_an_address_or_was_typed_in(browser, guarded):
+    async with watched(browser, base_url=guarded.url) as page:
+        for attack in ATTACKS[::4]:
+            await page.goto(f"/login?{urlencode({'next': '/' + attack, 'once': attack})}")
+            await expect(page.locator("#fault")).to_be_visible()
+            await page.get_by_label("Key", exact=True).fill(attack)
+            await page.get_by_label("Key", exact=True).press("Enter")
+            await expect(page.get_by_text("unknown or no longer valid")).to_be_visible()

@@ -23,7 +23,7 @@ from llm_proxy.ui.access import Access
 from llm_proxy.ui.pages import routes
 from llm_proxy.ui.settings import House, ShownUpstream, table
 from llm_proxy.wiring.passage import passage
-from reading import HOSTILE, read
+from reading import ATTACKS, HOSTILE, read
 from records import record
 
 ADMIN_KEY = "0123456789abcdef0123456789abcdef"
@@ -213,3 +213,19 @@ async def test_everybody_can_use_the_settings(browser, page, stand):
     await expect(page.get_by_text("by-hand").last).to_be_visible()
 
     await check_usable(browser, stand.url, ["/settings"])
+
+
+@in_browser
+async def test_in_a_browser_nothing_runs_that_others_have_named_or_that_is_pasted(page, stand):
+    here = {"origin": stand.url}
+    for attack in ATTACKS[::2]:
+        for path in ("organizations", "projects"):
+            made = await page.request.post(f"/settings/{path}", form={"name": attack[:200]}, headers=here)
+            assert made.status in (200, 422)
+    await page.goto("/settings")
+    await expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+
+    await page.locator("#headers").fill("\n".join(f"X-LLM-Tags: {attack}\n{attack}: x" for attack in ATTACKS[::2]))
+    await page.get_by_role("button", name="Derive").click()
+
+    await expect(page.get_by_role("columnheader", name="On record")).to_be_visible()
