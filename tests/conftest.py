@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import httpx
+import hypothesis
 import pytest
 import structlog
 import uvicorn
@@ -41,6 +42,10 @@ from llm_proxy.proxy.wire import WireLimits, WireProtocol
 from upstreams import Upstream as ScriptedUpstream
 
 pytest_plugins = ["services"]
+
+# Machines are busy with other things: how long one example took says nothing.
+hypothesis.settings.register_profile("product", deadline=None)
+hypothesis.settings.load_profile("product")
 
 #: Generous: nothing in a test should come near it.
 PATIENCE_S = 30.0
