@@ -210,6 +210,7 @@ class ProxyOptions:
     target_hosts: tuple[str, ...] = ()
     model_prefix: bool = False
     asks_for_usage: bool = False
+    websocket_idle_s: float | None = None
     rules: HeaderRules = RULES
     admission: Admission | None = None
     #: Made of the upstreams; and the breakers, of the ledger.
@@ -277,6 +278,7 @@ async def start_proxy(tmp_path: Path, make_transport: Callable[..., Transport]) 
                 max_captured_body_bytes=wanted.max_captured_body_bytes,
                 unrecorded=wanted.unrecorded,
                 asks_for_usage=wanted.asks_for_usage,
+                websocket_idle_s=wanted.websocket_idle_s,
             ),
             target_hosts=TargetHosts(wanted.target_hosts, timeout_s=wanted.connect_timeout_s),
             model_prefix=wanted.model_prefix,

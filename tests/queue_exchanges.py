@@ -112,6 +112,7 @@ def any_exchange() -> st.SearchStrategy[Exchange]:
         response_body=st.none() | st.binary(max_size=300),
         response_bytes=_COUNT,
         chunks=_chunks(),
+        sent=_chunks(),
         ending=st.none() | st.sampled_from(Ending),
         reason=st.none() | _TEXT,
         truncated=st.booleans(),

@@ -88,6 +88,7 @@ class Timeouts(Section):
         default=600.0,
         description="Silence of an upstream, before its answer (more is a 504) and between two pieces of it",
     )
+    websocket_idle_s: Seconds | None = Field(default=None, description="Silence of a WebSocket; not set: no limit")
     drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         default=30.0, description="How long running calls may go on at shutdown"
     )

@@ -346,17 +346,6 @@ async def test_a_call_that_asks_for_it_is_not_recorded(upstream, proxy):
     assert len(upstream.received) == 2
 
 
-async def test_websockets_are_refused_clearly(upstream, proxy):
-    answer = await proxy.raw(
-        b"GET /v1/realtime HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-
-    assert answer.startswith(b"HTTP/1.1 501 ")
-    assert b"websocket_not_supported" in answer
-    assert upstream.received == []
-
-
 async def test_a_call_that_is_over_is_gone_and_waits_for_no_cycle_collector(upstream, proxy):
     upstream.default = [SSE_HEAD, chunk(b"data: 1\n\n"), LAST_CHUNK]
     gc.collect()

@@ -21,7 +21,7 @@ def test_any_exchange_comes_out_as_it_went_in(sent):
 def test_the_envelope_has_every_field_of_an_exchange():
     fields = {field.name for field in dataclasses.fields(Exchange)}
 
-    assert set(Fields.__struct_fields__) | {"chunks"} == fields
+    assert set(Fields.__struct_fields__) | {"chunks", "sent"} == fields
 
 
 def test_a_body_that_says_the_same_again_and_again_is_small():

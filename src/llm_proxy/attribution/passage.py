@@ -94,7 +94,7 @@ RECORDED_RESPONSE_HEADERS: frozenset[bytes] = frozenset(
     cf-aig-cache-status cf-aig-event-id cf-aig-log-id cf-aig-request-id cf-aig-step
     helicone-cache helicone-fallback-index helicone-id
     x-bt-cached x-bt-span-id x-bt-used-endpoint x-genai-provider-name x-llm-left-out
-    x-llm-proxy-id
+    x-llm-proxy-id sec-websocket-extensions
     x-kong-llm-model x-kong-proxy-latency x-kong-request-id x-kong-response-latency x-kong-upstream-latency
     x-kong-upstream-status
     x-litellm-attempted-fallbacks x-litellm-attempted-retries x-litellm-call-id x-litellm-model-group

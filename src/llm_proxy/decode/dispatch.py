@@ -38,6 +38,7 @@ DECODERS: dict[Endpoint, Callable[[Exchange, int], Decoded]] = {
     Endpoint.GENERATE_CONTENT: decode_generate_content,
     Endpoint.CONVERSE: decode_converse,
     Endpoint.INVOKE_MODEL: decode_invoke_model,
+    Endpoint.REALTIME: decode_other,
     Endpoint.OTHER: decode_other,
 }
 

@@ -52,6 +52,7 @@ class Assembly:
         self._response = bytearray()
         self._response_bytes = 0
         self._times_us, self._sizes = array("Q"), array("Q")
+        self._sent_times_us, self._sent_sizes = array("Q"), array("Q")
         self._closing: Closing | None = None
         self._last_us = 0
         self._damaged = False
@@ -73,6 +74,11 @@ class Assembly:
                 self._arrived(frame.time_us, len(frame.payload))
             case Kind.SKIPPED:
                 self._arrived(frame.time_us, int.from_bytes(frame.payload[:_SKIPPED_BYTES], "little"))
+            case Kind.SENT:
+                self._request += frame.payload
+                self._went(frame.time_us, len(frame.payload))
+            case Kind.SENT_SKIPPED:
+                self._went(frame.time_us, int.from_bytes(frame.payload[:_SKIPPED_BYTES], "little"))
             case Kind.CLOSE:
                 self._closing = _or_none(decode_closing, frame.payload) or _ABORTED
 
@@ -114,6 +120,7 @@ class Assembly:
             response_bytes=self._response_bytes if answered else None,
             # Copies: of a call that still runs, more are to come.
             chunks=Chunks(times_us=self._times_us[:], sizes=self._sizes[:]),
+            sent=Chunks(times_us=self._sent_times_us[:], sizes=self._sent_sizes[:]),
             ending=_ENDINGS.get(closing.ending, Ending.ABORTED) if closing else None,
             reason=closing.reason if closing else None,
             truncated=self._damaged or (closing is not None and closing.truncated),
@@ -124,6 +131,10 @@ class Assembly:
 
     def _keeps_response(self) -> bool:
         return self._opening.bodies and self._opening.response_body
+
+    def _went(self, time_us: int, size: int) -> None:
+        self._sent_times_us.append(time_us)
+        self._sent_sizes.append(size)
 
     def _arrived(self, time_us: int, size: int) -> None:
         self._times_us.append(time_us)

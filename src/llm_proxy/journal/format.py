@@ -11,7 +11,7 @@
 Invariants
 - A frame is whole or it does not count: the CRC covers all that follows it. A torn tail is the mark of a dead writer.
 - Frames of many exchanges are interleaved; those of one exchange are in the order in which things happened:
-  OPEN (REQUEST)* (ATTEMPT)* RESPONSE? (CHUNK | SKIPPED)* CLOSE?
+  OPEN (REQUEST)* (ATTEMPT)* RESPONSE? (CHUNK | SKIPPED | SENT | SENT_SKIPPED)* CLOSE?
 - Times are microseconds since the exchange began, on a monotonic clock; that of OPEN is the wall clock's, since 1970.
 - The structs may grow at their end only, with defaults: older segments stay readable.
 
@@ -55,6 +55,10 @@ class Kind(IntEnum):
     CLOSE = 6
     #: One of several attempts has ended; the time is when.
     ATTEMPT = 7
+    #: A piece of what the client sent after a 101, when both sides speak at the same time.
+    SENT = 8
+    #: One of which only the length is kept, as a 4-byte number.
+    SENT_SKIPPED = 9
 
 
 class Opening(msgspec.Struct, array_like=True, frozen=True):

@@ -55,12 +55,14 @@ class Endpoint(StrEnum):
     #: AWS Bedrock, both also streamed.
     CONVERSE = "converse"
     INVOKE_MODEL = "invoke_model"
+    #: Over a WebSocket, whoever's.
+    REALTIME = "realtime"
     OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunks:
-    """When each piece of the response body arrived, and how long it was; the two arrays have one entry per piece."""
+    """When each piece of a body arrived, and how long it was; the two arrays have one entry per piece."""
 
     #: Microseconds since the exchange began.
     times_us: "array[int]" = field(default_factory=lambda: array("Q"))
@@ -159,6 +161,8 @@ class Exchange:
     tags: tuple[str, ...] = ()
     #: If there was more than one, all of them, the last one too; empty if there was only one.
     attempts: tuple[Attempt, ...] = ()
+    #: The pieces of ``request_body`` that were sent after a 101, while the answer came.
+    sent: Chunks = field(default_factory=Chunks)
 
 
 def new_id() -> str:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 #: Root of what speaks OpenAI's language.
 API_ROOT = b"/v1"
 #: First segments that are calls whatever is configured. No page may have them, and no upstream can be called so.
-ROOTS = frozenset({"v1", "v1alpha", "v1beta", "v1beta1", "upload", "model"})
+ROOTS = frozenset({"v1", "v1alpha", "v1beta", "v1beta1", "upload", "model", "ws"})
 
 #: Paths below API_ROOT that are not OpenAI's: https://platform.claude.com/docs/en/api/messages,
 #: https://ai.google.dev/api/generate-content (the stable version) and, of Vertex AI,
@@ -21,7 +21,8 @@ _BELOW_API_ROOT = (b"/v1/messages", b"/v1/models/", b"/v1/tunedModels/", b"/v1/p
 _MESSAGES = re.compile(rb"/v1/messages(?:/.*)?")
 _GOOGLE_METHOD = re.compile(rb"/v1/(?:models|tunedModels)/[^/:]+:[A-Za-z]+|/v1/projects/[^/]+/locations/.*")
 #: https://ai.google.dev/api/files: what is uploaded goes to a path of its own.
-_GOOGLE_ROOTS = (b"/v1alpha/", b"/v1beta/", b"/v1beta1/", b"/upload/")
+#: https://ai.google.dev/api/live: so do its WebSockets.
+_GOOGLE_ROOTS = (b"/v1alpha/", b"/v1beta/", b"/v1beta1/", b"/upload/", b"/ws/google.")
 #: https://learn.microsoft.com/azure/ai-foundry/openai/reference
 _AZURE_DEPLOYMENTS = b"/openai/deployments/"
 _AZURE_VERSION = re.compile(rb"(?:^|&)api-version=")

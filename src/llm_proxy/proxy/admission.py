@@ -107,8 +107,12 @@ class Pass:
                 message = "the body is too long to find the model in it, which the proxy key is limited to"
                 raise Refused(message, status=403, code="model_not_checked")
             return
-        model = asked_model(path, body)
-        if model is None or not terms.allows_model(model):
+        self.check_named(asked_model(path, body))
+
+    def check_named(self, model: str | None) -> None:
+        """Raise Refused if the key is for some models, and this is none of them."""
+        terms = self.terms
+        if terms.models and (model is None or not terms.allows_model(model)):
             said = "a call that names no model" if model is None else f"the model {model}"
             message = f"the proxy key is not for {said}, but for {', '.join(terms.models)}"
             raise Refused(message, status=403, code="model_not_allowed")

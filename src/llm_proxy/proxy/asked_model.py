@@ -14,11 +14,24 @@ _IN_PATH = re.compile(rb"/(?:models/([^/:]+):[A-Za-z]+|model/([^/]+)/[a-z-]+|dep
 _IN_FORM = re.compile(rb'\bname="?model"?(?:;[^\r\n]*)?(?:\r\n[^\r\n]+)*\r\n\r\n([^\r\n]*)\r\n--', re.IGNORECASE)
 
 
+#: Of a WebSocket.
+_IN_QUERY = re.compile(rb"(?:^|(?<=&))(model|deployment)=([^&]+)")
+
+
 class _Asked(msgspec.Struct):
     model: str | None = None
 
 
 _decode = msgspec.json.Decoder(_Asked).decode
+
+
+def asked_of_socket(query: bytes) -> str | None:
+    """The model that a WebSocket is opened for, by its query; None where that is said later, as Google's clients do.
+
+    https://platform.openai.com/docs/guides/realtime-websocket; Azure may call it ``deployment``.
+    """
+    found = _IN_QUERY.search(query)
+    return unquote_to_bytes(found[2].replace(b"+", b" ")).decode("utf-8", "replace") if found else None
 
 
 def asked_model(path: bytes, body: bytes) -> str | None:

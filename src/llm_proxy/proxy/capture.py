@@ -18,6 +18,8 @@ from llm_proxy.proxy.headers import Recorded
 
 #: Kept of a file that is sent or fetched: enough for what is said of it. Its content is no call, and can be large.
 _FILE_BYTES = 64 * 1024
+#: How a piece is noted of which only the length is kept.
+_SKIPS = {Kind.CHUNK: Kind.SKIPPED, Kind.SENT: Kind.SENT_SKIPPED}
 _COUNTERS = {ending: f"ended.{ending}" for ending in Ending}
 
 
@@ -36,7 +38,7 @@ class Capture:
         self._journal = journal
         self._ledger = ledger
         self._started_ns = started_ns
-        self._room = {Kind.REQUEST: max_body_bytes, Kind.CHUNK: max_body_bytes}
+        self._room = {Kind.REQUEST: max_body_bytes, Kind.CHUNK: max_body_bytes, Kind.SENT: max_body_bytes}
         self._frames = Frames(exchange_id)
         #: Of the request and of the answer.
         self._keeps = {Kind.REQUEST: True, Kind.CHUNK: True}
@@ -107,6 +109,16 @@ class Capture:
         else:
             self._frames.add(Kind.SKIPPED, self.now_us(), len(piece).to_bytes(4, "little"))
 
+    def sent(self, piece: bytes) -> None:
+        """Note a piece of what the client sends after a 101."""
+        self.request_bytes = (self.request_bytes or 0) + len(piece)
+        if not self._recording:
+            return
+        if self._keeps[Kind.REQUEST]:
+            self._add_body(Kind.SENT, piece)
+        else:
+            self._frames.add(Kind.SENT_SKIPPED, self.now_us(), len(piece).to_bytes(4, "little"))
+
     def end(self, ending: Ending, reason: str | None = None) -> None:
         """Set the ending and write what is left; only the first call does anything."""
         if self.ending is not None:
@@ -136,9 +148,9 @@ class Capture:
             self._frames.add(kind, self.now_us(), kept)
         if len(kept) < len(piece):
             self._truncate()
-            if kind is Kind.CHUNK:
+            if kind in _SKIPS:
                 rest = (len(piece) - len(kept)).to_bytes(4, "little")
-                self._frames.add(Kind.SKIPPED, self.now_us(), rest)
+                self._frames.add(_SKIPS[kind], self.now_us(), rest)
 
     def _write(self) -> None:
         assert self._journal is not None  # only what was opened is written

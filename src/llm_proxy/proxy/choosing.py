@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
 from llm_proxy.errors import Refused, UpstreamError
+from llm_proxy.model.exchange import Endpoint
 from llm_proxy.proxy.addresses import Address
 from llm_proxy.proxy.admission import Pass
+from llm_proxy.proxy.asked_model import asked_of_socket
 from llm_proxy.proxy.attempts import Plan
 from llm_proxy.proxy.headers import RequestHead
-from llm_proxy.proxy.model_edit import model_in
+from llm_proxy.proxy.model_edit import model_in, with_model_in_query
 from llm_proxy.proxy.planning import Wanted, plan_of
 from llm_proxy.proxy.routes import Route, Routes
 from llm_proxy.proxy.routing import Target, by_path_prefix, by_prefix, choose, target_at
@@ -71,13 +73,21 @@ class Chooser:
         if not _is_open(address, intent.said):
             return target
         model: str | None = None
-        if (in_path := by_path_prefix(self.upstreams, address.path)) is not None:
+        query = intent.query
+        if target.endpoint is Endpoint.REALTIME:
+            if (in_query := by_prefix(self.upstreams, asked_of_socket(query))) is None:
+                return target
+            upstream, model = in_query
+            query = with_model_in_query(query, model)
+        elif (in_path := by_path_prefix(self.upstreams, address.path)) is not None:
             upstream, address = in_path[0], address._replace(path=in_path[1])
         elif (in_body := by_prefix(self.upstreams, model_in(body))) is not None:
             upstream, model = in_body
         else:
             return target
-        return target_at(upstream, address, intent.method, intent.query)._replace(model=model)
+        there = target_at(upstream, address, intent.method, query)
+        is_socket = target.endpoint is Endpoint.REALTIME
+        return there._replace(model=model, endpoint=target.endpoint if is_socket else there.endpoint)
 
     def plan(
         self, intent: Intent, target: Target, body: bytes | AsyncIterator[bytes], check: Callable[[Target], None]
@@ -112,7 +122,7 @@ class Chooser:
 def check_target(admitted: Pass, target: Target, head: RequestHead, *, has_proxy_key: bool) -> None:
     """Raise Refused if the call may not go there, or would come there without a key since ours never goes on."""
     admitted.check_upstream(target.upstream.name)
-    if target.credential is None and not head.credentials and has_proxy_key:
+    if target.credential is None and not (head.credentials or head.key_protocols) and has_proxy_key:
         require_no_key(target.upstream)
 
 

@@ -24,6 +24,8 @@ _KEY_PARAMETER = re.compile(rb"(?:^|(?<=&))((?:x-)?(?:api[-_]?)?key|access[-_]?t
 _KEY_PROTOCOL = re.compile(rb"(?:^|[\s,])openai-insecure-api-key\.([^\s,]+)")
 #: What names the signer in the header of a signed request; the rest is another one each time
 #: (https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html).
+#: The same with what separates it from the others.
+_KEY_PROTOCOL_WITH_COMMA = re.compile(rb"openai-insecure-api-key\.[^\s,]+[\s]*,?[\s]*")
 _SIGNER = re.compile(rb"AWS4-HMAC-SHA256 +Credential=([^/,]+)")
 #: Distinct keys whose fingerprints are remembered.
 _REMEMBERED = 1024
@@ -78,6 +80,11 @@ def key_in_protocols(value: bytes) -> bytes | None:
     """The key that browsers put among the protocols of a WebSocket, as they can send no header of their own."""
     found = _KEY_PROTOCOL.search(value)
     return found[1] if found else None
+
+
+def without_key_in_protocols(value: bytes) -> bytes:
+    """The protocols of a WebSocket without those that are keys; empty if there are no others."""
+    return _KEY_PROTOCOL_WITH_COMMA.sub(b"", value).rstrip(b", \t")
 
 
 def split_key(query: bytes) -> tuple[bytes, bytes | None]:

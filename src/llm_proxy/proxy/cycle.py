@@ -5,6 +5,7 @@ What is different from its base class, and why:
 - An informational (1xx) response can be passed on, and an answer can be broken off so that no client takes it for
   complete.
 - Whoever wants to know at once that the client is gone is called.
+- After a 101 the connection can be used for another protocol.
 """
 
 import asyncio
@@ -37,6 +38,12 @@ class WireCycle(RequestResponseCycle):
         self._call_when_gone: Callable[[], None] | None = None
         #: What was wrong with the request, if it was that which ended the connection.
         self.gone_because: str | None = None
+        #: Whether HTTP has ended with this request: it asks for another protocol, and that is what follows.
+        self.switches = False
+        #: Of that, what nobody has asked for yet, and whether the client has ended it.
+        self._beyond: list[bytes] = []
+        self._beyond_bytes = 0
+        self._beyond_ended = False
 
     def arrived(self, piece: bytes) -> None:
         """Keep a piece of the request's body until it is asked for."""
@@ -75,6 +82,49 @@ class WireCycle(RequestResponseCycle):
         call, self._call_when_gone = self._call_when_gone, None
         if call is not None:
             call()
+
+    def arrived_beyond(self, piece: bytes) -> None:
+        """Keep bytes of another protocol until they are asked for; empty if the client will send no more."""
+        if piece:
+            self._beyond.append(piece)
+        else:
+            self._beyond_ended = True
+        self._beyond_bytes += len(piece)
+        if self._beyond_bytes > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        self.message_event.set()
+
+    async def read_beyond(self) -> bytes:
+        """Wait for bytes of another protocol and take them; empty at their end."""
+        while not self._beyond and not self._beyond_ended and not self.disconnected:
+            self.message_event.clear()
+            await self.message_event.wait()
+        piece = self._beyond[0] if len(self._beyond) == 1 else b"".join(self._beyond)
+        self._beyond, self._beyond_bytes = [], 0
+        self.flow.resume_reading()
+        return piece
+
+    async def switch(self, headers: RawHeaders, piece: bytes) -> None:
+        """Send the head of a 101 as given and what is there of what follows it; then ``pass_on`` and ``finish``."""
+        self.response_started = True
+        await self.pass_on(head_bytes(101, headers, b"") + piece)
+
+    async def pass_on(self, piece: bytes) -> None:
+        """Send bytes of another protocol."""
+        await self._until_writable()
+        if not self.disconnected:
+            self.transport.write(piece)
+
+    def end_writing(self) -> None:
+        """Say that nothing more will be sent, where that can be said without closing."""
+        if not self.disconnected and self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def finish(self) -> None:
+        """Close a connection that was switched, when what was sent has left."""
+        self.response_complete = True
+        self.transport.close()
+        self.on_response()
 
     def inform(self, status: int, headers: RawHeaders) -> None:
         """Pass an informational response on, if this client's HTTP version knows such a thing."""

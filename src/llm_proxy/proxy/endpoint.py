@@ -21,15 +21,15 @@ from llm_proxy.journal.writer import Journal
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.account import MARK
 from llm_proxy.model.exchange import Ending, Endpoint
-from llm_proxy.proxy.addresses import Address, Addresses
-from llm_proxy.proxy.admission import NOBODY, Admission, AdmissionRules, Pass
+from llm_proxy.proxy.addresses import Addresses
+from llm_proxy.proxy.admission import Admission, AdmissionRules
 from llm_proxy.proxy.answers import ID_HEADER, error_body, error_headers
 from llm_proxy.proxy.attempts import Attempts, Plan, ending_of
+from llm_proxy.proxy.call import Call
 from llm_proxy.proxy.capture import Capture
-from llm_proxy.proxy.choosing import MODELS, Chooser, Intent, check_target
+from llm_proxy.proxy.choosing import MODELS, Chooser, Intent
 from llm_proxy.proxy.client import Client
 from llm_proxy.proxy.credentials import blank_secrets, split_key, without_keys
-from llm_proxy.proxy.cycle import WireCycle
 from llm_proxy.proxy.headers import HeaderPolicy, RequestHead, with_length
 from llm_proxy.proxy.model_edit import with_model
 from llm_proxy.proxy.model_list import QUERIES, Asked, Naming, model_list, plain
@@ -38,8 +38,9 @@ from llm_proxy.proxy.routes import Routes
 from llm_proxy.proxy.routing import Target, target_at
 from llm_proxy.proxy.stream_usage import asking_for_usage, takes_question, uncoded
 from llm_proxy.proxy.target_hosts import TargetHosts
-from llm_proxy.proxy.transport.base import Transport, UpstreamRequest, UpstreamResponse
+from llm_proxy.proxy.transport.base import RawHeaders, Transport, UpstreamRequest, UpstreamResponse
 from llm_proxy.proxy.upstreams import Upstream, Upstreams
+from llm_proxy.proxy.websocket import UPGRADE, WebSocket, switching_headers
 from llm_proxy.proxy.wishes import Wishes, wishes
 
 KEY_MARK = MARK.encode()
@@ -57,6 +58,8 @@ class CallLimits:
     unrecorded: Literal["continue", "refuse"]
     #: Whether streams are asked for their tokens; see stream_usage.py.
     asks_for_usage: bool = False
+    #: How long both sides of a WebSocket may be silent, in seconds; None is for as long as they like.
+    websocket_idle_s: float | None = None
 
 
 class Proxy:
@@ -114,7 +117,7 @@ class Proxy:
             if call.response is not None:
                 call.response.close()
 
-    def _begin(self, scope: Any) -> "_Call":
+    def _begin(self, scope: Any) -> Call:
         exchange_id = uuid_utils.uuid7()
         path_context, path = split_path_context(scope["raw_path"])
         query, keys = without_keys(scope["query_string"], KEY_MARK)
@@ -125,7 +128,7 @@ class Proxy:
             started_ns=time.monotonic_ns(),
             max_body_bytes=self._limits.max_captured_body_bytes,
         )
-        return _Call(
+        return Call(
             id=str(exchange_id),
             scope=scope,
             wire=scope.pop("llm_proxy.wire"),
@@ -137,25 +140,23 @@ class Proxy:
             capture=capture,
         )
 
-    async def _forward(self, call: "_Call", receive: Any) -> None:
+    async def _forward(self, call: Call, receive: Any) -> None:
         said = wishes(call.wire.raw_headers, call.path_context)
         intent = Intent(call.method, call.address, call.query, call.wire.raw_headers, said)
         target, refusal = await self._chooser.by_itself(intent)
-        call.endpoint = target.endpoint
         head = self._policy.request(call.wire.raw_headers)
+        target = call.switch_if_asked(head, target)
         refusal = self._admit(call, head, target, said) or refusal
         if said.log == "off":
             self._ledger.add("dropped.log_off")
         else:
             self._open(call, head, target, said)
-        if head.wants_websocket:
-            raise Refused("WebSocket connections are not relayed yet", status=501, code="websocket_not_supported")
         if refusal is not None:
             raise refusal
         with Client(receive, call.wire, max_body_bytes=self._limits.max_body_bytes) as client:
             body = await self._body(call, client, head)
             call.capture.commit()
-            call.admitted.check_model(call.method, target.target.partition(b"?")[0], body)
+            call.check_model(target, body)
             if not call.capture.recording and self._limits.unrecorded == "refuse" and said.log != "off":
                 raise Refused("the call cannot be recorded, and is therefore refused", status=503, code="unrecorded")
             if self._chooser.asks_for_all_models(intent):
@@ -164,39 +165,48 @@ class Proxy:
             else:
                 call.response = await self._send(call, head, intent, target, body)
             own = [(ID_HEADER, call.id.encode())]
-            trim = call.asked_for_usage
-            await relay(call.response, self._policy, call.capture, call.wire, own=own, trim=trim)
+            if call.response.switched is None:
+                trim = call.asked_for_usage
+                await relay(call.response, self._policy, call.capture, call.wire, own=own, trim=trim)
+                return
+        await self._relay_socket(call, call.response, own)
+
+    async def _relay_socket(self, call: Call, response: UpstreamResponse, own: RawHeaders) -> None:
+        _, recorded = self._policy.response(response.headers)
+        call.capture.answer(response.status, recorded, response.connect_s)
+        socket = WebSocket(call.wire, response, call.capture, idle_s=self._limits.websocket_idle_s)
+        await socket.relay(switching_headers(response.headers) + own)
 
     async def _send(
-        self, call: "_Call", head: RequestHead, intent: Intent, target: Target, body: bytes | AsyncIterator[bytes]
+        self, call: Call, head: RequestHead, intent: Intent, target: Target, body: bytes | AsyncIterator[bytes]
     ) -> UpstreamResponse:
         chosen = self._chooser.by_model(intent, target, body)
         if chosen is not target:
             call.capture.sent_to(chosen.upstream.name, chosen.upstream.provider, chosen.model)
         if self._attempts is None:
-            _check_target(call, head, chosen)
+            call.check_target(head, chosen)
             plan = Plan((chosen,))
         else:
-            plan = self._chooser.plan(intent, chosen, body, lambda there: _check_target(call, head, there))[0]
+            plan = self._chooser.plan(intent, chosen, body, lambda there: call.check_target(head, there))[0]
         if plan.targets[0].upstream.signer is not None and not isinstance(body, bytes):
             body = b"".join([piece async for piece in body])  # a signature is over the whole of it
         if self._attempts is None:
             return await self._transport.send(self._request(call, head, chosen, body))
         return await self._attempts.send(plan, lambda there: self._request(call, head, there, body), call.capture)
 
-    def _admit(self, call: "_Call", head: RequestHead, target: Target, said: Wishes) -> Refused | None:
+    def _admit(self, call: Call, head: RequestHead, target: Target, said: Wishes) -> Refused | None:
         """Find out whose the call is and whether it may go there; why not, if not."""
         try:
             call.admitted = self._admission.identify([*head.proxy_keys, *call.keys_in_query])
             call.admitted.check_record(answer_is_kept=said.log == "full" and said.response_body)
-            if head.wants_websocket or not self._chooser.routes.have_targets:
-                _check_target(call, head, target)  # of others it is judged where they are sent, once that is known
+            if not self._chooser.routes.have_targets:
+                call.check_target(head, target)  # of others it is judged where they are sent, once that is known
             self._admission.begin(call.admitted)
         except Refused as exc:
             return exc
         return None
 
-    def _listings(self, call: "_Call", head: RequestHead) -> list[Asked]:
+    def _listings(self, call: Call, head: RequestHead) -> list[Asked]:
         """Those whose models are to be in the list; the client's own keys go to the default upstream only."""
         asked: list[Asked] = []
         for upstream in self._chooser.upstreams.configured:
@@ -207,7 +217,7 @@ class Proxy:
                 continue
             own = head if is_default else head.without_keys()
             try:
-                _check_target(call, own, target)
+                call.check_target(own, target)
             except Refused:
                 continue
             request = self._request(call, own, target, b"")
@@ -215,10 +225,10 @@ class Proxy:
             request = msgspec.structs.replace(request, headers=headers, on_informational=None)
             asked.append(Asked(upstream.name, self._naming(call, upstream), request))
         if not asked:
-            _check_target(call, head, target_at(self._chooser.upstreams.default, MODELS, call.method, b""))
+            call.check_target(head, target_at(self._chooser.upstreams.default, MODELS, call.method, b""))
         return asked
 
-    def _naming(self, call: "_Call", upstream: Upstream) -> Naming:
+    def _naming(self, call: Call, upstream: Upstream) -> Naming:
         """By what name a client asks for a model of ``upstream``; None for one that it does not come to."""
         if upstream is self._chooser.upstreams.default:
             return lambda model: model
@@ -227,10 +237,12 @@ class Proxy:
         return lambda model: model if self._chooser.routes.lead_to(upstream, model, call.wire.raw_headers) else None
 
     def _request(
-        self, call: "_Call", head: RequestHead, target: Target, body: bytes | AsyncIterator[bytes]
+        self, call: Call, head: RequestHead, target: Target, body: bytes | AsyncIterator[bytes]
     ) -> UpstreamRequest:
         headers = head.forward(target.upstream.host, target.credential, strips_keys=target.strips_keys)
-        if target.model is not None and isinstance(body, bytes):
+        if call.switches:
+            headers += UPGRADE
+        elif target.model is not None and isinstance(body, bytes):
             body = with_model(body, target.model)
             headers = with_length(headers, len(body))
         call.asked_for_usage = False
@@ -252,10 +264,11 @@ class Proxy:
             headers=headers,
             body=body,
             chunked=chunked,
+            switches=call.switches,
             on_informational=lambda status, headers: call.wire.inform(status, self._policy.response(headers)[0]),
         )
 
-    def _open(self, call: "_Call", head: RequestHead, target: Target, said: Wishes) -> None:
+    def _open(self, call: Call, head: RequestHead, target: Target, said: Wishes) -> None:
         query = call.scope["query_string"]
         if query and head.key_fingerprint is None and (key := split_key(query)[1]):
             head.key_fingerprint = self._policy.fingerprints.of(key)
@@ -278,7 +291,7 @@ class Proxy:
         )
         call.capture.open(opening, wall_ns=call.wall_ns)
 
-    async def _body(self, call: "_Call", client: Client, head: RequestHead) -> bytes | AsyncIterator[bytes]:
+    async def _body(self, call: Call, client: Client, head: RequestHead) -> bytes | AsyncIterator[bytes]:
         """The whole body if it is short, else its pieces as they come.
 
         One of unknown length is waited for only where something depends on what is in it.
@@ -298,7 +311,7 @@ class Proxy:
         )
 
     async def _answer(
-        self, call: "_Call", status: int, code: str, *, ending: Ending, reason: str, headers: Headers = ()
+        self, call: Call, status: int, code: str, *, ending: Ending, reason: str, headers: Headers = ()
     ) -> None:
         """Tell the client what happened, or break its answer off if that has begun."""
         if call.wire.response_started:
@@ -311,35 +324,3 @@ class Proxy:
         call.capture.chunk(body)
         call.capture.end(ending, reason)
         await call.wire.begin(status, all_headers, body, more=False)
-
-
-@dataclass(slots=True, kw_only=True)
-class _Call:
-    """What is known of one call while it runs."""
-
-    id: str
-    scope: Any
-    wire: WireCycle
-    path_context: str | None
-    #: None if the path is no call.
-    address: Address | None
-    #: Without keys of ours, which are beside it.
-    query: bytes
-    keys_in_query: list[bytes]
-    wall_ns: int
-    capture: Capture
-    endpoint: Endpoint = Endpoint.OTHER
-    admitted: Pass = NOBODY
-    response: UpstreamResponse | None = None
-    #: Not by the client: what that causes is not for it.
-    asked_for_usage: bool = False
-
-    @property
-    def method(self) -> bytes:
-        method: str = self.scope["method"]
-        return method.encode()
-
-
-def _check_target(call: _Call, head: RequestHead, target: Target) -> None:
-    has_proxy_key = bool(head.proxy_keys or call.keys_in_query)
-    check_target(call.admitted, target, head, has_proxy_key=has_proxy_key)

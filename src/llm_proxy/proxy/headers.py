@@ -13,7 +13,13 @@ from enum import Enum
 from functools import lru_cache
 from typing import TypeVar
 
-from llm_proxy.proxy.credentials import CREDENTIAL_HEADERS, SECURITY_TOKEN, Fingerprints, key_in_protocols
+from llm_proxy.proxy.credentials import (
+    CREDENTIAL_HEADERS,
+    SECURITY_TOKEN,
+    Fingerprints,
+    key_in_protocols,
+    without_key_in_protocols,
+)
 from llm_proxy.proxy.transport.base import RawHeaders
 
 #: Headers that end at the next hop (RFC 9110 sections 7.6.1, 11.7; Keep-Alive and Proxy-Connection are of old use).
@@ -95,6 +101,8 @@ class RequestHead:
     #: Where in ``passed`` they stand.
     hosts: list[int] = field(default_factory=list)
     credentials: list[int] = field(default_factory=list)
+    #: Those with a key for the provider among the protocols of a WebSocket.
+    key_protocols: list[int] = field(default_factory=list)
     key_fingerprint: str | None = None
     #: Keys of ours in the headers; none of them is in ``passed``.
     proxy_keys: list[bytes] = field(default_factory=list)
@@ -112,7 +120,10 @@ class RequestHead:
         for at in self.hosts:
             headers[at] = (headers[at][0], host)
         if credential is not None or strips_keys:
-            for at in reversed(self.credentials):
+            for at in self.key_protocols:
+                headers[at] = (headers[at][0], without_key_in_protocols(headers[at][1]))
+            emptied = [at for at in self.key_protocols if not headers[at][1]]
+            for at in sorted([*self.credentials, *emptied], reverse=True):
                 del headers[at]
         if credential is not None:
             headers.append(credential)
@@ -120,11 +131,11 @@ class RequestHead:
 
     def without_keys(self) -> "RequestHead":
         """The same for an upstream that the client's keys are not for."""
-        dropped = set(self.credentials)
+        dropped = {*self.credentials, *self.key_protocols}
         shift = [sum(at < host for at in dropped) for host in self.hosts]
         passed = [header for at, header in enumerate(self.passed) if at not in dropped]
         hosts = [host - before for host, before in zip(self.hosts, shift, strict=True)]
-        return replace(self, passed=passed, hosts=hosts, credentials=[])
+        return replace(self, passed=passed, hosts=hosts, credentials=[], key_protocols=[])
 
 
 @dataclass(slots=True)
@@ -141,7 +152,8 @@ class HeaderPolicy:
         head, listed = self._read(headers)
         if listed:
             rest, _ = self._read([header for header in headers if header[0].lower() not in listed])
-            head.passed, head.hosts, head.credentials = rest.passed, rest.hosts, rest.credentials
+            head.passed, head.hosts = rest.passed, rest.hosts
+            head.credentials, head.key_protocols = rest.credentials, rest.key_protocols
         return head
 
     def _read(self, headers: RawHeaders) -> tuple[RequestHead, frozenset[bytes]]:
@@ -181,9 +193,16 @@ class HeaderPolicy:
         if fate is not _Fate.PROTOCOLS:
             _note_framing(head, fate, name, value)
             return
-        if head.key_fingerprint is None and (key := key_in_protocols(value)) is not None:
+        key = key_in_protocols(value)
+        if key is not None and head.key_fingerprint is None:
             head.key_fingerprint = self.fingerprints.of(key)
-        head.passed.append((name, value))
+        if key is not None and self._is_ours(key):
+            head.proxy_keys.append(key)
+            value = without_key_in_protocols(value)
+        elif key is not None:
+            head.key_protocols.append(len(head.passed))
+        if value:
+            head.passed.append((name, value))
 
     def response(self, headers: RawHeaders) -> tuple[RawHeaders, Recorded]:
         """What goes to the client, and what is recorded."""

@@ -16,6 +16,9 @@ _MODEL = "model"
 _IN_PATH = re.compile(rb"(?<=/models/)[^/:]+(?=:[A-Za-z]+$)|(?<=/model/)[^/]+(?=/)|(?<=/deployments/)[^/]+(?=/)")
 
 
+_IN_QUERY = re.compile(rb"((?:^|(?<=&))(?:model|deployment)=)[^&]+")
+
+
 class _Asked(msgspec.Struct):
     model: str | None = None
 
@@ -35,6 +38,12 @@ def with_model_in_path(path: bytes, model: str) -> bytes:
     """``path`` with ``model`` for the one that it names; as it is if it names none."""
     written = quote(model, safe="-._~").encode()
     return _IN_PATH.sub(lambda found: written, path, count=1)
+
+
+def with_model_in_query(query: bytes, model: str) -> bytes:
+    """The same for the query of a WebSocket."""
+    written = quote(model, safe="-._~").encode()
+    return _IN_QUERY.sub(lambda found: found[1] + written, query, count=1)
 
 
 def with_model(body: bytes, model: str) -> bytes:

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from llm_proxy.errors import UpstreamError, UpstreamUnreachable
-from llm_proxy.proxy.transport.base import RawHeaders, Transport, UpstreamRequest
+from llm_proxy.proxy.transport.base import RawHeaders, Switched, Transport, UpstreamRequest
 
 #: Lists are short and quick; a client waits for the slowest.
 _PATIENCE_S = 10.0
@@ -41,6 +41,7 @@ class ModelList:
 
     status = 200
     connect_s: float | None = None
+    switched: Switched | None = None
 
     def __init__(self, body: bytes, left_out: Sequence[str]) -> None:
         self.headers: RawHeaders = [(b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(body))]

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from llm_proxy.errors import Refused
+from llm_proxy.model.exchange import Endpoint
 from llm_proxy.proxy.addresses import Address
-from llm_proxy.proxy.asked_model import asked_model
+from llm_proxy.proxy.asked_model import asked_model, asked_of_socket
 from llm_proxy.proxy.attempts import Plan
 from llm_proxy.proxy.credentials import split_key
-from llm_proxy.proxy.model_edit import with_model_in_path
+from llm_proxy.proxy.model_edit import with_model_in_path, with_model_in_query
 from llm_proxy.proxy.routes import Place, Route, Routes
 from llm_proxy.proxy.routing import Target, target_at
 from llm_proxy.proxy.transport.base import RawHeaders
@@ -39,7 +40,12 @@ def plan_of(routes: Routes, wanted: Wanted, target: Target) -> tuple[Plan, Route
     if not routes or wanted.body is None:
         return _unrouted(wanted, target), None
     body, path = wanted.body, target.target.partition(b"?")[0]
-    route = routes.find(lambda: asked_model(path, body), target.endpoint, wanted.headers, named=wanted.named)
+    is_socket = target.endpoint is Endpoint.REALTIME
+
+    def asked() -> str | None:
+        return asked_of_socket(wanted.query) if is_socket else asked_model(path, body)
+
+    route = routes.find(asked, target.endpoint, wanted.headers, named=wanted.named)
     if route is None:
         return _unrouted(wanted, target), None
     if not route.places:
@@ -87,5 +93,7 @@ def _target(place: Place, wanted: Wanted, target: Target) -> Target | None:
         query, _ = split_key(query)
     if place.model is not None:
         address = address._replace(path=with_model_in_path(address.path, place.model))
+        if target.endpoint is Endpoint.REALTIME:
+            query = with_model_in_query(query, place.model)
     there = target_at(upstream, address, wanted.method, query)
     return there._replace(model=place.model, strips_keys=is_elsewhere and not has_key)

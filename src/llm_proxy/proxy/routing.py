@@ -25,6 +25,7 @@ _COMPATIBLE_ENDPOINTS = frozenset(
         Endpoint.IMAGES,
         Endpoint.SPEECH,
         Endpoint.TRANSCRIPTION,
+        Endpoint.REALTIME,
     }
 )
 

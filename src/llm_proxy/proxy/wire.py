@@ -80,16 +80,21 @@ class WireProtocol(HttpToolsProtocol):
         self._rejected = False
         #: The cycle whose answer is being made; ``cycle`` is the latest, which may be a pipelined one behind it.
         self._answering: WireCycle | None = None
+        #: The one after which another protocol was to follow.
+        self._switching: WireCycle | None = None
 
     def data_received(self, data: bytes) -> None:
         if self._rejected:
+            return
+        if self._switching is not None:
+            self._switching.arrived_beyond(data)
             return
         self._idle_since = None
         head_bytes_before = self._head_bytes + len(data) if self._in_head else 0
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self.cycle.keep_alive = False  # llhttp has left HTTP/1.1 here; we answer this request and close
+        except httptools.HttpParserUpgrade as exc:
+            self._leave_http(data[exc.args[0] :])
         except httptools.HttpParserError as exc:
             self._reject(self._fault or _Fault(400, "malformed_request", f"this is no valid HTTP/1.1 request: {exc}"))
             return
@@ -103,6 +108,21 @@ class WireProtocol(HttpToolsProtocol):
             self._expect_more()
         else:
             self._owes_since = None
+
+    def _leave_http(self, rest: bytes) -> None:
+        """Let what follows be of another protocol: llhttp goes no further. We answer this request, and then close."""
+        self._switching = self.cycle
+        self.cycle.keep_alive = False
+        self.cycle.switches = True
+        if rest:
+            self.cycle.arrived_beyond(rest)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # the base class returns None
+        # Of HTTP a client that closes its sending side has gone; of what follows, it may wait for the other side.
+        if self._switching is None or self.transport.get_extra_info("sslcontext") is not None:
+            return False
+        self._switching.arrived_beyond(b"")
+        return True
 
     def _expect_more(self) -> None:
         if self._owes_since is None:

@@ -3,7 +3,8 @@
 ::
 
     envelope = version 1 byte | zstd frame with its content size and a checksum, of MessagePack:
-               [[fields of Exchange in the order below], [gaps between the chunks in µs], [sizes of the chunks]]
+               [[fields of Exchange in the order below], [gaps between the chunks in µs], [sizes of the chunks],
+                [gaps between the pieces sent after a 101 in µs], [sizes of those]]
 
 Invariants
 - ``unpack(pack(exchange)) == exchange``, whatever the bodies are.
@@ -70,11 +71,12 @@ class Fields(msgspec.Struct, kw_only=True):
     tags: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
 
-    def exchange(self, times_us: Iterable[int], sizes: Iterable[int]) -> Exchange:
+    def exchange(self, times_us: Iterable[int], sizes: Iterable[int], sent: Chunks | None = None) -> Exchange:
         """The exchange of these fields and chunks."""
         members = {name: getattr(self, name) for name in self.__struct_fields__ if name in _NAMES}
         members["started_at"] = self.started_at.astimezone(UTC)
-        return Exchange(**members, chunks=Chunks(times_us=array("Q", times_us), sizes=array("Q", sizes)))
+        chunks = Chunks(times_us=array("Q", times_us), sizes=array("Q", sizes))
+        return Exchange(**members, chunks=chunks, sent=sent or Chunks())
 
 
 _NAMES = frozenset(Fields.__struct_fields__)
@@ -88,6 +90,8 @@ class _Packed(msgspec.Struct, array_like=True):
     fields: _PackedFields
     gaps_us: list[int]
     sizes: list[int]
+    sent_gaps_us: list[int] = []
+    sent_sizes: list[int] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -96,11 +100,12 @@ _decode = msgspec.msgpack.Decoder(_Packed).decode
 
 def pack(exchange: Exchange) -> bytes:
     """The envelope of ``exchange``."""
-    times_us = exchange.chunks.times_us
     packed = _Packed(
         _PackedFields(**{name: getattr(exchange, name) for name in _NAMES}),
-        [after - before for before, after in pairwise([0, *times_us])],
+        _gaps(exchange.chunks),
         exchange.chunks.sizes.tolist(),
+        _gaps(exchange.sent),
+        exchange.sent.sizes.tolist(),
     )
     return bytes([VERSION]) + zstd.compress(_encode(packed), options=_COMPRESSION)
 
@@ -110,9 +115,17 @@ def unpack(envelope: bytes) -> Exchange:
     unpacked_bytes(envelope)
     try:
         packed = _decode(zstd.decompress(memoryview(envelope)[1:]))
-        return packed.fields.exchange(accumulate(packed.gaps_us), packed.sizes)
+        sent = Chunks(
+            times_us=array("Q", accumulate(packed.sent_gaps_us)),
+            sizes=array("Q", packed.sent_sizes),
+        )
+        return packed.fields.exchange(accumulate(packed.gaps_us), packed.sizes, sent)
     except (zstd.ZstdError, msgspec.MsgspecError, ValueError, TypeError, OverflowError, MemoryError) as exc:
         raise EnvelopeUnreadable(f"the envelope is damaged: {exc}") from exc
+
+
+def _gaps(chunks: Chunks) -> list[int]:
+    return [after - before for before, after in pairwise([0, *chunks.times_us])]
 
 
 def unpacked_bytes(head: bytes) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from array import array
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from llm_proxy.errors import EnvelopeUnreadable
-from llm_proxy.model.exchange import Exchange
+from llm_proxy.model.exchange import Chunks, Exchange
 from llm_proxy.queue.envelope import Fields
 from llm_proxy.queue.letters import DeadLetter
 
@@ -21,6 +22,7 @@ class _Chunks(msgspec.Struct):
 
 class _ExchangeInFile(Fields):
     chunks: _Chunks
+    sent: _Chunks = msgspec.field(default_factory=lambda: _Chunks([], []))
 
 
 class _Reason(msgspec.Struct):
@@ -70,4 +72,6 @@ def _read(path: Path) -> Exchange:
         letter = msgspec.json.decode(path.read_bytes(), type=_Letter)
     except (OSError, msgspec.MsgspecError) as exc:
         raise EnvelopeUnreadable(f"{path}: cannot be read: {exc}") from exc
-    return letter.exchange.exchange(letter.exchange.chunks.times_us, letter.exchange.chunks.sizes)
+    told = letter.exchange
+    sent = Chunks(times_us=array("Q", told.sent.times_us), sizes=array("Q", told.sent.sizes))
+    return told.exchange(told.chunks.times_us, told.chunks.sizes, sent)

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import socket
 import ssl
-from collections.abc import Callable
+from typing import Any
 
 import certifi
 
@@ -25,6 +25,7 @@ from llm_proxy.proxy.providers import PROVIDERS
 from llm_proxy.proxy.rates import Rates
 from llm_proxy.proxy.transport.base import Origin, Transport
 from llm_proxy.proxy.transport.http1 import Http1Transport
+from llm_proxy.proxy.transport.switching import WithSwitching
 from llm_proxy.proxy.transport.tunnel import Outgoing, as_environment_says, directly, through
 from llm_proxy.proxy.transport.turns import TakingTurns, Turns
 from llm_proxy.proxy.wire import WireLimits, WireProtocol
@@ -131,19 +132,19 @@ def _pages(assignment: Assignment, transport: Transport, policy: HeaderPolicy) -
 def transport_of(settings: Settings) -> Transport:
     """The way to the upstreams."""
     timeouts = settings.timeouts
-    kind: Callable[..., Transport] = Http1Transport
+    options: dict[str, Any] = {
+        "tls": tls_of(settings),
+        "connect_timeout_s": timeouts.connect_s,
+        "idle_timeout_s": timeouts.idle_s,
+        "pool_idle_s": timeouts.pool_idle_s,
+        "outgoing": _outgoing(settings),
+    }
+    transport: Transport = Http1Transport(**options)
     if settings.upstream_transport == "httpx":
         # Here, since it takes 15 MB and a third of the start-up time, and is not what most use.
         from llm_proxy.proxy.transport.over_httpx import HttpxTransport  # noqa: PLC0415
 
-        kind = HttpxTransport
-    transport = kind(
-        tls=tls_of(settings),
-        connect_timeout_s=timeouts.connect_s,
-        idle_timeout_s=timeouts.idle_s,
-        pool_idle_s=timeouts.pool_idle_s,
-        outgoing=_outgoing(settings),
-    )
+        transport = WithSwitching(HttpxTransport(**options), transport)
     if settings.limits.upstream_calls is None:
         return transport
     return TakingTurns(transport, Turns(settings.limits.upstream_calls, patience_s=timeouts.connect_s))
@@ -202,6 +203,7 @@ def _call_limits(settings: Settings) -> CallLimits:
         max_captured_body_bytes=settings.capture.max_body_bytes,
         unrecorded=settings.journal.when_full,
         asks_for_usage=settings.usage.streams == "ask",
+        websocket_idle_s=settings.timeouts.websocket_idle_s,
     )
 
 

@@ -39,8 +39,26 @@ class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes | AsyncIterator[bytes] = b""
     #: Whether the body has no Content-Length among ``headers`` and is to be sent in chunked encoding.
     chunked: bool = False
+    #: Whether to switch protocols is asked for by ``headers``, and may be answered by a 101.
+    switches: bool = False
     #: Called with status and headers of each informational (1xx) response.
     on_informational: Callable[[int, RawHeaders], None] | None = None
+
+
+class Switched(Protocol):
+    """The sending side of a connection that has switched protocols. Never raises: how it ended is told by ``read``."""
+
+    async def write(self, piece: bytes) -> None:
+        """Send bytes, and wait while the other side takes no more."""
+
+    def write_now(self, piece: bytes) -> None:
+        """Send bytes without waiting."""
+
+    def end_writing(self) -> None:
+        """Say that nothing more will be sent, where that can be said without closing."""
+
+    def finish(self) -> None:
+        """Close when what was sent has left."""
 
 
 class UpstreamResponse(Protocol):
@@ -50,6 +68,8 @@ class UpstreamResponse(Protocol):
     headers: RawHeaders
     #: Seconds for name resolution, connect and TLS; None if a connection was reused.
     connect_s: float | None
+    #: After a 101: then what is read are bytes of another protocol, without limit of time, until they end.
+    switched: Switched | None
 
     @property
     def complete(self) -> bool:

@@ -42,7 +42,9 @@ class Http1Transport:
     async def send(self, request: UpstreamRequest) -> Http1Response:
         """Send the request and wait for the head of the response."""
         # Pieces of a body cannot be had twice, so they go where they are taken for sure: on a fresh connection.
-        connection = self._checkout(request.origin) if isinstance(request.body, bytes) else None
+        # So does one after which there may be no HTTP any more.
+        is_simple = isinstance(request.body, bytes) and not request.switches
+        connection = self._checkout(request.origin) if is_simple else None
         if connection is not None:
             try:
                 return await connection.exchange(request)

@@ -18,6 +18,8 @@ from llm_proxy.proxy.transport.http1_response import Http1Response
 #: How long the reset that follows a FIN may take to come, in seconds; it needs one round trip.
 _RESET_WAIT_S = 0.5
 _RESET_POLL_S = 0.005
+#: How long the last bytes of a switched connection may take to leave, in seconds.
+_LAST_BYTES_S = 10.0
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -41,6 +43,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._active_at = 0.0
         self._closed = False
+        self._finishing = False
         #: When it was released last, on the loop's clock.
         self.idle_since = 0.0
         #: Of a connection that was used before: bytes the peer had acknowledged when the request was written.
@@ -82,9 +85,11 @@ class Connection(asyncio.Protocol):
         return False
 
     def abort(self) -> None:
-        """Break the connection off. Idempotent."""
+        """Break the connection off, unless it is about to close by itself. Idempotent."""
         self._closed = True
         self._stop_timer()
+        if self._finishing:
+            return
         if self._sender is not None:
             self._sender.cancel()
         self._transport.abort()
@@ -111,6 +116,31 @@ class Connection(asyncio.Protocol):
         self._connect_s = None
         self.idle_since = self._loop.time()
         self._on_idle(self)
+
+    # For what comes after a 101
+
+    async def write(self, piece: bytes) -> None:
+        """Send bytes of another protocol, and wait while the upstream takes no more."""
+        self.write_now(piece)
+        if self._writable is not None:
+            await self._writable
+
+    def write_now(self, piece: bytes) -> None:
+        """Send bytes of another protocol."""
+        if not self._closed:
+            self._transport.write(piece)
+
+    def end_writing(self) -> None:
+        """Say that nothing more will be sent, where that can be said without closing."""
+        if not self._closed and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def finish(self) -> None:
+        """Close when what was sent has left."""
+        if not self._closed:
+            self._closed = self._finishing = True
+            self._transport.close()
+            self._loop.call_later(_LAST_BYTES_S, self._transport.abort)
 
     # asyncio.Protocol
 
@@ -201,7 +231,7 @@ class Connection(asyncio.Protocol):
     def _check_idle(self) -> None:
         """Time out if the upstream was silent for so long while somebody waited for it."""
         response, self._timer = self._response, None
-        if response is None:
+        if response is None or response.switched is not None:
             return
         silent_since = max(self._active_at, response.waiting_since or 0.0)
         if self._awaits_piece or response.waiting_since is None:

@@ -10,7 +10,7 @@ from typing import Protocol
 import httptools
 
 from llm_proxy.errors import LlmProxyError, UpstreamBrokeOff
-from llm_proxy.proxy.transport.base import RawHeaders, UpstreamRequest
+from llm_proxy.proxy.transport.base import RawHeaders, Switched, UpstreamRequest
 
 #: Body bytes that may wait to be relayed before reading from the socket pauses.
 HIGH_WATER_BYTES = 256 * 1024
@@ -18,7 +18,7 @@ HIGH_WATER_BYTES = 256 * 1024
 MAX_HEAD_BYTES = 256 * 1024
 
 
-class Line(Protocol):
+class Line(Switched, Protocol):
     """What a response needs of its connection."""
 
     def pause(self) -> None:
@@ -38,12 +38,14 @@ class Http1Response:
         self.status = 0
         self.headers: RawHeaders = []
         self.connect_s = connect_s
+        self.switched: Switched | None = None
         #: Since when somebody waits for the upstream, on the loop's clock; None if nobody does, and it cannot be late.
         self.waiting_since: float | None = None
         #: Whether any byte came back for the request.
         self.begun = False
         self._line = line
         self._head_only = request.method == b"HEAD"
+        self._may_switch = request.switches
         self._on_informational = request.on_informational
         self._parser = httptools.HttpResponseParser(self)
         self._head_bytes = 0
@@ -105,9 +107,15 @@ class Http1Response:
         if not self._head_complete:
             self._head_bytes += len(data)
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self.fail(UpstreamBrokeOff("the upstream switched protocols without being asked to"))
+            if self.switched is None:
+                self._parser.feed_data(data)
+            else:
+                self._keep(data)
+        except httptools.HttpParserUpgrade as exc:
+            if self.switched is None:
+                self.fail(UpstreamBrokeOff("the upstream switched protocols without being asked to"))
+            else:
+                self._keep(data[exc.args[0] :])
         except httptools.HttpParserError as exc:
             self._garbled(str(exc))
         if not self._head_complete and self._head_bytes > MAX_HEAD_BYTES:
@@ -151,7 +159,7 @@ class Http1Response:
             return
         status = self._parser.get_status_code()
         if status == 101:
-            self.fail(UpstreamBrokeOff("the upstream switched protocols without being asked to"))
+            self._switch()
             return
         if 100 <= status < 200:  # informational (RFC 9110 section 15.2)
             self._informational = True
@@ -169,20 +177,31 @@ class Http1Response:
             self._reusable = self._parser.should_keep_alive()
             self._ended = True
 
+    def _switch(self) -> None:
+        if not self._may_switch or not self._parser.should_upgrade():
+            self.fail(UpstreamBrokeOff("the upstream switched protocols without being asked to"))
+            return
+        self.status, self.headers, self.switched = 101, self._arriving, self._line
+        self._head_complete = self._ends_with_connection = True
+
     def on_body(self, body: bytes) -> None:
         if self._ended:
             self._reusable = False
         if self._ended or not self._head_complete:
             return
-        self._pieces.append(body)
-        self._pieces_bytes += len(body)
+        self._keep(body)
 
     def on_message_complete(self) -> None:
         if self._informational:
             self._informational = False
-        elif self._head_complete and not self._ended:
+        elif self._head_complete and not self._ended and self.switched is None:
             self._reusable = self._parser.should_keep_alive()
             self._ended = True
+
+    def _keep(self, piece: bytes) -> None:
+        if piece:
+            self._pieces.append(piece)
+            self._pieces_bytes += len(piece)
 
     def _garbled(self, why: str) -> None:
         if self._ended:

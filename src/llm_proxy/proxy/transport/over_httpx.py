@@ -14,7 +14,7 @@ from typing import ClassVar
 import httpx
 
 from llm_proxy.errors import LlmProxyError, UpstreamBrokeOff, UpstreamTimeout, UpstreamUnreachable
-from llm_proxy.proxy.transport.base import Origin, RawHeaders, UpstreamRequest
+from llm_proxy.proxy.transport.base import Origin, RawHeaders, Switched, UpstreamRequest
 from llm_proxy.proxy.transport.tunnel import Outgoing, OutgoingProxy, directly
 
 
@@ -83,6 +83,8 @@ class HttpxResponse:
 
     #: httpx does not tell whether it connected.
     connect_s: float | None = None
+    #: This transport switches to nothing.
+    switched: Switched | None = None
     #: Closings under way: a task that nobody holds may be collected.
     _closing: ClassVar[set[asyncio.Task[None]]] = set()
 

@@ -7,7 +7,14 @@ import asyncio
 from collections import defaultdict, deque
 
 from llm_proxy.errors import UpstreamTimeout
-from llm_proxy.proxy.transport.base import Origin, RawHeaders, Transport, UpstreamRequest, UpstreamResponse
+from llm_proxy.proxy.transport.base import (
+    Origin,
+    RawHeaders,
+    Switched,
+    Transport,
+    UpstreamRequest,
+    UpstreamResponse,
+)
 
 
 class TakingTurns:
@@ -41,6 +48,7 @@ class _WithPlace:
         self.status: int = response.status
         self.headers: RawHeaders = response.headers
         self.connect_s: float | None = response.connect_s
+        self.switched: Switched | None = response.switched
         self.available = response.available
         self.read = response.read
         self._response = response
