@@ -291,7 +291,7 @@ def test_which_upstream_is_left_alone_is_told_by_as_many_processes_and_forgotten
         'llm_proxy_upstream_left_alone{upstream="groq"} 2',
     ]
     forget_gauges(tmp_path / "proxy-0.ledger")
-    assert read_all(tmp_path)["upstream_left_alone.groq"] == 1
+    assert metrics.left_alone(read_all(tmp_path)) == {"groq": 1, "azure": 0}
 
 
 def test_the_next_process_finds_no_upstream_left_alone(path):

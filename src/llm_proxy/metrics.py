@@ -162,6 +162,11 @@ def missing(numbers: Counter[str]) -> int:
     return numbers["accepted"] - numbers["shipped"] - numbers["stored"] - numbers["dead"] + numbers["revived"]
 
 
+def left_alone(numbers: Counter[str]) -> dict[str, int]:
+    """How many processes leave each upstream alone, by its name."""
+    return {name.removeprefix(LEFT_ALONE): number for name, number in numbers.items() if name.startswith(LEFT_ALONE)}
+
+
 def read_each(directory: Path) -> dict[str, Counter[str]]:
     """The numbers of each process, by its name."""
     return {

@@ -45,6 +45,7 @@ def app_behind(gate, store, logins, tmp_path):
         accounts=SqlAccounts(store),
         statistics=SqlSeries(store),
         upstreams=(ShownUpstream(name="default", base_url="https://a.example/v1", provider="openai", has_key=False),),
+        left_alone=lambda: {"default": 1, "other": 1},
         forget=gate.forget,
         keep_in=Access(logins, gate.holder, link=tmp_path / "link").keep_in,
         attribute=lambda headers: attribute(tuple(headers), None, None),
@@ -178,6 +179,7 @@ async def test_upstreams_are_shown_as_loaded_with_what_they_did_lately(operator,
 
     assert "https://a.example/v1" in text
     assert "bad 2 calls, 1 failed" in text
+    assert text.count("left alone for now") == 1
 
 
 async def test_what_headers_say_is_derived_as_the_proxy_does(operator):

@@ -5,7 +5,7 @@ answers the form it was made with, and never again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -76,6 +76,8 @@ class House:
     accounts: Accounts
     statistics: Statistics
     upstreams: tuple[ShownUpstream, ...]
+    #: How many proxy processes of this host leave an upstream alone at the moment, by its name; reads files.
+    left_alone: Callable[[], Mapping[str, int]]
     #: To be called after every change of keys.
     forget: Callable[[], None]
     #: Logs in who made the first key, which would close the pages before him.
@@ -278,6 +280,7 @@ async def _health(house: House, owner: str, upstream: ShownUpstream, now: dateti
     calls = found.query(owner, now=now, after=None, limit=None)
     query = SeriesQuery(calls=calls, since=now - _LATELY, until=now, step=_LATELY)
     lately = (await house.statistics.series(query)).all.total
+    left_alone = (await asyncio.to_thread(house.left_alone)).get(upstream.name, 0)
     share = lately.failed / lately.calls if lately.calls else None
     health = "unknown" if share is None else "good" if share < 0.05 else "poor" if share < 0.5 else "bad"
     return {
@@ -289,5 +292,6 @@ async def _health(house: House, owner: str, upstream: ShownUpstream, now: dateti
         "failed": present.count(lately.failed),
         "p95": present.duration(None if lately.latency_s is None else lately.latency_s.p95),
         "health": health,
+        "left_alone": left_alone,
         "href": href(found.also("since", "1h")),
     }
