@@ -4,10 +4,14 @@ from datetime import timedelta
 
 import pytest
 
+from llm_proxy.decode.generation import completion_of
 from llm_proxy.model.completion import Context, Status
 from llm_proxy.model.query import Attribute, CompletionQuery
+from llm_proxy.model.trace import Kind
 from llm_proxy.store.sql_findings import SqlFindings
+from llm_proxy.store.sql_traces import SqlTraces
 from records import NOON, bare, record
+from tellings import said
 
 
 @pytest.fixture
@@ -73,3 +77,24 @@ async def test_the_oldest_call_says_since_when_there_are_any(store, findings):
     await store.put([record(), record(started_at=NOON - timedelta(days=1)), record(organization_id="x")])
 
     assert (before, await findings.first_at("default")) == (None, NOON - timedelta(days=1))
+
+
+async def test_of_a_project_only_its_calls_count(store, findings):
+    later = record(project_id="p", model="ours", context=Context(tags=("t",)), started_at=NOON + timedelta(seconds=1))
+    await store.put([record(project_id="q", model="theirs", context=Context(tags=("u",))), later])
+
+    assert await findings.values("default", Attribute.MODEL, project_id="p") == ["ours"]
+    assert await findings.values("default", Attribute.TAG, project_id="p") == ["t"]
+    assert await findings.first_at("default", project_id="p") == later.started_at
+
+
+async def test_what_was_told_of_in_one_repository_is_found_without_that_of_others(store, findings):
+    traces = SqlTraces(store, completion_of)
+    for repository in ("p", "q"):
+        await traces.put("default", repository, [said(Kind.SESSION, "s"), said(Kind.TRACE, "t", sessionId="s")])
+
+    (session,) = await findings.told("default", Kind.SESSION, repository="p", its_id="s")
+    (trace,) = await findings.told("default", Kind.TRACE, repository="q", session_id="s")
+
+    assert (session.key.repository, trace.key.repository) == ("p", "q")
+    assert len(await findings.told("default", Kind.SESSION, its_id="s")) == 2

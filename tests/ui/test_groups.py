@@ -70,6 +70,28 @@ async def test_pages_lead_to_all_of_them_once(client, store):
     assert "/sessions" in second.attributes("a", "href")
 
 
+@pytest.mark.parametrize(("path", "kind"), [("/sessions", Kind.SESSION), ("/traces", Kind.TRACE)])
+async def test_pages_lead_to_all_that_was_told_of_among_those_with_calls(client, store, path, kind):
+    times = [NOON + timedelta(seconds=number) for number in range(240)]
+    told = [
+        said(kind, f"told-{number:03}", startTimestamp=time.isoformat())
+        for number, time in enumerate(times)
+        if number % 8
+    ]
+    await SqlTraces(store, completion_of).put("default", "r", told)
+    await store.put([within(number) for number in range(0, 240, 8)])
+
+    found, at = [], path
+    while at:
+        page = await read(client, at)
+        found.append(opened(page))
+        at = next((to for to in page.attributes("a", "href") if "after=" in to), None)
+
+    expected = [f"told-{number:03}" if number % 8 else f"{path[1]}{number:02}" for number in reversed(range(240))]
+    assert [len(page) for page in found] == [50, 50, 50, 50, 40]
+    assert [to.rpartition("/")[2] for page in found for to in page] == expected
+
+
 @pytest.mark.parametrize("path", ["/sessions", "/traces"])
 async def test_an_empty_list_says_how_to_fill_it_and_a_place_that_is_none_is_refused(client, path):
     assert f"export OPENAI_BASE_URL=http://proxy.test:9000/~{path[1:-1]}=" in (await read(client, path)).text

@@ -71,6 +71,16 @@ async def test_it_begins_with_the_page_and_goes_on_with_what_is_written(store):
         assert await seen.rows() == [("3", "finished")]
 
 
+async def test_only_what_is_of_the_project_is_told(store):
+    await store.put([record(id="1", project_id="p"), record(id="2", project_id="q")])
+
+    async with tail(store, project_id="p") as seen:
+        assert await seen.rows() == [("1", "finished")]
+        await store.put([record(id="3", project_id="q"), record(id="4", project_id=None)])
+        await store.put([record(id="5", project_id="p")])
+        assert await seen.rows() == [("5", "finished")]
+
+
 async def test_only_what_the_filter_lets_through_is_told(store):
     async with tail(store, tags=("ci",)) as seen:
         await seen.event()

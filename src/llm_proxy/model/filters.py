@@ -62,7 +62,13 @@ class Filter:
         return dict(self.words).get(key)
 
     def query(
-        self, organization_id: str = DEFAULT_ORGANIZATION, *, now: datetime, after: Cursor | None, limit: int | None
+        self,
+        organization_id: str = DEFAULT_ORGANIZATION,
+        *,
+        project_id: str | None = None,
+        now: datetime,
+        after: Cursor | None,
+        limit: int | None,
     ) -> CompletionQuery:
         """What to ask the store; times that are told by how long ago they were are of ``now``."""
         since, until = self.value("since"), self.value("until")
@@ -71,6 +77,7 @@ class Filter:
         }
         return CompletionQuery(
             organization_id=organization_id,
+            project_id=project_id,
             tags=tuple(value for key, value in self.words if key == "tag"),
             since=None if since is None else parse_time(since, now=now),
             until=None if until is None else parse_time(until, now=now),

@@ -207,20 +207,32 @@ class Findings(Protocol):
     """What there is to find. Every method raises StoreUnavailable when it may work later."""
 
     async def values(
-        self, organization_id: str, of: Attribute, containing: str = "", *, limit: int = 10
+        self,
+        organization_id: str,
+        of: Attribute,
+        containing: str = "",
+        *,
+        project_id: str | None = None,
+        limit: int = 10,
     ) -> Sequence[str]:
         """What the newest calls have there that holds this text; what most of them have comes first."""
 
-    async def first_at(self, organization_id: str) -> datetime | None:
-        """When the oldest call began; None if there is none."""
+    async def first_at(self, organization_id: str, *, project_id: str | None = None) -> datetime | None:
+        """When the oldest call began, of a project or of all; None if there is none."""
 
     async def histogram(self, query: CompletionQuery, since: datetime, until: datetime, *, count: int) -> list[Bucket]:
         """How many calls that match, but for a search, began in each of so many equal parts of a time."""
 
     async def told(
-        self, organization_id: str, kind: Kind, *, its_id: str | None = None, session_id: str | None = None
+        self,
+        organization_id: str,
+        kind: Kind,
+        *,
+        repository: str | None = None,
+        its_id: str | None = None,
+        session_id: str | None = None,
     ) -> Sequence[Entity]:
-        """The newest sessions or traces that programs told of in whichever repository.
+        """The newest sessions or traces that programs told of in a repository, or in whichever.
 
         With an id those that have it, and with that of a session those that are in it.
         """

@@ -40,10 +40,17 @@ class SqlFindings:
         self._store = store
 
     async def values(
-        self, organization_id: str, of: Attribute, containing: str = "", *, limit: int = 10
+        self,
+        organization_id: str,
+        of: Attribute,
+        containing: str = "",
+        *,
+        project_id: str | None = None,
+        limit: int = 10,
     ) -> Sequence[str]:
         """What the newest calls have there that holds this text; what most of them have comes first."""
-        statement = _tags(organization_id) if of is Attribute.TAG else _values(organization_id, _COLUMNS[of])
+        whose = CompletionQuery(organization_id=organization_id, project_id=project_id)
+        statement = _tags(whose) if of is Attribute.TAG else _values(whose, _COLUMNS[of])
         wanted = containing.casefold()
 
         def read(connection: Connection) -> list[str]:
@@ -53,13 +60,13 @@ class SqlFindings:
         nothing: Sequence[str] = ()
         return await self._store.reading(read, otherwise=nothing)
 
-    async def first_at(self, organization_id: str) -> datetime | None:
-        """When the oldest call began; None if there is none."""
-        oldest = select(func.min(completions.c.started_at_us))
-        oldest = oldest.where(completions.c.organization_id == storable(organization_id))
+    async def first_at(self, organization_id: str, *, project_id: str | None = None) -> datetime | None:
+        """When the oldest call began, of a project or of all; None if there is none."""
+        whose = CompletionQuery(organization_id=organization_id, project_id=project_id)
+        oldest = select(completions.c.started_at_us).where(*matching(whose)).order_by(completions.c.started_at_us)
 
         def read(connection: Connection) -> datetime | None:
-            micros = connection.execute(oldest).scalar_one()
+            micros = connection.execute(oldest.limit(1)).scalar_one_or_none()
             return None if micros is None else from_micros(micros)
 
         return await self._store.reading(read, otherwise=None)
@@ -87,12 +94,20 @@ class SqlFindings:
         ]
 
     async def told(
-        self, organization_id: str, kind: Kind, *, its_id: str | None = None, session_id: str | None = None
+        self,
+        organization_id: str,
+        kind: Kind,
+        *,
+        repository: str | None = None,
+        its_id: str | None = None,
+        session_id: str | None = None,
     ) -> Sequence[Entity]:
-        """The newest sessions or traces that programs told of in whichever repository."""
+        """The newest sessions or traces that programs told of in a repository, or in whichever."""
         wanted = select(entities).where(
             entities.c.organization_id == storable(organization_id), entities.c.kind == kind.value
         )
+        if repository is not None:
+            wanted = wanted.where(entities.c.repository == storable(repository))
         if session_id is not None:
             wanted = wanted.where(entities.c.session_id == storable(session_id))
         if its_id is not None:
@@ -105,18 +120,18 @@ class SqlFindings:
         )
 
 
-def _newest(organization_id: str, *columns: ColumnElement[Any]) -> Any:
-    calls = select(*columns).where(completions.c.organization_id == storable(organization_id))
+def _newest(whose: CompletionQuery, *columns: ColumnElement[Any]) -> Any:
+    calls = select(*columns).where(*matching(whose))
     return calls.order_by(completions.c.started_at_us.desc(), completions.c.id.desc()).limit(_LOOKED_AT).subquery()
 
 
-def _values(organization_id: str, name: str) -> Select[Any]:
-    newest = _newest(organization_id, completions.c[name])
+def _values(whose: CompletionQuery, name: str) -> Select[Any]:
+    newest = _newest(whose, completions.c[name])
     column = newest.c[name]
     return select(column).where(column.is_not(None)).group_by(column).order_by(func.count().desc(), column)
 
 
-def _tags(organization_id: str) -> Select[Any]:
-    newest = _newest(organization_id, completions.c.id)
+def _tags(whose: CompletionQuery) -> Select[Any]:
+    newest = _newest(whose, completions.c.id)
     tags = select(completion_tags.c.tag).join(newest, completion_tags.c.completion_id == newest.c.id)
     return tags.group_by(completion_tags.c.tag).order_by(func.count().desc(), completion_tags.c.tag)

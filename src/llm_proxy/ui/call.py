@@ -16,13 +16,14 @@ from llm_proxy.decode.replay import replayed
 from llm_proxy.model.account import Principal
 from llm_proxy.model.completion import Bodies, Completion
 from llm_proxy.model.exchange import RecordedHeaders
-from llm_proxy.model.query import CompletionQuery, Cursor
+from llm_proxy.model.query import Cursor
 from llm_proxy.store.base import Store
 from llm_proxy.ui import present
 from llm_proxy.ui.again import RESEND_OF
 from llm_proxy.ui.calls import again_href, call_href, session_href, trace_href
 from llm_proxy.ui.conversation import Turn, conversation
 from llm_proxy.ui.explain import explain
+from llm_proxy.ui.reach import call_of, calls_of
 from llm_proxy.ui.snippets import snippets
 from llm_proxy.ui.sound import answered_sound
 from llm_proxy.ui.templating import base_url, page, problem
@@ -39,26 +40,31 @@ _EXTENSIONS = {"gzip": ".gz", "br": ".br", "zstd": ".zst", "deflate": ".deflate"
 async def call(store: Store, request: Request, principal: Principal) -> Response:
     """The page of a call, or the bytes of one of its bodies as a file."""
     completion_id: str = request.path_params["completion_id"]
-    completion = await store.get(completion_id, principal.organization_id)
+    completion = await call_of(store, completion_id, principal)
     if completion is None:
         return problem(404, "Not found", f"There is no call {present.visible(completion_id)}.")
-    return await call_page(store, request, completion)
+    return await call_page(store, request, completion, principal=principal)
 
 
 async def call_page(
-    store: Store, request: Request, completion: Completion, *, shared_at: str | None = None
+    store: Store,
+    request: Request,
+    completion: Completion,
+    *,
+    principal: Principal | None = None,
+    shared_at: str = "",
 ) -> Response:
-    """What is asked for of a call; if it is shared, at that path, without anything that leads elsewhere."""
+    """What is asked for of a call; without a principal it is shared at that path, and nothing leads elsewhere."""
     if wanted := request.query_params.get("download"):
         return _file(completion, wanted)
     if "replay" in request.query_params:
         beats = await asyncio.to_thread(replayed, completion.bodies or Bodies())
         return JSONResponse([asdict(beat) for beat in beats])
-    before, after = (None, None) if shared_at else await _neighbours(store, completion)
+    before, after = (None, None) if principal is None else await _neighbours(store, completion, principal)
     previous = None if before is None else await store.get(before, completion.organization_id)
     here = shared_at or call_href(completion.id)
     # In a thread: while a long conversation is rendered, others are answered.
-    return await asyncio.to_thread(_shown, request, completion, previous, _Around(here, after, shared_at is not None))
+    return await asyncio.to_thread(_shown, request, completion, previous, _Around(here, after, principal is None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +167,13 @@ def _per_second(completion: Completion) -> str:
     return present.DASH if took <= 0 else f"{tokens / took:,.1f}"
 
 
-async def _neighbours(store: Store, completion: Completion) -> tuple[str | None, str | None]:
+async def _neighbours(store: Store, completion: Completion, principal: Principal) -> tuple[str | None, str | None]:
     """The ids of the call before and the one after in the session; None where there is none."""
-    session, organization = completion.context.session_id, completion.organization_id
+    session = completion.context.session_id
     if session is None:
         return None, None
     here = Cursor(started_at=completion.started_at, id=completion.id)
-    before = CompletionQuery(organization_id=organization, session_id=session, after=here, limit=1)
+    before = replace(calls_of(principal, session_id=session, limit=1), after=here)
     found = [(await store.find(query)).completions for query in (before, replace(before, oldest_first=True))]
     earlier, later = (completions[0].id if completions else None for completions in found)
     return earlier, later

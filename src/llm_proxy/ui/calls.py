@@ -19,6 +19,7 @@ from llm_proxy.model.query import Cursor, Page
 from llm_proxy.store.base import Store
 from llm_proxy.ui import present
 from llm_proxy.ui.columns import COLUMNS, chosen, remember
+from llm_proxy.ui.reach import asked, call_of
 from llm_proxy.ui.templating import base_url, page
 
 #: Calls on a page.
@@ -55,7 +56,7 @@ async def calls(store: Store, request: Request, principal: Principal) -> Respons
         if opened := await _opened(store, written, principal):
             return RedirectResponse(opened, status_code=303)
         return _listed(request, Filter(), written=written, fault=str(exc))
-    query = found.query(principal.organization_id, now=now, after=after or before, limit=LATEST)
+    query = asked(principal, found, now=now, after=after or before, limit=LATEST)
     if before is None:
         return _listed(request, found, written=str(found), result=await store.find(query), after=after)
     newer = await store.find(replace(query, oldest_first=True))
@@ -123,11 +124,10 @@ async def _opened(store: Store, written: str, principal: Principal) -> str | Non
     """The page of what ``written`` is the id of; None if it is none."""
     if not written or len(written.split()) > 1:
         return None
-    organization = principal.organization_id
-    if await store.get(written, organization) is not None:
+    if await call_of(store, written, principal) is not None:
         return call_href(written)
     for key, page_of in (("session", session_href), ("trace", trace_href)):
-        query = Filter(((key, written),)).query(organization, now=datetime.now(UTC), after=None, limit=1)
+        query = asked(principal, Filter(((key, written),)), now=datetime.now(UTC), limit=1)
         if (await store.find(query)).completions:
             return page_of(written)
     return None

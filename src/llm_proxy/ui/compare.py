@@ -18,6 +18,7 @@ from llm_proxy.store.base import Store
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import call_href
 from llm_proxy.ui.conversation import Kind, Turn, conversation
+from llm_proxy.ui.reach import call_of
 from llm_proxy.ui.room import Table, looks
 from llm_proxy.ui.templating import page, problem
 from llm_proxy.ui.worddiff import Piece, compared
@@ -63,14 +64,14 @@ class Fact:
 
 def table(store: Store) -> Table:
     """What is asked for where."""
-    return {"/compare": looks(partial(_compare, store))}
+    return {"/compare": looks(partial(_compare, store), by_project=True)}
 
 
 async def _compare(store: Store, request: Request, principal: Principal) -> ASGIApp:
     ids = [request.query_params.get(name, "").strip() for name in ("a", "b")]
     if not all(ids):
         return page("compare.html", ids=[present.visible(one) for one in ids], shown=None)
-    found = [await store.get(one, principal.organization_id) for one in ids]
+    found = [await call_of(store, one, principal) for one in ids]
     for one, completion in zip(ids, found, strict=True):
         if completion is None:
             return problem(404, "Not found", f"There is no call {present.visible(one)}.")

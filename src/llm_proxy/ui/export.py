@@ -25,6 +25,7 @@ from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.base import Findings
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import href
+from llm_proxy.ui.reach import asked
 from llm_proxy.ui.room import Table, looks
 from llm_proxy.ui.templating import page, problem
 
@@ -183,9 +184,9 @@ class _Outbox:
 def table(exports: Exports, findings: Findings) -> Table:
     """What is asked for where."""
     return {
-        "/export": looks(partial(_form, findings)),
-        "/export/file": looks(partial(_file, exports)),
-        "/export/progress": looks(partial(_progress, exports)),
+        "/export": looks(partial(_form, findings), by_project=True),
+        "/export/file": looks(partial(_file, exports), by_project=True),
+        "/export/progress": looks(partial(_progress, exports), by_project=True),
     }
 
 
@@ -196,8 +197,8 @@ async def _form(findings: Findings, request: Request, principal: Principal) -> A
         found = parse(written, now=now)
     except ValueError as exc:
         return problem(400, "No such filter", str(exc))
-    query = found.query(principal.organization_id, now=now, after=None, limit=None)
-    first = await findings.first_at(principal.organization_id)
+    query = asked(principal, found, now=now)
+    first = await findings.first_at(principal.organization_id, project_id=principal.project_id)
     buckets = [] if first is None else await findings.histogram(query, first, now, count=1)
     # What is searched for is not counted: that would be to read it all.
     count = sum(bucket.calls for bucket in buckets)
@@ -220,16 +221,16 @@ def _command(written: str) -> str:
 
 
 async def _file(exports: Exports, request: Request, principal: Principal) -> ASGIApp:
-    asked, now = request.query_params, datetime.now(UTC)
-    kind = FORMATS.get(asked.get("format", ""))
-    token = asked.get("token", "")
+    given, now = request.query_params, datetime.now(UTC)
+    kind = FORMATS.get(given.get("format", ""))
+    token = given.get("token", "")
     if kind is None or (token and not _TOKEN.fullmatch(token)):
         raise Refused(f"there is no such format; there are {', '.join(FORMATS)}", status=400, code="invalid_request")
     try:
-        found = parse(asked.get("q", ""), now=now)
+        found = parse(given.get("q", ""), now=now)
     except ValueError as exc:
         raise Refused(str(exc), status=400, code="invalid_request") from exc
-    query = found.query(principal.organization_id, now=now, after=None, limit=None)
+    query = asked(principal, found, now=now)
     name = f"calls-{now:%Y%m%d-%H%M%S}.{kind.extension}"
     return StreamingResponse(
         exports.begin(token or "none", query, kind.name),

@@ -21,6 +21,7 @@ from llm_proxy.ui import present
 from llm_proxy.ui.calls import href
 from llm_proxy.ui.columns import named
 from llm_proxy.ui.histogram import HEIGHT, WIDTH, drawn, span
+from llm_proxy.ui.reach import asked
 from llm_proxy.ui.room import Table, changes, first, go_to, looks, read_form
 from llm_proxy.ui.templating import fragment, page
 
@@ -61,8 +62,8 @@ class View:
 def table(findings: Findings, keepsakes: Keepsakes) -> Table:
     """What is asked for where."""
     return {
-        "/suggest": looks(partial(_suggest, findings)),
-        "/histogram": looks(partial(_histogram, findings)),
+        "/suggest": looks(partial(_suggest, findings), by_project=True),
+        "/histogram": looks(partial(_histogram, findings), by_project=True),
         "/views": {**looks(partial(_views, keepsakes)), **changes(partial(_save, keepsakes))},
         "/views/drop": changes(partial(_drop, keepsakes)),
     }
@@ -79,7 +80,8 @@ async def _suggest(findings: Findings, request: Request, principal: Principal) -
         return JSONResponse([])
     value = value.strip('"')
     if bare in _FOUND:
-        values = await findings.values(principal.organization_id, Attribute(bare), value, limit=_SUGGESTED)
+        owner, project = principal.organization_id, principal.project_id
+        values = await findings.values(owner, Attribute(bare), value, project_id=project, limit=_SUGGESTED)
     else:
         values = [example for example in _EXAMPLES.get(bare, ()) if example.startswith(value)]
     return JSONResponse([{"text": str(Filter(((key, one),))), "about": ""} for one in values if one])
@@ -99,8 +101,8 @@ async def _histogram(findings: Findings, request: Request, principal: Principal)
         found = parse(request.query_params.get("q", ""), now=now)
     except ValueError:
         return Response(b"", media_type="text/html")
-    query = found.query(principal.organization_id, now=now, after=None, limit=None)
-    since = query.since or await findings.first_at(principal.organization_id)
+    query = asked(principal, found, now=now)
+    since = query.since or await findings.first_at(principal.organization_id, project_id=principal.project_id)
     until = min(query.until or now, now)
     if since is None or since >= until:
         return Response(b"", media_type="text/html")

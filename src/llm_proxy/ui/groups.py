@@ -65,7 +65,7 @@ _TRACES = _Sort(
 
 def table(overviews: Overviews) -> Table:
     """What is asked for where."""
-    return {sort.path: looks(partial(_list, overviews, sort)) for sort in (_SESSIONS, _TRACES)}
+    return {sort.path: looks(partial(_list, overviews, sort), by_project=True) for sort in (_SESSIONS, _TRACES)}
 
 
 async def _list(overviews: Overviews, sort: _Sort, request: Request, principal: Principal) -> ASGIApp:
@@ -73,8 +73,9 @@ async def _list(overviews: Overviews, sort: _Sort, request: Request, principal: 
         after = cursor_of(request.query_params.get("after"))
     except ValueError as exc:
         return problem(400, "No such list", str(exc))
-    organization = principal.organization_id
-    groups = await overviews.groups(GroupQuery(organization_id=organization, by=sort.by, after=after, limit=_LISTED))
+    owner, project = principal.organization_id, principal.project_id
+    query = GroupQuery(organization_id=owner, project_id=project, by=sort.by, after=after, limit=_LISTED)
+    groups = await overviews.groups(query)
     return page(
         "groups.html",
         title=sort.title,

@@ -23,6 +23,7 @@ from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.base import Store
 from llm_proxy.ui.calls import LATEST, lines, place
 from llm_proxy.ui.columns import USUAL, Column, chosen
+from llm_proxy.ui.reach import asked
 from llm_proxy.ui.templating import fragment, problem
 
 #: Lists that are live at once.
@@ -45,7 +46,7 @@ async def live(lists: "LiveLists", store: Store, request: Request, principal: Pr
         found = parse(request.query_params.get("q", ""), now=now)
     except ValueError as exc:
         return problem(400, "No such list", str(exc))
-    query = found.query(principal.organization_id, now=now, after=None, limit=LATEST)
+    query = asked(principal, found, now=now, limit=LATEST)
     floor = request.query_params.get("floor", "")
     return LiveList(store, query, found, floor=floor, lists=lists, columns=chosen(request))
 

@@ -46,7 +46,7 @@ _HEADERS = {
 class Admit(Protocol):
     """Lets in who may do what a scope is for, and raises Refused for others."""
 
-    async def __call__(self, headers: Headers, scope: KeyScope, *, only_looks: bool) -> Principal: ...
+    async def __call__(self, headers: Headers, scope: KeyScope, *, only_looks: bool, by_project: bool) -> Principal: ...
 
 
 _Page = Callable[[Store, Request, Principal], Awaitable[ASGIApp]]
@@ -71,7 +71,7 @@ def routes(
         "/live": partial(live, LiveLists()),
         "/calls/{completion_id:path}": call,
     }
-    calls_table = {path: looks(partial(page, store)) for path, page in shown.items()}
+    calls_table = {path: looks(partial(page, store), by_project=True) for path, page in shown.items()}
     shares_table = {} if sharing is None else sharing.table()
     acts = {path: methods for table in (calls_table, shares_table, *tables) for path, methods in table.items()}
     return [
@@ -90,7 +90,8 @@ async def _answer(methods: Mapping[str, Act], admit: Admit, access: Access | Non
     act = methods["GET" if request.method == "HEAD" else request.method]
     visitor.set(None)
     try:
-        principal = await admit(request.headers, act.scope, only_looks=request.method != "POST")
+        only_looks = request.method != "POST"
+        principal = await admit(request.headers, act.scope, only_looks=only_looks, by_project=act.by_project)
         visitor.set(Visitor(principal, logged_in=COOKIE in request.cookies))
         return await act.answer(request, principal)
     except Refused as exc:

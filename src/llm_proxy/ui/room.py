@@ -27,15 +27,17 @@ class Act:
 
     scope: Scope
     answer: Answer
+    #: Whether it keeps to the project of who asks; what does not is nothing for a key of one project.
+    by_project: bool = False
 
 
 #: By path and method.
 Table = Mapping[str, Mapping[str, Act]]
 
 
-def looks(answer: Answer, scope: Scope = Scope.READ) -> dict[str, Act]:
+def looks(answer: Answer, scope: Scope = Scope.READ, *, by_project: bool = False) -> dict[str, Act]:
     """What can only be looked at."""
-    return {"GET": Act(scope, answer)}
+    return {"GET": Act(scope, answer, by_project)}
 
 
 def changes(answer: Answer, scope: Scope = Scope.WRITE) -> dict[str, Act]:

@@ -9,12 +9,12 @@ from starlette.types import ASGIApp
 from llm_proxy.model.account import Principal
 from llm_proxy.model.completion import Completion
 from llm_proxy.model.filters import Filter
-from llm_proxy.model.query import CompletionQuery
 from llm_proxy.model.trace import Entity, Kind
 from llm_proxy.store.base import Findings, Store
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import href, lines, trace_href
 from llm_proxy.ui.columns import chosen
+from llm_proxy.ui.reach import calls_of
 from llm_proxy.ui.room import Table, looks
 from llm_proxy.ui.templating import page, problem
 from llm_proxy.ui.timeline import HEIGHT, WIDTH, timeline
@@ -26,15 +26,16 @@ SHOWN = 500
 
 def table(store: Store, findings: Findings) -> Table:
     """What is asked for where."""
-    return {"/sessions/{session_id:path}": looks(partial(_session, store, findings))}
+    return {"/sessions/{session_id:path}": looks(partial(_session, store, findings), by_project=True)}
 
 
 async def _session(store: Store, findings: Findings, request: Request, principal: Principal) -> ASGIApp:
     session_id: str = request.path_params["session_id"]
-    owner = principal.organization_id
-    found = await store.find(CompletionQuery(organization_id=owner, session_id=session_id, limit=SHOWN))
-    itself = await findings.told(owner, Kind.SESSION, its_id=session_id)
-    traces = await findings.told(owner, Kind.TRACE, session_id=session_id)
+    owner, project = principal.organization_id, principal.project_id
+    found = await store.find(calls_of(principal, session_id=session_id, limit=SHOWN))
+    # A project has the log repository of its id, and no other one.
+    itself = await findings.told(owner, Kind.SESSION, repository=project, its_id=session_id)
+    traces = await findings.told(owner, Kind.TRACE, repository=project, session_id=session_id)
     if not found.completions and not itself and not traces:
         return problem(404, "Not found", f"There is no call of a session {present.visible(session_id)}.")
     calls = found.completions[::-1]

@@ -27,6 +27,8 @@ class Room:
     key: str
     #: Who lacks this does not see it there.
     scope: Scope = Scope.READ
+    #: Whether a key of one project sees it there.
+    by_project: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,9 @@ visitor: ContextVar[Visitor | None] = ContextVar("visitor", default=None)
 
 #: A page says which of these it belongs to by ``{% set here = "Calls" %}``.
 ROOMS = (
-    Room("Calls", "/", "c"),
-    Room("Sessions", "/sessions", "s"),
-    Room("Traces", "/traces", "t"),
+    Room("Calls", "/", "c", by_project=True),
+    Room("Sessions", "/sessions", "s", by_project=True),
+    Room("Traces", "/traces", "t", by_project=True),
     Room("Dashboard", "/dashboard", "d"),
     Room("Grading", "/grading", "r"),
     Room("Pipeline", "/pipeline", "p"),
@@ -56,7 +58,15 @@ ROOMS = (
 def _rooms() -> list[Room]:
     """Those that the visitor may go to."""
     seen_by = visitor.get()
-    return [] if seen_by is None else [room for room in ROOMS if room.scope in seen_by.principal.scopes]
+    if seen_by is None:
+        return []
+    return [room for room in ROOMS if room.scope in seen_by.principal.scopes and (room.by_project or _whole())]
+
+
+def _whole() -> bool:
+    """Whether the visitor may see what is the whole organisation's."""
+    seen_by = visitor.get()
+    return seen_by is not None and seen_by.principal.project_id is None
 
 
 _templates = Environment(
@@ -73,6 +83,7 @@ _templates.globals |= {
     "script": script,
     "vendor": vendor,
     "rooms": _rooms,
+    "whole": _whole,
     "visitor": visitor.get,
 }
 

@@ -13,12 +13,12 @@ from starlette.types import ASGIApp
 from llm_proxy.model.account import Principal
 from llm_proxy.model.completion import JsonValue, Status
 from llm_proxy.model.filters import Filter
-from llm_proxy.model.query import CompletionQuery
 from llm_proxy.model.trace import Entity, Kind
 from llm_proxy.model.trace_tree import Node, tree_of
 from llm_proxy.store.base import Store, Traces
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import call_href, href, session_href
+from llm_proxy.ui.reach import calls_of
 from llm_proxy.ui.rendering import json_or_text
 from llm_proxy.ui.room import Table, looks
 from llm_proxy.ui.templating import page, problem
@@ -53,14 +53,14 @@ class Line:
 
 def table(store: Store, traces: Traces) -> Table:
     """What is asked for where."""
-    return {"/traces/{trace_id:path}": looks(partial(_trace, store, traces))}
+    return {"/traces/{trace_id:path}": looks(partial(_trace, store, traces), by_project=True)}
 
 
 async def _trace(store: Store, traces: Traces, request: Request, principal: Principal) -> ASGIApp:
     owner, trace_id = principal.organization_id, str(request.path_params["trace_id"])
-    told = await traces.trace(owner, trace_id) or ()
-    query = CompletionQuery(organization_id=owner, trace_id=trace_id, limit=_MAX_CALLS)
-    found = await store.find(query)
+    # A project has the log repository of its id, and no other one.
+    told = await traces.trace(owner, trace_id, repository=principal.project_id) or ()
+    found = await store.find(calls_of(principal, trace_id=trace_id, limit=_MAX_CALLS))
     if not told and not found.completions:
         return problem(404, "Not found", f"Nothing is known of a trace {present.visible(trace_id)}.")
     calls = found.completions[::-1]
