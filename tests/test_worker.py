@@ -286,10 +286,10 @@ from llm_proxy.store.sqlite import SqliteStore
 root = Path(sys.argv[1])
 understand = worker.understand
 
-def deadly(exchange, *, harmful=None):
+def deadly(exchange, *, harmful=None, **settings):
     if b"poison" in exchange.request_body and harmful is None:
         os.kill(os.getpid(), signal.SIGKILL)
-    return understand(exchange, harmful=harmful)
+    return understand(exchange, harmful=harmful, **settings)
 
 worker.understand = deadly
 

@@ -16,6 +16,11 @@ class Usage(Section):
         description="Whether streams of chat completions and completions are asked for their tokens where the client "
         "says nothing about it and the provider takes it; the event that this causes is kept from the client",
     )
+    estimate: bool = Field(
+        default=False,
+        description="Whether tokens that no answer tells are estimated by the text of the call, without a vocabulary; "
+        "marked in the record, and so is a cost that is made of them (`source`: `estimate`)",
+    )
 
 
 class Pricing(Section):

@@ -5,13 +5,20 @@ from dataclasses import replace
 from llm_proxy.attribution.context import attribute
 from llm_proxy.attribution.conversation import turns_of
 from llm_proxy.decode.dispatch import decode
+from llm_proxy.decode.estimate import estimated_usage
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Bodies, Completion, Context, Decoded, Status
 from llm_proxy.model.exchange import Ending, Exchange
 
 
-def understand(exchange: Exchange, *, harmful: str | None = None) -> Completion:
-    """The record of ``exchange``, with its bodies; they are not looked into if it is said why that does harm."""
+def understand(exchange: Exchange, *, harmful: str | None = None, estimates: bool = False) -> Completion:
+    """The record of ``exchange``, with its bodies; they are not looked into if it is said why that does harm.
+
+    With ``estimates``, tokens that nobody has counted are estimated by the text.
+    """
     decoded = decode(exchange) if harmful is None else Decoded(problem=harmful)
+    if estimates and decoded.usage is None and _is_whole(exchange, decoded):
+        usage = estimated_usage(exchange.endpoint, decoded.request, decoded.response)
+        decoded = replace(decoded, usage=usage)
     status, failure_kind, failure_reason = _outcome(exchange, decoded)
     context = _context(exchange, decoded)
     told = context.session_id is not None
@@ -54,6 +61,12 @@ def understand(exchange: Exchange, *, harmful: str | None = None) -> Completion:
         turns=None if told else turns_of(exchange.endpoint, decoded.request, decoded.response),
         bodies=_bodies(exchange, decoded),
     )
+
+
+def _is_whole(exchange: Exchange, decoded: Decoded) -> bool:
+    """Whether all text of a call that a model answered is known; what was cut off counts as far as it had come."""
+    answered = exchange.ending is not None and exchange.http_status is not None and exchange.http_status < 400
+    return answered and exchange.method == "POST" and not exchange.truncated and decoded.problem is None
 
 
 def _wants_no_log(decoded: Decoded) -> bool:

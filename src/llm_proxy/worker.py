@@ -71,13 +71,18 @@ class Worker:
         store: Store,
         *,
         price: Pricer | None = None,
+        estimates: bool = False,
         suspect_note: Path | None = None,
         note_use: NoteUse | None = None,
     ) -> None:
-        """Without ``price``, no cost is known. ``suspect_note`` tells the next process of what this one died."""
+        """Without ``price``, no cost is known; with ``estimates``, tokens that nobody counted are estimated.
+
+        ``suspect_note`` tells the next process of what this one died.
+        """
         self._queue = queue
         self._store = store
         self._price = price
+        self._estimates = estimates
         self._suspect = _Suspect(suspect_note)
         self._note_use = note_use
         self._noted: dict[str, datetime] = {}
@@ -127,7 +132,7 @@ class Worker:
         completions = []
         for delivery in deliveries:
             with self._suspect.while_decoding(delivery.exchange.id) as harmful:
-                completion = understand(delivery.exchange, harmful=harmful)
+                completion = understand(delivery.exchange, harmful=harmful, estimates=self._estimates)
                 completions.append(completion if harmful else self._priced(completion))
         return completions
 

@@ -81,6 +81,7 @@ def test_every_member_says_what_the_record_says():
             "cache_write_input_tokens": None,
             "audio_input_tokens": None,
             "audio_output_tokens": None,
+            "estimated": False,
         },
         "cost": None,
         "finish_reasons": ["stop"],

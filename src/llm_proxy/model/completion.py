@@ -21,6 +21,10 @@ DEFAULT_ORGANIZATION = "default"
 PREVIEW_CHARACTERS = 200
 
 
+#: Member of the raw usage that says that nobody has counted the tokens, and how they were estimated.
+ESTIMATED = "llm_proxy_estimated_by"
+
+
 class Status(StrEnum):
     """The three states of the Log10 API."""
 
@@ -45,8 +49,13 @@ class Usage:
     cache_write_input_tokens: int | None = None
     audio_input_tokens: int | None = None
     audio_output_tokens: int | None = None
-    #: The provider's own object, untouched.
+    #: The provider's own object, untouched; for an estimate, ``ESTIMATED`` and its method.
     raw: JsonObject = field(default_factory=dict)
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether nobody has counted these tokens."""
+        return ESTIMATED in self.raw
 
 
 class CostSource(StrEnum):
@@ -60,6 +69,8 @@ class CostSource(StrEnum):
     REPORTED = "reported"
     #: The list prices of the package of that name.
     LIST = "genai-prices"
+    #: One of the prices, of tokens that were estimated.
+    ESTIMATE = "estimate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,6 +91,8 @@ class UsageFields(TypedDict):
     cache_write_input_tokens: int | None
     audio_input_tokens: int | None
     audio_output_tokens: int | None
+    #: Whether nobody counted them, and the text was measured.
+    estimated: bool
 
 
 class OutcomeFields(TypedDict):
@@ -235,6 +237,7 @@ def _usage(usage: Usage | None) -> UsageFields | None:
         "cache_write_input_tokens": usage.cache_write_input_tokens,
         "audio_input_tokens": usage.audio_input_tokens,
         "audio_output_tokens": usage.audio_output_tokens,
+        "estimated": usage.is_estimated,
     }
 
 

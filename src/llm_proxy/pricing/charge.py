@@ -1,8 +1,9 @@
 """From a record to its cost: what of it the price depends on. Pure; never fails for what a record holds."""
 
+from dataclasses import replace
 from decimal import Decimal
 
-from llm_proxy.model.completion import Completion, Cost, JsonObject, JsonValue, Status
+from llm_proxy.model.completion import Completion, Cost, CostSource, JsonObject, JsonValue, Status
 from llm_proxy.model.exchange import Endpoint
 from llm_proxy.pricing.custom import custom_cost
 from llm_proxy.pricing.litellm_prices import NO_OVERRIDES, Overrides
@@ -13,6 +14,8 @@ from llm_proxy.pricing.reported import reported_usd
 #: Where Bedrock tells the tier of an InvokeModel, which it does nowhere else.
 _TIER_HEADER = "x-amzn-bedrock-service-tier"
 
+#: Prices that are of tokens.
+_BY_TOKENS = frozenset({CostSource.OVERRIDE, CostSource.LIST})
 #: What is charged by another measure where no tokens are counted.
 _WITHOUT_TOKENS = frozenset({Endpoint.SPEECH, Endpoint.IMAGES, Endpoint.TRANSCRIPTION})
 
@@ -28,7 +31,9 @@ def cost_of(completion: Completion, *, overrides: Overrides = NO_OVERRIDES, by_c
         return told
     headers = completion.bodies.response_headers if completion.bodies else ()
     usage = completion.usage.raw if completion.usage else {}
-    return price(purchase_of(completion), reported_usd=reported_usd(usage, headers), overrides=overrides)
+    cost = price(purchase_of(completion), reported_usd=reported_usd(usage, headers), overrides=overrides)
+    is_guess = completion.usage is not None and completion.usage.is_estimated and cost.source in _BY_TOKENS
+    return replace(cost, source=CostSource.ESTIMATE) if is_guess else cost
 
 
 def is_charged(completion: Completion) -> bool:

@@ -248,6 +248,7 @@ def _tokens(completion: Completion) -> tuple[tuple[str, str], ...]:
         ("… reasoning", count(usage.reasoning_output_tokens)),
         ("… spoken", count(usage.audio_output_tokens)),
         ("Total", count(usage.total_tokens)),
+        *([("Counted by", "nobody: estimated by the text")] if usage.is_estimated else []),
         ("Finished by", text(", ".join(completion.finish_reasons))),
     )
 

@@ -102,5 +102,5 @@ def repriced(completion: Completion, price: Pricer) -> Cost | None:
     if now is None or now.usd is None:
         return before
     told = before.source in _TOLD and now.source not in _TOLD
-    lacking = completion.bodies is None and now.source is CostSource.LIST
+    lacking = completion.bodies is None and now.source in (CostSource.LIST, CostSource.ESTIMATE)
     return before if told or lacking else now

@@ -111,7 +111,12 @@ def _worker(settings: Settings, store: SqlStore, ledger: Ledger) -> Worker:
     reader = JournalReader(data.journal, ledger=ledger, announce_after_s=ANNOUNCE_AFTER_S, ledgers=data.counters)
     queue = JournalQueue(reader, dead_letters=data.dead_letters)
     return Worker(
-        queue, store, price=make_pricer(settings), suspect_note=data.suspect, note_use=SqlAccounts(store).note_use
+        queue,
+        store,
+        price=make_pricer(settings),
+        estimates=settings.usage.estimate,
+        suspect_note=data.suspect,
+        note_use=SqlAccounts(store).note_use,
     )
 
 

@@ -40,7 +40,13 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     store, connection = open_store(settings), redis.connection(settings)
     ledger = DataDir(settings.data_dir).ledger(f"{assignment.role}-{assignment.index}")
     queue = _queue(settings, connection, ledger)
-    worker = Worker(queue, store, price=make_pricer(settings), note_use=SqlAccounts(store).note_use)
+    worker = Worker(
+        queue,
+        store,
+        price=make_pricer(settings),
+        estimates=settings.usage.estimate,
+        note_use=SqlAccounts(store).note_use,
+    )
     async with upgrading(store) as upgrade:
 
         async def work(stopping: asyncio.Event) -> None:
