@@ -16,9 +16,7 @@ def understand(exchange: Exchange, *, harmful: str | None = None, estimates: boo
     With ``estimates``, tokens that nobody has counted are estimated by the text.
     """
     decoded = decode(exchange) if harmful is None else Decoded(problem=harmful)
-    if estimates and decoded.usage is None and _is_whole(exchange, decoded):
-        usage = estimated_usage(exchange.endpoint, decoded.request, decoded.response)
-        decoded = replace(decoded, usage=usage)
+    decoded = _with_estimate(exchange, decoded) if estimates and decoded.usage is None else decoded
     status, failure_kind, failure_reason = _outcome(exchange, decoded)
     context = _context(exchange, decoded)
     told = context.session_id is not None
@@ -63,10 +61,12 @@ def understand(exchange: Exchange, *, harmful: str | None = None, estimates: boo
     )
 
 
-def _is_whole(exchange: Exchange, decoded: Decoded) -> bool:
-    """Whether all text of a call that a model answered is known; what was cut off counts as far as it had come."""
+def _with_estimate(exchange: Exchange, decoded: Decoded) -> Decoded:
+    """With its tokens, if all text of it is known; what was cut off counts as far as it had come."""
     answered = exchange.ending is not None and exchange.http_status is not None and exchange.http_status < 400
-    return answered and exchange.method == "POST" and not exchange.truncated and decoded.problem is None
+    if not answered or exchange.method != "POST" or exchange.truncated or decoded.problem is not None:
+        return decoded
+    return replace(decoded, usage=estimated_usage(exchange.endpoint, decoded.request, decoded.response))
 
 
 def _wants_no_log(decoded: Decoded) -> bool:
