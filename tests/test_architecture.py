@@ -82,6 +82,7 @@ STRANGERS = {"store": ("sqlite", "postgres", "clickhouse"), "queue": ("in_journa
 #: Test files that belong to no source file of their own name.
 ABOUT_THE_WHOLE = {
     "test_architecture",
+    "test_native_bytes",
     "test_promises",
     "test_killed",
     "test_faults",
