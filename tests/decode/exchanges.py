@@ -27,6 +27,7 @@ PATHS = {
     Endpoint.GENERATE_CONTENT: "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse",
     Endpoint.CONVERSE: "/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse-stream",
     Endpoint.INVOKE_MODEL: "/model/meta.llama3-3-70b-instruct-v1%3A0/invoke-with-response-stream",
+    Endpoint.REALTIME: "/v1/realtime?model=gpt-realtime",
     Endpoint.OTHER: "/v1/models",
 }
 

@@ -17,6 +17,7 @@ from llm_proxy.decode.invoke_model import decode_invoke_model
 from llm_proxy.decode.messages import decode_message, decode_token_count
 from llm_proxy.decode.moderations import decode_moderation
 from llm_proxy.decode.other import decode_other
+from llm_proxy.decode.realtime import decode_realtime
 from llm_proxy.decode.responses import decode_response
 from llm_proxy.decode.text import decode_text
 from llm_proxy.model.completion import Decoded
@@ -38,7 +39,7 @@ DECODERS: dict[Endpoint, Callable[[Exchange, int], Decoded]] = {
     Endpoint.GENERATE_CONTENT: decode_generate_content,
     Endpoint.CONVERSE: decode_converse,
     Endpoint.INVOKE_MODEL: decode_invoke_model,
-    Endpoint.REALTIME: decode_other,
+    Endpoint.REALTIME: decode_realtime,
     Endpoint.OTHER: decode_other,
 }
 
