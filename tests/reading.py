@@ -5,6 +5,9 @@ from html.parser import HTMLParser
 
 import httpx
 
+from llm_proxy.model.completion import Bodies, Context, Status
+from records import record
+
 #: What must not become anything but text.
 HOSTILE = "</title></pre><script>alert(1)</script><img src=x onerror=alert(2)>\"'><b>&amp;{{ 7*7 }} \u202e\x1b[2J"
 
@@ -39,6 +42,63 @@ ATTACKS = [
     "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
     "\x00<script>alert(1)</script>",
 ]
+
+
+def attacked(number, attack):
+    """A call that has ``attack`` in every field that is text."""
+    part = {"type": "text", "text": attack}
+    call = {"id": attack, "type": "function", "function": {"name": attack, "arguments": attack}}
+    request = {
+        "model": attack,
+        attack: attack,
+        "messages": [
+            {"role": attack, "name": attack, "content": attack},
+            {"role": "user", "content": [part, {"type": "image_url", "image_url": {"url": attack}}, {"type": attack}]},
+            {
+                "role": "assistant",
+                "content": None,
+                "reasoning_content": attack,
+                "refusal": attack,
+                "tool_calls": [call],
+            },
+            {"role": "tool", "tool_call_id": attack, "content": attack},
+        ],
+    }
+    return record(
+        id=f"attack {number} {' '.join(attack.split())}",
+        status=Status.FAILED,
+        failure_kind=attack,
+        failure_reason=attack,
+        provider=attack,
+        upstream=attack,
+        method=attack,
+        path=attack,
+        kind=attack,
+        model=attack,
+        response_model=attack,
+        context=Context(
+            tags=("attack", attack),
+            session_id=f"s {attack}",
+            session_name=attack,
+            user_id=attack,
+            trace_id=attack,
+            metadata={attack: attack},
+            notes=(attack,),
+        ),
+        client=attack,
+        key_fingerprint=attack,
+        finish_reasons=(attack,),
+        preview=attack,
+        decode_problem=attack,
+        bodies=Bodies(
+            request_headers=((attack, attack),),
+            response_headers=((attack, attack),),
+            request_body=attack.encode(),
+            response_body=attack.encode(),
+            request=request,
+            response={"choices": [{"message": {"content": attack}, "finish_reason": attack}], attack: attack},
+        ),
+    )
 
 
 class Page(HTMLParser):

@@ -284,3 +284,24 @@ async def test_five_thousand_pieces_are_replayed_as_one_text(page, stand):
 
     await page.wait_for_function("document.querySelector('#replay-stage').textContent.endsWith('w4999 ')")
     assert await page.locator("#replay-stage > *").count() == 1
+
+
+@in_browser
+async def test_ten_megabytes_in_five_thousand_pieces_are_shown_at_once_and_stay_usable(page, stand):
+    said = [{"role": "user", "content": f"{number} " + "word " * 10_000} for number in range(200)]
+    request = {"model": "gpt-4o", "messages": said}
+    call = streaming(*(f"w{number} " for number in range(5000)), id="huge")
+    body = json.dumps(request).encode()
+    assert len(body) > 10_000_000
+    await stand.put(replace(call, bodies=replace(call.bodies, request=request, request_body=body)))
+
+    answer = await page.goto("/calls/huge")
+    timing = await page.evaluate("performance.getEntriesByType('navigation')[0].toJSON()")
+    await page.keyboard.press("r")
+    await page.locator("#replay-place").fill("1000")
+    await page.wait_for_function("() => document.querySelector('#replay-stage').textContent.endsWith('w4999 ')")
+
+    assert len(await answer.body()) < 2_000_000
+    assert timing["responseEnd"] - timing["requestStart"] < 20_000
+    assert timing["domComplete"] - timing["responseEnd"] < 20_000
+    assert await page.locator("*").count() < 3000

@@ -21,7 +21,7 @@ from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.ui.assets import script, scripts
 from llm_proxy.ui.calls import again_href, call_href, session_href, trace_href
 from llm_proxy.ui.pages import routes
-from reading import ATTACKS, HOSTILE, read
+from reading import ATTACKS, HOSTILE, attacked, read
 from records import BODIES, NOON, record, tagged
 
 #: Scripts that some pages have and others do not.
@@ -149,7 +149,8 @@ async def test_with_keys_the_pages_ask_for_one_and_show_what_its_organisation_ha
     none = await client.get("/calls/none", auth=("anybody", key.secret))
 
     assert asked.status_code == 401
-    assert "<h1>Log in</h1>" in asked.text
+    # Where nobody can log in, there is no form to do so either.
+    assert "Not open to you" in asked.text
     assert "/calls/ours" in shown.text
     assert "theirs" not in shown.text
     assert (theirs.status_code, theirs.text) == (404, none.text.replace("none.", "theirs."))
@@ -162,63 +163,6 @@ async def test_a_key_that_is_not_for_reading_opens_no_page(client, store):
 
     assert page.status_code == 403
     assert "it has no scope read" in page.text
-
-
-def attacked(number, attack):
-    """A call that has ``attack`` in every field that is text."""
-    part = {"type": "text", "text": attack}
-    call = {"id": attack, "type": "function", "function": {"name": attack, "arguments": attack}}
-    request = {
-        "model": attack,
-        attack: attack,
-        "messages": [
-            {"role": attack, "name": attack, "content": attack},
-            {"role": "user", "content": [part, {"type": "image_url", "image_url": {"url": attack}}, {"type": attack}]},
-            {
-                "role": "assistant",
-                "content": None,
-                "reasoning_content": attack,
-                "refusal": attack,
-                "tool_calls": [call],
-            },
-            {"role": "tool", "tool_call_id": attack, "content": attack},
-        ],
-    }
-    return record(
-        id=f"attack {number} {' '.join(attack.split())}",
-        status=Status.FAILED,
-        failure_kind=attack,
-        failure_reason=attack,
-        provider=attack,
-        upstream=attack,
-        method=attack,
-        path=attack,
-        kind=attack,
-        model=attack,
-        response_model=attack,
-        context=Context(
-            tags=("attack", attack),
-            session_id=f"s {attack}",
-            session_name=attack,
-            user_id=attack,
-            trace_id=attack,
-            metadata={attack: attack},
-            notes=(attack,),
-        ),
-        client=attack,
-        key_fingerprint=attack,
-        finish_reasons=(attack,),
-        preview=attack,
-        decode_problem=attack,
-        bodies=Bodies(
-            request_headers=((attack, attack),),
-            response_headers=((attack, attack),),
-            request_body=attack.encode(),
-            response_body=attack.encode(),
-            request=request,
-            response={"choices": [{"message": {"content": attack}, "finish_reason": attack}], attack: attack},
-        ),
-    )
 
 
 @in_browser
@@ -388,6 +332,69 @@ async def test_reload_and_the_back_button_keep_filter_place_and_focus(page, seen
 
     assert await page.locator("#filter").input_value() == "tag:many"
     assert await page.locator("#rows a.open").all_inner_texts() == [f"call {number}" for number in range(69, 19, -1)]
+
+
+@pytest.mark.parametrize("path", ["/sessions", "/sessions/seen", "/?q=tag:seen&columns=user,cost"])
+@in_browser
+async def test_every_list_is_as_it_was_left_when_one_comes_back(page, seen, path):
+    await page.goto(path)
+    shown = await page.locator("#rows a.open, thead th").all_inner_texts()
+    await page.keyboard.press("j")
+    await page.keyboard.press("j")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#rows")).to_have_count(1 if path == "/sessions" else 0)
+
+    await page.go_back()
+    await expect(page.locator("#rows a.open").nth(1)).to_be_focused()
+    await page.reload()
+    await expect(page.locator("#rows a.open").nth(1)).to_be_focused()
+
+    assert page.url.endswith(path)
+    assert await page.locator("#rows a.open, thead th").all_inner_texts() == shown
+
+
+@in_browser
+async def test_a_comparison_that_shows_only_what_differs_still_does_after_a_reload(page, seen):
+    await page.goto("/compare?a=many-000&b=many-001")
+    await expect(page.locator(".same").first).to_be_visible()
+    await page.locator("#only-differences").check()
+
+    await page.reload()
+    await expect(page.locator(".same").first).to_be_hidden()
+    await page.goto("/sessions")
+    await page.go_back()
+
+    await expect(page.locator(".same").first).to_be_hidden()
+    assert page.url.endswith("/compare?a=many-000&b=many-001&only=differences")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/?q=tag:many", ["j", "k", "Enter", "/", "Esc", "p", "o", "i", "n", "x", "g", "?"]),
+        ("/calls/many-001", ["Esc", "e", "u", "g", "?"]),
+        ("/sessions", ["j", "k", "Enter", "Esc", "g", "?"]),
+        ("/compare", ["Esc", "u", "g", "?"]),
+    ],
+)
+@in_browser
+async def test_the_help_has_the_keys_of_the_page_and_no_others(page, seen, path, expected):
+    await page.goto(path)
+
+    await page.keyboard.press("?")
+
+    assert await page.locator("#keys div:visible dt kbd").all_inner_texts() == expected
+
+
+@in_browser
+async def test_only_calls_are_marked_to_be_compared(page, seen):
+    await page.goto("/sessions")
+
+    for key in ("j", "x", "j", "x"):
+        await page.keyboard.press(key)
+
+    await expect(page.locator(".marked")).to_have_count(0)
+    assert page.url.endswith("/sessions")
 
 
 @in_browser

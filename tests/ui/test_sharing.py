@@ -9,7 +9,8 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 from starlette.applications import Starlette
 
-from browsing import in_browser, watched
+from browsing import check_usable, in_browser, watched
+from grading import post
 from keyring import added_key
 from llm_proxy.api.auth import Gate
 from llm_proxy.model.completion import Context
@@ -18,7 +19,7 @@ from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_keepsakes import SqlKeepsakes
 from llm_proxy.ui.pages import routes
 from llm_proxy.ui.sharing import Sharing
-from reading import HOSTILE, Page, read
+from reading import ATTACKS, HOSTILE, Page, attacked, read
 from records import record
 
 SAME_SITE = {"origin": "http://proxy.test:9000", "sec-fetch-site": "same-origin"}
@@ -137,3 +138,39 @@ async def test_a_link_is_made_on_the_page_of_a_call_and_opened(browser, stand, s
         broken += (await Axe().run(page)).response["violations"]
 
     assert [found["id"] for found in broken] == []
+
+
+async def linked(stand, *targets):
+    """The paths of fresh links to these, each a kind and an id."""
+    async with httpx.AsyncClient(base_url=stand.url, trust_env=False) as client:
+        for kind, target in targets:
+            assert (await post(client, "/shares", kind=kind, target=target, hours="1")).status_code == 303
+        found = re.findall(r"/shared/[\w.-]+", (await client.get("/shares")).text)
+    return list(dict.fromkeys(found))[: len(targets)][::-1]
+
+
+@in_browser
+async def test_everybody_can_use_what_is_shared(browser, stand):
+    context = Context(session_id="usable", session_name="what is shared")
+    await stand.put(*(record(id=f"usable-{number}", context=context) for number in range(3)))
+    call, session = await linked(stand, ("call", "usable-1"), ("session", "usable"))
+
+    await check_usable(
+        browser, stand.url, [call, f"{call}?view=raw&all=1", session, f"{session}/usable-2", "/shared/wrong"]
+    )
+
+
+@in_browser
+async def test_nothing_hostile_runs_where_it_is_shared(page, stand):
+    calls = [attacked(number, attack) for number, attack in enumerate(ATTACKS)]
+    await stand.put(*calls)
+    targets = [("call", one.id) for one in calls] + [("session", one.context.session_id) for one in calls]
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    for path in await linked(stand, *targets):
+        answer = await page.goto(path)
+        assert answer.status == 200
+        await page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
+
+    assert [url for url in asked if not url.startswith(stand.url) and not url.startswith("data:")] == []

@@ -38,7 +38,8 @@
       row.classList.toggle("marked", idOf(row) === sessionStorage.getItem(MARK));
   };
   function compare() {
-    const id = idOf(document.activeElement?.closest("#rows tr"));
+    const row = document.activeElement?.closest("#rows tr");
+    const id = row?.querySelector("a.open[href^='/calls/']") && idOf(row);
     const other = sessionStorage.getItem(MARK);
     if (!id) return;
     if (other && other !== id) {
@@ -51,16 +52,33 @@
     }
   }
   showMark();
-  find("#only-differences")?.addEventListener("change", (event) =>
-    document.body.classList.toggle("only-differences", event.target.checked),
-  );
+  // It is in the URL, so that it is still so after a reload and for whoever gets the link.
+  const only = find("#only-differences");
+  if (only) {
+    const url = new URL(location.href);
+    const show = () => document.body.classList.toggle("only-differences", only.checked);
+    only.checked = url.searchParams.has("only");
+    show();
+    only.addEventListener("change", () => {
+      if (only.checked) url.searchParams.set("only", "differences");
+      else url.searchParams.delete("only");
+      history.replaceState(history.state, "", url);
+      show();
+    });
+  }
+
+  // What this page has nothing for is left out of the help.
+  function help() {
+    for (const line of document.querySelectorAll("#keys [data-needs]")) line.hidden = !find(line.dataset.needs);
+    find("#keys").showModal();
+  }
 
   const follow = (selector) => find(selector)?.click();
   const KEYS = {
     j: () => go(1),
     k: () => go(-1),
     "/": () => find("#filter")?.select(),
-    "?": () => find("#keys").showModal(),
+    "?": help,
     p: () => follow("#live-button"),
     o: () => follow(".paging:not([hidden]) #older:not([hidden])"),
     i: () => follow("[data-newer]"),
