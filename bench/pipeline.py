@@ -33,7 +33,7 @@ from llm_proxy.journal.writer import Frames, JournalLimits, JournalWriter
 from llm_proxy.metrics import Ledger, read_all
 from llm_proxy.model.completion import Completion
 from llm_proxy.model.exchange import Ending, Endpoint, new_id
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.stores import open_store
 

@@ -26,7 +26,7 @@ from llm_proxy.journal.writer import Frames, JournalLimits, JournalWriter
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.completion import Completion
 from llm_proxy.model.exchange import Ending, Endpoint, Exchange, new_id
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.bodies import Packer
 from llm_proxy.store.postgres_writer import PostgresWriter
 from llm_proxy.store.rows import Rows, to_rows

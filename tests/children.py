@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_proxy.assignment import Assignment
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.layout import DataDir
 from running import PATIENCE_S, bare_environment
 

@@ -6,7 +6,7 @@ import pytest
 
 from llm_proxy.config import EffectiveSetting, _pattern, effective, load_settings
 from llm_proxy.errors import ConfigError
-from llm_proxy.settings import OPTIONS, Settings
+from llm_proxy.settings.table import OPTIONS, Settings
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "config" / "llm-proxy.toml"

@@ -7,7 +7,7 @@ import pytest
 
 from llm_proxy.assignment import Assignment
 from llm_proxy.metrics import Ledger
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.supervisor import Supervisor
 from running import CHAT, PATIENCE_S, serve, until
 from upstreams import LAST_CHUNK, SSE_HEAD, chat_chunk, chunk

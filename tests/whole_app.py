@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 from starlette.applications import Starlette
 
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring import store as wiring
 from llm_proxy.wiring.layout import DataDir

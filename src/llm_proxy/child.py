@@ -20,7 +20,7 @@ import uvloop
 
 from llm_proxy.assignment import Assignment
 from llm_proxy.log import configure
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 
 #: When the cycle collector runs: after so many more objects were made than freed, and how many runs of one generation
 #: make one of the next. With Python's 700 it runs every few calls, to find that they are still being answered. Rare

@@ -18,7 +18,7 @@ from pydantic import BaseModel, JsonValue, SecretStr, TypeAdapter, ValidationErr
 from pydantic.fields import FieldInfo
 
 from llm_proxy.errors import ConfigError
-from llm_proxy.settings import NAMED, OPTIONS, Section, Settings, masked
+from llm_proxy.settings.table import NAMED, OPTIONS, Section, Settings, masked
 
 __all__ = ["EffectiveSetting", "Settings", "effective", "load_settings"]
 

@@ -16,7 +16,7 @@ from llm_proxy.errors import Refused
 from llm_proxy.model.account import Project, Scope
 from llm_proxy.model.completion import Context
 from llm_proxy.model.feedback import Feedback, FeedbackTask
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_feedback import SqlFeedback
 from llm_proxy.store.sqlite import SqliteStore

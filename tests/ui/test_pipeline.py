@@ -15,7 +15,7 @@ from llm_proxy.journal.reader import JournalReader
 from llm_proxy.metrics import Ledger
 from llm_proxy.queue.base import Delivery
 from llm_proxy.queue.in_journal import JournalQueue
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.ui.pages import routes
 from llm_proxy.ui.pipeline import table

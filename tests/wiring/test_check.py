@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from llm_proxy.settings import Settings, Tls
+from llm_proxy.settings.table import Settings, Tls
 from llm_proxy.wiring.check import run_check
 from ports import free_port
 from upstreams import json_response

@@ -10,7 +10,7 @@ from llm_proxy.model.query import CompletionQuery
 from llm_proxy.queue.base import Delivery
 from llm_proxy.queue.in_journal import JournalQueue
 from llm_proxy.queue.redis_publisher import Parcel
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring.deadletters import drop_dead_letters, list_dead_letters, retry_dead_letters, show_dead_letter
 from llm_proxy.wiring.layout import DataDir

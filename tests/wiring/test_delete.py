@@ -11,7 +11,7 @@ import pytest
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.completion import Context
 from llm_proxy.model.query import CompletionQuery
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring import keys
 from llm_proxy.wiring.delete import run_delete
 from llm_proxy.wiring.stores import open_store

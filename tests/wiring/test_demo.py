@@ -13,7 +13,7 @@ import pytest
 
 from llm_proxy.model.exchange import Ending
 from llm_proxy.model.query import CompletionQuery
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring import demo
 from llm_proxy.wiring.layout import DataDir

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from llm_proxy.errors import ConfigError
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.explain import show_route
 from llm_proxy.wiring.layout import DataDir
 from proxy_keys import proxy_key, write_keys

@@ -18,7 +18,7 @@ from llm_proxy.errors import ConfigError
 from llm_proxy.model.completion import Bodies, Status
 from llm_proxy.model.exchange import Endpoint
 from llm_proxy.model.query import CompletionQuery
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.transfer.flat import COLUMNS
 from llm_proxy.transfer.jsonl import decode_record
@@ -246,7 +246,7 @@ def test_an_export_goes_on_while_records_are_written(tmp_path, monkeypatch):
 MEASURE = """
 import sys
 from pathlib import Path
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.export import run_export
 any_ = dict.fromkeys(["session", "user", "model", "status", "since", "search"])
 directory, output, format_, limit = sys.argv[1:]

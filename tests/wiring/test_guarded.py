@@ -3,7 +3,7 @@
 import pytest
 
 from keyring import added_key
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring.guarded import is_guarded
 from llm_proxy.wiring.layout import DataDir

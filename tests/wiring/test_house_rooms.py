@@ -1,6 +1,6 @@
 """The pages about the whole, as they are put together."""
 
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring.house_rooms import rooms_of_the_house
 

@@ -12,7 +12,7 @@ import pytest
 
 from llm_proxy.model.completion import Status
 from llm_proxy.model.query import CompletionQuery
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.transfer.jsonl import encode_record
 from llm_proxy.wiring import imports
@@ -230,7 +230,7 @@ def test_a_store_that_stays_locked_is_told_with_what_got_in(tmp_path, take, monk
 MEASURE = """
 import sys
 from pathlib import Path
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.imports import run_import
 assert run_import(Settings(data_dir=Path(sys.argv[1])), file=Path(sys.argv[2]), format_=None) == 0
 print(Path("/proc/self/status").read_text())

@@ -4,7 +4,7 @@ import asyncio
 
 from conftest import until
 from llm_proxy.metrics import Ledger
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store import search_indexer
 from llm_proxy.store.search_indexer import SearchIndexer
 from llm_proxy.store.sqlite import SqliteStore

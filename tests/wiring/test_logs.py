@@ -16,7 +16,7 @@ import pytest
 from llm_proxy.model.completion import Bodies, Context, Status
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.model.record import record_json
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.logs import _follow

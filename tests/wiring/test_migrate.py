@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from llm_proxy.errors import StoreUnavailable
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.migrations import HEAD
 from llm_proxy.wiring.migrate import migrate
 

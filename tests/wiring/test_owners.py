@@ -9,7 +9,7 @@ import pytest
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.account import Organization
 from llm_proxy.model.query import CompletionQuery
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.wiring.delete import run_delete
 from llm_proxy.wiring.export import run_export

@@ -11,7 +11,7 @@ from llm_proxy.model.completion import CostSource, Usage
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.model.trace import Kind, Statement
 from llm_proxy.pricing.litellm_prices import NO_OVERRIDES
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sql_traces import SqlTraces
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring.pricing import make_pricer, priced, read_prices
@@ -57,7 +57,7 @@ def test_a_file_that_cannot_be_read_is_an_error_in_a_line(tmp_path):
 
 def test_no_table_of_list_prices_is_loaded_before_there_is_something_to_be_priced():
     program = (
-        "import sys; from llm_proxy.settings import Settings; from llm_proxy.wiring.pricing import make_pricer;"
+        "import sys; from llm_proxy.settings.table import Settings; from llm_proxy.wiring.pricing import make_pricer;"
         "make_pricer(Settings()); print('genai_prices' in sys.modules)"
     )
 

@@ -9,7 +9,7 @@ from llm_proxy.config import load_settings
 from llm_proxy.proxy.transport.base import Origin, UpstreamRequest
 from llm_proxy.proxy.transport.tunnel import OutgoingProxy, directly
 from llm_proxy.proxy.transport.turns import TakingTurns
-from llm_proxy.settings import Limits, Settings, Tls
+from llm_proxy.settings.table import Limits, Settings, Tls
 from llm_proxy.wiring.proxy import _outgoing, tls_of, transport_of
 from running import CHAT, serve
 from upstreams import Upstream, json_response

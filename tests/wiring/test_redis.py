@@ -1,7 +1,7 @@
 import pytest
 
 from llm_proxy.errors import ConfigError
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring import redis
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from llm_proxy.model.completion import Cost, CostSource, Usage
 from llm_proxy.model.query import CompletionQuery
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.reprice import repriced, run_reprice
 from llm_proxy.wiring.stores import open_store

@@ -4,7 +4,7 @@ import pytest
 
 from llm_proxy.metrics import read_all
 from llm_proxy.retention import Ages, Limits, Sizes
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.retention import leading, limits_of

@@ -3,7 +3,7 @@ import pytest
 from llm_proxy.errors import ConfigError
 from llm_proxy.metrics import Ledger
 from llm_proxy.proxy.routes import Retry
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.routes import attempts_of, routes_of
 from llm_proxy.wiring.upstreams import upstreams_of
 

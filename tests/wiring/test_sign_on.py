@@ -6,8 +6,8 @@ import pytest
 
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.account import Scope
-from llm_proxy.setting_oidc import Oidc, Role
-from llm_proxy.settings import Settings
+from llm_proxy.settings.oidc import Oidc, Role
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.sign_on import mark_of, sign_on_of
 
 OIDC = Oidc(issuer="https://login.test", client_id="x", email_domains=("@Acme.test",))

@@ -8,7 +8,7 @@ from journal.frames import Recording
 from llm_proxy.journal.reader import JournalReader
 from llm_proxy.journal.writer import JournalLimits, JournalWriter
 from llm_proxy.queue.redis_publisher import Parcel, RedisPublisher
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.status import host_account, show_status
 from queue_ends import Ends

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from llm_proxy.errors import ConfigError, StoreUnavailable
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring.stores import open_store, place_of
 from records import record
@@ -60,7 +60,7 @@ def test_a_url_that_leads_nowhere_is_a_wrong_setting(tmp_path):
 def test_a_driver_that_is_not_installed_is_named_and_not_needed_for_a_file(tmp_path):
     code = (
         "import sys; sys.modules['psycopg'] = None\n"
-        "from llm_proxy.settings import Settings\n"
+        "from llm_proxy.settings.table import Settings\n"
         "from llm_proxy.wiring.stores import open_store\n"
         f"open_store(Settings.model_validate({{'data_dir': {str(tmp_path)!r}}}))\n"
         "open_store(Settings.model_validate({'store': {'url': 'postgresql://h/d'}}))\n"

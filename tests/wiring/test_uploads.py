@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from llm_proxy.errors import ConfigError
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.uploads import open_blobs, signing_secret
 

@@ -4,8 +4,8 @@ from llm_proxy.errors import ConfigError
 from llm_proxy.proxy.addresses import ROOTS
 from llm_proxy.proxy.providers import PROVIDER_NAMES
 from llm_proxy.proxy.upstreams import Credential
-from llm_proxy.setting_upstreams import RESERVED_NAMES
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
+from llm_proxy.settings.upstreams import RESERVED_NAMES
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring.upstreams import upstreams_of
 from whole_app import whole_app
@@ -65,7 +65,7 @@ def test_no_page_or_api_stands_where_calls_do(tmp_path):
     roots = {route.path.split("/")[1] for route in app.routes} - {"", "v1"}
 
     assert roots
-    assert roots <= RESERVED_NAMES, "a new page: keep its name from upstreams in setting_upstreams.py"
+    assert roots <= RESERVED_NAMES, "a new page: keep its name from upstreams in settings/upstreams.py"
     assert not roots & (ROOTS | PROVIDER_NAMES)
     assert not RESERVED_NAMES & PROVIDER_NAMES
     assert ROOTS <= RESERVED_NAMES

@@ -8,7 +8,7 @@ from llm_proxy.journal.reader import JournalReader
 from llm_proxy.metrics import Ledger
 from llm_proxy.queue.base import Delivery
 from llm_proxy.queue.in_journal import JournalQueue
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.works import PipelineWorks

@@ -18,7 +18,7 @@ from llm_proxy.proxy.model_list import QUERIES
 from llm_proxy.proxy.routing import target_at
 from llm_proxy.proxy.transport.base import Transport, UpstreamRequest
 from llm_proxy.proxy.upstreams import Upstream
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring import redis
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.pricing import read_prices

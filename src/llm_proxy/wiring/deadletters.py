@@ -19,7 +19,7 @@ from llm_proxy.errors import ConfigError, EnvelopeUnreadable, QueueUnavailable, 
 from llm_proxy.queue.in_journal_letters import JournalLetters
 from llm_proxy.queue.letters import DeadLetter
 from llm_proxy.queue.redis_letters import RedisLetters
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.understand import understand
 from llm_proxy.wiring import redis
 from llm_proxy.wiring.layout import DataDir

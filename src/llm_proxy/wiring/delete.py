@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.query import CompletionQuery, parse_time
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.base import Blobs
 from llm_proxy.store.deletion import Receipt
 from llm_proxy.store.sql_removal import SqlRemoval

@@ -29,7 +29,7 @@ from llm_proxy.demo.calls import make, scripted_calls
 from llm_proxy.demo.upstream import ScriptedUpstream
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.completion import Completion, Status
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.logs import Table
 from llm_proxy.wiring.stores import open_store, place_of
 

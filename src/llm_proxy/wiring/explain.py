@@ -27,7 +27,7 @@ from llm_proxy.proxy.routing import Target
 from llm_proxy.proxy.stream_usage import asking_for_usage, takes_question
 from llm_proxy.proxy.transport.base import RawHeaders
 from llm_proxy.proxy.wishes import Wishes, wishes
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.proxy import admission_of, header_rules
 from llm_proxy.wiring.routes import routes_of

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, TypeAlias
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.completion import Completion
 from llm_proxy.model.query import CompletionQuery, Cursor
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.base import Store
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.transfer.base import RecordWriter

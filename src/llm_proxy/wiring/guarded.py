@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.layout import DataDir
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from llm_proxy.attribution.context import attribute
 from llm_proxy.metrics import left_alone, read_all
-from llm_proxy.setting_upstreams import Upstream
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
+from llm_proxy.settings.upstreams import Upstream
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_feedback import SqlFeedback
 from llm_proxy.store.sql_grading import SqlGrading

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from llm_proxy.errors import NotImportable, StoreRejected, StoreUnavailable
 from llm_proxy.model.completion import Completion
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.base import Store
 from llm_proxy.transfer.base import BadRow, Row
 from llm_proxy.transfer.guess import FORMATS, Format, guess_format

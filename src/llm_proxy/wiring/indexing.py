@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from llm_proxy.errors import StoreUnavailable
 from llm_proxy.log import Incident, get_logger
 from llm_proxy.metrics import Ledger
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.rows import to_micros
 from llm_proxy.store.search_indexer import SearchIndexer
 from llm_proxy.store.sql_store import SqlStore

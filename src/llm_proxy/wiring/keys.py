@@ -30,7 +30,7 @@ from llm_proxy.model.exchange import new_id
 from llm_proxy.model.key_terms import NO_TERMS, Terms, parse_terms
 from llm_proxy.model.key_text import key_json, scopes_of
 from llm_proxy.model.query import parse_time
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.base import Accounts
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.wiring.layout import DataDir

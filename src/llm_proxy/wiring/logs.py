@@ -20,7 +20,7 @@ from llm_proxy.model.filters import Filter, parse
 from llm_proxy.model.json_text import encode_json
 from llm_proxy.model.query import CompletionQuery, parse_time
 from llm_proxy.model.record import record_json
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.wiring.owners import check_owners, merged, of_each, owners
 from llm_proxy.wiring.stores import open_store, place_of

@@ -7,7 +7,7 @@ choosing, or by an account that may make tables where the others may not.
 import asyncio
 import sys
 
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.migrations import HEAD
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.wiring.layout import DataDir

@@ -8,7 +8,7 @@ from llm_proxy.model.completion import Completion, Cost
 from llm_proxy.model.trace import Settled
 from llm_proxy.pricing.charge import cost_of, is_charged
 from llm_proxy.pricing.litellm_prices import NO_OVERRIDES, Overrides, parse_overrides
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.worker import Pricer
 
 

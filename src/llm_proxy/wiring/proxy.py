@@ -29,7 +29,7 @@ from llm_proxy.proxy.transport.switching import WithSwitching
 from llm_proxy.proxy.transport.tunnel import Outgoing, as_environment_says, directly, through
 from llm_proxy.proxy.transport.turns import TakingTurns, Turns
 from llm_proxy.proxy.wire import WireLimits, WireProtocol
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.layout import DataDir, store_socket
 from llm_proxy.wiring.routes import attempts_of, routes_of
 from llm_proxy.wiring.upstreams import target_hosts_of, upstreams_of

@@ -6,7 +6,7 @@ from llm_proxy.queue.redis_address import RedisAddress, RedisTls
 from llm_proxy.queue.redis_connection import RedisConnection
 from llm_proxy.queue.redis_layout import Shard
 from llm_proxy.queue.redis_layout import shards as shards_of
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 
 _log = get_logger(__name__)
 

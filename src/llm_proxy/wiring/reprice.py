@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from llm_proxy.model.completion import Completion, Cost, CostSource
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.wiring.export import records_of
 from llm_proxy.wiring.logs import query_of

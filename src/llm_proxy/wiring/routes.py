@@ -9,8 +9,8 @@ from llm_proxy.proxy.headers import HeaderPolicy
 from llm_proxy.proxy.routes import Place, Retry, Route, Routes
 from llm_proxy.proxy.transport.base import Transport
 from llm_proxy.proxy.upstreams import Upstreams
-from llm_proxy.setting_routes import Route as Configured
-from llm_proxy.settings import Settings
+from llm_proxy.settings.routes import Route as Configured
+from llm_proxy.settings.table import Settings
 
 
 def routes_of(settings: Settings, upstreams: Upstreams) -> Routes:

@@ -22,7 +22,7 @@ from llm_proxy.api.login_link import issue
 from llm_proxy.assignment import Assignment
 from llm_proxy.errors import ConfigError, StoreUnavailable
 from llm_proxy.log import configure, get_logger
-from llm_proxy.settings import Settings, masked
+from llm_proxy.settings.table import Settings, masked
 from llm_proxy.supervisor import Supervisor
 from llm_proxy.wiring.guarded import is_guarded
 from llm_proxy.wiring.layout import DataDir

@@ -9,7 +9,7 @@ from llm_proxy.assignment import Assignment
 from llm_proxy.child import Lifeline, main
 from llm_proxy.journal.reader import ANNOUNCE_AFTER_S, JournalReader
 from llm_proxy.queue.redis_publisher import RedisPublisher
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.shipper import Shipper
 from llm_proxy.wiring import redis
 from llm_proxy.wiring.keys_known import follow_redis

@@ -6,8 +6,8 @@ from llm_proxy.api.person import PersonRules, RoleRules
 from llm_proxy.api.seal import Seal
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.account import Scope
-from llm_proxy.setting_oidc import Oidc
-from llm_proxy.settings import Settings
+from llm_proxy.settings.oidc import Oidc
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.base import Accounts
 from llm_proxy.ui.sign_on import SignOn
 

@@ -21,7 +21,7 @@ from llm_proxy.journal.survey import survey
 from llm_proxy.journal.writer import journal_bytes
 from llm_proxy.metrics import OF_REDIS, read_each
 from llm_proxy.queue.redis_depth import RedisDepth, depth
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.wiring import redis
 from llm_proxy.wiring.layout import DataDir

@@ -35,7 +35,7 @@ from llm_proxy.decode.generation import completion_of
 from llm_proxy.journal.reader import ANNOUNCE_AFTER_S, JournalReader
 from llm_proxy.metrics import Ledger, read_all
 from llm_proxy.queue.in_journal import JournalQueue
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_feedback import SqlFeedback
 from llm_proxy.store.sql_keepsakes import SqlKeepsakes

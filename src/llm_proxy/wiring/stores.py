@@ -1,7 +1,7 @@
 """The store that the settings ask for: PostgreSQL where ``store.url`` says so, or else the SQLite file."""
 
 from llm_proxy.errors import ConfigError
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring.layout import DataDir

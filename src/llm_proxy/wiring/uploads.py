@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 
 from llm_proxy.errors import ConfigError
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.blobs import DirectoryOfBlobs
 from llm_proxy.wiring.layout import DataDir
 

@@ -6,8 +6,8 @@ from llm_proxy.errors import ConfigError
 from llm_proxy.proxy.providers import PROVIDERS, Provider, provider_named
 from llm_proxy.proxy.target_hosts import TargetHosts
 from llm_proxy.proxy.upstreams import Upstream, Upstreams, upstream_at
-from llm_proxy.setting_upstreams import Upstream as Configured
-from llm_proxy.settings import DEFAULT_UPSTREAM, Settings
+from llm_proxy.settings.table import DEFAULT_UPSTREAM, Settings
+from llm_proxy.settings.upstreams import Upstream as Configured
 
 #: Stands for all that are at public addresses: what listens on this machine is not everybody's to call.
 _ALL = "all"

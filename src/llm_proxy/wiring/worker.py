@@ -18,7 +18,7 @@ from llm_proxy.metrics import Ledger, read_all
 from llm_proxy.queue.redis_connection import RedisConnection
 from llm_proxy.queue.redis_depth import depth
 from llm_proxy.queue.redis_streams import RedisStreams
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.base import Store
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.wiring import redis

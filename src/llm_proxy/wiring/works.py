@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from llm_proxy.errors import ConfigError, EnvelopeUnreadable
 from llm_proxy.queue.redis_depth import RedisDepth
-from llm_proxy.settings import Settings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.ui.pipeline import Account, Letter, Storage

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from llm_proxy.setting_types import AdminKey, BaseUrl, Days, RedisUrl, StoreUrl, VariableName
+from llm_proxy.settings.values import AdminKey, BaseUrl, Days, RedisUrl, StoreUrl, VariableName
 
 SECRET = "sk-proj-0123456789abcdef"
 

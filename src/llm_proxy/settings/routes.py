@@ -5,8 +5,8 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from llm_proxy.setting_base import Section
-from llm_proxy.setting_types import Count, Names, Seconds
+from llm_proxy.settings.section import Section
+from llm_proxy.settings.values import Count, Names, Seconds
 
 #: ``NAME``, or ``NAME/MODEL`` where the model is another one there.
 _TARGET = re.compile(r"[a-z0-9-]+(?:/\S+)?")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings, strategies
 from pydantic import ValidationError
 
-from llm_proxy.settings import OPTIONS, Settings, Upstream
+from llm_proxy.settings.table import OPTIONS, Settings, Upstream
 
 SECRET = "sk-proj-0123456789abcdef"
 

@@ -5,8 +5,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from llm_proxy.setting_base import Section
-from llm_proxy.setting_types import BaseUrl, Key, VariableName
+from llm_proxy.settings.section import Section
+from llm_proxy.settings.values import BaseUrl, Key, VariableName
 
 #: Name of the upstream that ``upstream`` configures; one of ``upstreams`` cannot have it.
 DEFAULT_UPSTREAM = "default"

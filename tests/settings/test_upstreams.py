@@ -1,6 +1,6 @@
 import pytest
 
-from llm_proxy.setting_upstreams import RESERVED_NAMES, checked_upstream_names
+from llm_proxy.settings.upstreams import RESERVED_NAMES, checked_upstream_names
 
 
 @pytest.mark.parametrize("name", ["groq", "my-azure", "2", "openai"])

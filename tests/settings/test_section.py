@@ -1,7 +1,7 @@
 import pytest
 from pydantic import SecretStr
 
-from llm_proxy.setting_base import masked
+from llm_proxy.settings.section import masked
 
 
 def test_a_short_secret_is_masked_whole():

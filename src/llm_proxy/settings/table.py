@@ -14,10 +14,12 @@ from platformdirs import user_data_path
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic.fields import FieldInfo
 
-from llm_proxy.setting_base import REVEAL, Section, masked
-from llm_proxy.setting_oidc import Oidc, Role
-from llm_proxy.setting_routes import Breaker, Retries, Route
-from llm_proxy.setting_types import (
+from llm_proxy.settings.oidc import Oidc, Role
+from llm_proxy.settings.routes import Breaker, Retries, Route
+from llm_proxy.settings.section import REVEAL, Section, masked
+from llm_proxy.settings.upstreams import DEFAULT_UPSTREAM, Upstream, checked_upstream_names
+from llm_proxy.settings.usage import Pricing, Usage
+from llm_proxy.settings.values import (
     AdminKey,
     BaseUrl,
     Count,
@@ -31,8 +33,6 @@ from llm_proxy.setting_types import (
     StoreUrl,
     VariableName,
 )
-from llm_proxy.setting_upstreams import DEFAULT_UPSTREAM, Upstream, checked_upstream_names
-from llm_proxy.setting_usage import Pricing, Usage
 
 __all__ = ["DEFAULT_UPSTREAM", "NAMED", "OPTIONS", "Section", "Settings", "Upstream", "masked"]
 

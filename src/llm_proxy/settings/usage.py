@@ -1,11 +1,11 @@
-"""The settings about what calls take: tokens and money. Part of the table in settings.py."""
+"""The settings about what calls take: tokens and money. Part of the table in table.py."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from llm_proxy.setting_base import Section
-from llm_proxy.setting_types import FilePath
+from llm_proxy.settings.section import Section
+from llm_proxy.settings.values import FilePath
 
 
 class Usage(Section):

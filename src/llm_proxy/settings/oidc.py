@@ -1,12 +1,12 @@
-"""The settings about people whom an OpenID provider knows. Part of the table in settings.py."""
+"""The settings about people whom an OpenID provider knows. Part of the table in table.py."""
 
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from llm_proxy.setting_base import Section
-from llm_proxy.setting_types import BaseUrl, Key, Names, VariableName
+from llm_proxy.settings.section import Section
+from llm_proxy.settings.values import BaseUrl, Key, Names, VariableName
 
 #: What a person can be let in for; calls are made by programs, with keys.
 _SCOPES = ("read", "write", "admin")

@@ -1,4 +1,4 @@
-"""What the value of a single option may be: the types of settings.py, with messages for whoever wrote the value.
+"""What the value of a single option may be: the types of table.py, with messages for whoever wrote the value.
 
 Nothing here repeats a value that may be a secret.
 """

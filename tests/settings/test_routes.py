@@ -2,8 +2,8 @@ import pytest
 from pydantic import ValidationError
 
 from llm_proxy.config import load_settings
-from llm_proxy.setting_routes import Route
-from llm_proxy.settings import Settings
+from llm_proxy.settings.routes import Route
+from llm_proxy.settings.table import Settings
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from llm_proxy.config import load_settings
-from llm_proxy.setting_oidc import Oidc, Role
-from llm_proxy.settings import Settings
+from llm_proxy.settings.oidc import Oidc, Role
+from llm_proxy.settings.table import Settings
 
 WHOLE = {"issuer": "https://login.test", "client_id": "x"}
 

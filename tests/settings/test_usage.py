@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from llm_proxy.setting_usage import Pricing, Usage
+from llm_proxy.settings.usage import Pricing, Usage
 
 
 def test_streams_are_left_alone_unless_that_is_asked_for():
