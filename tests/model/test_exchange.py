@@ -80,6 +80,7 @@ def test_words_in_files_and_answers_are_those_that_were_promised():
         "messages.count_tokens",
         "generate_content",
         "converse",
+        "realtime",
         "invoke_model",
         "other",
     }

@@ -42,7 +42,7 @@ def test_a_body_of_fifty_megabytes_passes():
 def test_an_envelope_with_fields_that_are_newer_than_this_program_is_read():
     now = envelope._Packed(envelope._PackedFields(**_fields(exchange(method="PUT"))), [], [])
     later = msgspec.msgpack.encode(
-        [[*msgspec.to_builtins(now.fields, builtin_types=(bytes,)), "newer"], [], [], "newer"]
+        [[*msgspec.to_builtins(now.fields, builtin_types=(bytes,)), "newer"], [], [], [], [], "newer"]
     )
 
     read = unpack(bytes([envelope.VERSION]) + envelope.zstd.compress(later))

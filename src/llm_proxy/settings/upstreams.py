@@ -17,7 +17,7 @@ _TAKEN = """
     models organizations pipeline playground prices pricing profile project projects prompts queue readyz replay
     report reports requests review roles saved search session sessions settings shared shares signup spans spend static
     stats storage suggest summary system tags task tasks tokens trace traces upload uploads user users v1 v1alpha
-    v1beta v1beta1 v2 views
+    v1beta v1beta1 v2 views ws
 """
 #: First segments of paths that are no upstream's: those of the pages and APIs, of today and perhaps tomorrow, and those
 #: that are calls in themselves.
