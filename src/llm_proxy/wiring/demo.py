@@ -225,20 +225,25 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 @contextlib.contextmanager
 def _signals_as_exceptions() -> Iterator[None]:
-    """Make the signals that would end this process at once unwind it instead, as Ctrl-C does."""
+    """Make the signals that would end this process unwind it instead.
+
+    Also that of Ctrl-C: asyncio would make a cancellation of it, which can get lost among those of the demo's calls.
+    """
 
     def unwind(number: int, frame: object) -> NoReturn:
         raise SystemExit(128 + number)
 
     # Not those that whoever started us wants ignored (nohup).
-    deadly = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    ending = (signal.SIG_DFL, signal.default_int_handler)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    deadly = [number for number, handler in before.items() if handler in ending]
     for number in deadly:
         signal.signal(number, unwind)
     try:
         yield
     finally:
         for number in deadly:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, before[number])
 
 
 def _say(*lines: str, end: str = "\n") -> None:
