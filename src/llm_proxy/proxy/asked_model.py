@@ -6,23 +6,14 @@ Only looked for where something depends on it.
 import re
 from urllib.parse import unquote_to_bytes
 
-import msgspec
+from llm_proxy.proxy.model_edit import model_in
 
 #: Google (``/models/NAME:generateContent``), Bedrock (``/model/NAME/converse``), Azure (``/deployments/NAME/…``).
 _IN_PATH = re.compile(rb"/(?:models/([^/:]+):[A-Za-z]+|model/([^/]+)/[a-z-]+|deployments/([^/]+)/.+)$")
 #: In a form, as uploads are sent: a part of that name.
 _IN_FORM = re.compile(rb'\bname="?model"?(?:;[^\r\n]*)?(?:\r\n[^\r\n]+)*\r\n\r\n([^\r\n]*)\r\n--', re.IGNORECASE)
-
-
 #: Of a WebSocket.
 _IN_QUERY = re.compile(rb"(?:^|(?<=&))(model|deployment)=([^&]+)")
-
-
-class _Asked(msgspec.Struct):
-    model: str | None = None
-
-
-_decode = msgspec.json.Decoder(_Asked).decode
 
 
 def asked_of_socket(query: bytes) -> str | None:
@@ -42,7 +33,4 @@ def asked_model(path: bytes, body: bytes) -> str | None:
     if body[:2] == b"--":
         found = _IN_FORM.search(body)
         return None if found is None else found[1].decode("utf-8", "replace")
-    try:
-        return _decode(body).model
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
+    return model_in(body)
