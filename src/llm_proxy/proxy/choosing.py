@@ -55,7 +55,7 @@ class Chooser:
         self._target_hosts = target_hosts
 
     async def by_itself(self, intent: Intent) -> tuple[Target, Refused | UpstreamError | None]:
-        """The target, or the default one and why it is not what was intent for: a refused call is on record, too."""
+        """The target, or the default one and why it is not what was asked for: a refused call is on record, too."""
         upstream, refusal = self.upstreams.default, None
         try:
             upstream = choose(self.upstreams, intent.address, intent.said.provider)
@@ -74,7 +74,8 @@ class Chooser:
             return target
         model: str | None = None
         query = intent.query
-        if target.endpoint is Endpoint.REALTIME:
+        is_socket = target.endpoint is Endpoint.REALTIME
+        if is_socket:
             if (in_query := by_prefix(self.upstreams, asked_of_socket(query))) is None:
                 return target
             upstream, model = in_query
@@ -86,7 +87,6 @@ class Chooser:
         else:
             return target
         there = target_at(upstream, address, intent.method, query)
-        is_socket = target.endpoint is Endpoint.REALTIME
         return there._replace(model=model, endpoint=target.endpoint if is_socket else there.endpoint)
 
     def plan(

@@ -296,12 +296,7 @@ class Proxy:
 
         One of unknown length is waited for only where something depends on what is in it.
         """
-        is_read = (
-            self._chooser.model_prefix
-            or self._chooser.routes
-            or self._limits.asks_for_usage
-            or call.admitted.terms.models
-        )
+        is_read = self._chooser.needs_body or self._limits.asks_for_usage or call.admitted.terms.models
         return await client.body(
             head.content_length,
             whole_bytes=self._limits.buffered_body_bytes,
