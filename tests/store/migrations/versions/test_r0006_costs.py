@@ -1,28 +1,15 @@
 """The step adds what the tables in the code have besides; of an older record, none of it is known."""
 
-import pytest
-from sqlalchemy import NullPool, create_engine, inspect
+from sqlalchemy import inspect
 
 from llm_proxy.store.migrations.upgrade import upgrade
 from llm_proxy.store.rows import to_completion
 from llm_proxy.store.sql import completions
-from llm_proxy.store.sqlite_connection import open_writer
 
 _OLD = (
     "INSERT INTO completions (id, organization_id, started_at_us, status, method, path, endpoint, truncated, usage)"
     " VALUES ('old', 'default', 0, 'finished', 'POST', '/', 'chat.completions', false, '{}')"
 )
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine(request, tmp_path):
-    if request.param == "sqlite":
-        yield create_engine("sqlite://", creator=lambda: open_writer(tmp_path / "s.sqlite3"), poolclass=NullPool)
-        return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.create_database()
-    yield create_engine(postgres.url(name).replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool)
-    postgres.drop_database(name)
 
 
 def test_the_columns_are_those_that_the_code_names(engine):

@@ -1,12 +1,10 @@
 """The step adds what the tables in the code have besides; older tasks want one answer, of nobody in particular."""
 
-import pytest
-from sqlalchemy import NullPool, create_engine, inspect
+from sqlalchemy import inspect
 
 from llm_proxy.store.migrations.upgrade import upgrade
 from llm_proxy.store.sql_feedback import feedback, feedback_tasks
 from llm_proxy.store.sql_grading import grading_holds
-from llm_proxy.store.sqlite_connection import open_writer
 
 _OLD = (
     "INSERT INTO feedback_tasks (id, organization_id, created_at_us, name, instruction, json_schema, tags)"
@@ -14,17 +12,6 @@ _OLD = (
     "INSERT INTO feedback (id, organization_id, created_at_us, task_id, json_values, tags)"
     " VALUES ('old', 'default', 0, 'old', '{}', '[]')",
 )
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine(request, tmp_path):
-    if request.param == "sqlite":
-        yield create_engine("sqlite://", creator=lambda: open_writer(tmp_path / "s.sqlite3"), poolclass=NullPool)
-        return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.create_database()
-    yield create_engine(postgres.url(name).replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool)
-    postgres.drop_database(name)
 
 
 def test_the_tables_are_those_that_the_code_names_and_keep_what_they_had(engine):

@@ -1,14 +1,12 @@
 """The step adds what the tables in the code have besides; a key and a record of before are none of a project's."""
 
-import pytest
-from sqlalchemy import NullPool, create_engine, inspect
+from sqlalchemy import inspect
 
 from llm_proxy.model.key_terms import Terms, terms_from_text
 from llm_proxy.store.migrations.upgrade import upgrade
 from llm_proxy.store.rows import to_completion
 from llm_proxy.store.sql import completions
 from llm_proxy.store.sql_accounts import api_keys
-from llm_proxy.store.sqlite_connection import open_writer
 
 _OLD = (
     "INSERT INTO completions (id, organization_id, started_at_us, status, method, path, endpoint, truncated)"
@@ -18,17 +16,6 @@ _OLD_KEY = (
     "INSERT INTO api_keys (id, organization_id, scopes, hash, shown, created_at_us)"
     " VALUES ('k', 'default', 'read', {hash}, 'llmp_0…0', 0)"
 )
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def engine(request, tmp_path):
-    if request.param == "sqlite":
-        yield create_engine("sqlite://", creator=lambda: open_writer(tmp_path / "s.sqlite3"), poolclass=NullPool)
-        return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.create_database()
-    yield create_engine(postgres.url(name).replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool)
-    postgres.drop_database(name)
 
 
 def test_the_columns_are_those_that_the_code_names(engine):
