@@ -2,6 +2,7 @@
 # The only things needed before: make, and Python 3.11 or newer with venv (`make PYTHON=python3.13 ...` picks one).
 
 PYTHON ?= python3
+TRANSPORT ?= http1
 VENV := .venv
 BIN := $(VENV)/bin
 # pip warns about everything that could be better; what matters it says as an error.
@@ -15,8 +16,8 @@ serve: $(VENV)/.runtime  ## Run the proxy; ARGS="--port 9000" passes flags on
 demo: $(VENV)/.runtime  ## Send scripted calls through a private proxy and show what was recorded
 	$(BIN)/llm-proxy demo $(ARGS)
 
-test: check services  ## Everything CI runs; ARGS="-k relay" narrows it down
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
+test: check services  ## Everything CI runs; ARGS="-k relay" narrows it down, TRANSPORT=httpx runs it over httpx
+	LLM_PROXY_UPSTREAM_TRANSPORT=$(TRANSPORT) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 check: $(VENV)/.dev  ## Style and types
 	$(BIN)/ruff check .

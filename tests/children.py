@@ -12,7 +12,7 @@ from typing import Any
 from llm_proxy.assignment import Assignment
 from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.layout import DataDir
-from running import PATIENCE_S, bare_environment
+from running import PATIENCE_S, TRANSPORT, bare_environment
 
 
 class Child:
@@ -31,7 +31,8 @@ class Child:
                 env={**bare_environment(settings.data_dir), "PYTHONFAULTHANDLER": "1"},
             )
         runtime_dir = str(settings.data_dir / "run")
-        told = Assignment(role=role, index=index, settings=settings.to_json(), runtime_dir=runtime_dir)
+        by = settings.model_copy(update={"upstream_transport": TRANSPORT})
+        told = Assignment(role=role, index=index, settings=by.to_json(), runtime_dir=runtime_dir)
         self.lifeline.settimeout(PATIENCE_S)
         self.lifeline.sendall(told.to_line())
 

@@ -37,8 +37,10 @@ from llm_proxy.proxy.target_hosts import TargetHosts
 from llm_proxy.proxy.transport.base import Transport
 from llm_proxy.proxy.transport.http1 import Http1Transport
 from llm_proxy.proxy.transport.over_httpx import HttpxTransport
+from llm_proxy.proxy.transport.switching import WithSwitching
 from llm_proxy.proxy.upstreams import Credential, Upstream, Upstreams, upstream_at
 from llm_proxy.proxy.wire import WireLimits, WireProtocol
+from running import TRANSPORT
 from upstreams import Upstream as ScriptedUpstream
 
 pytest_plugins = ["services"]
@@ -66,7 +68,13 @@ RULES = HeaderRules(
     recorded_response=frozenset({b"content-type", b"content-encoding"}),
 )
 
-TRANSPORTS: dict[str, Callable[..., Transport]] = {"http1": Http1Transport, "httpx": HttpxTransport}
+
+def _over_httpx(**options: Any) -> Transport:
+    """As the product puts it together: WebSockets go by the other."""
+    return WithSwitching(HttpxTransport(**options), Http1Transport(**options))
+
+
+TRANSPORTS: dict[str, Callable[..., Transport]] = {"http1": Http1Transport, "httpx": _over_httpx}
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:
@@ -187,7 +195,7 @@ class ProxyUnderTest:
 class ProxyOptions:
     """What a test may want to be different."""
 
-    transport: str = "http1"
+    transport: str = TRANSPORT
     idle_timeout_s: float = PATIENCE_S
     connect_timeout_s: float = PATIENCE_S
     #: As in the product: nothing closes by itself within a test.

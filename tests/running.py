@@ -1,7 +1,7 @@
 """The product as its users run it: ``llm-proxy serve`` in a process of its own, with an environment of its own.
 
-Nothing of the machine leaks in (no LLM_PROXY_*, no files of the user), and nothing is left behind: every process that
-comes of it carries a mark in its environment, by which it is found, told apart and at last missed.
+Nothing of the machine leaks in (no files of the user, of LLM_PROXY_* the transport alone), and nothing is left behind:
+every process that comes of it carries a mark in its environment, by which it is found, told apart and at last missed.
 """
 
 import asyncio
@@ -31,6 +31,8 @@ from llm_proxy.store.sqlite import SqliteStore
 #: Generous: nothing in a test should come near it.
 PATIENCE_S = 40.0
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
+#: What the proxies of this run of the tests speak to their upstreams by: `make test TRANSPORT=httpx`.
+TRANSPORT = os.environ.get("LLM_PROXY_UPSTREAM_TRANSPORT") or "http1"
 _MARK = "RUN_OF_A_TEST"
 _LOOK_S = 0.02
 #: Where it listens, once all is said.
@@ -222,8 +224,13 @@ async def run(
 
 
 def bare_environment(home: Path) -> dict[str, str]:
-    """An environment without anything of the user's."""
-    return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
+    """An environment without anything of the user's, but the transport of this run."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "LLM_PROXY_UPSTREAM_TRANSPORT": TRANSPORT,
+    }
 
 
 def _greeted(product: Product) -> str | None:

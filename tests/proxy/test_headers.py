@@ -30,7 +30,10 @@ def request(policy, *headers):
 
 
 def forwarded(policy, *headers, credential=None):
-    return policy.request(list(headers)).forward(b"api.example", credential)
+    """What goes on of headers that are sent with a Host before them."""
+    host, *left = policy.request([(b"Host", b"h"), *headers]).forward(b"api.example", credential)
+    assert host == (b"Host", b"api.example")
+    return left
 
 
 def test_what_nobody_has_a_rule_for_goes_on_in_order_case_and_number(policy):
@@ -40,9 +43,15 @@ def test_what_nobody_has_a_rule_for_goes_on_in_order_case_and_number(policy):
 
 
 def test_host_names_the_upstream_in_its_old_place(policy):
-    headers = forwarded(policy, (b"A", b"1"), (b"hOsT", b"127.0.0.1:8080"), (b"B", b"2"))
+    head = policy.request([(b"A", b"1"), (b"hOsT", b"127.0.0.1:8080"), (b"B", b"2")])
 
-    assert headers == [(b"A", b"1"), (b"hOsT", b"api.example"), (b"B", b"2")]
+    assert head.forward(b"api.example", None) == [(b"A", b"1"), (b"hOsT", b"api.example"), (b"B", b"2")]
+
+
+def test_the_upstream_gets_a_host_where_http_1_0_sent_none(policy):
+    head = policy.request([(b"A", b"1")])
+
+    assert head.forward(b"api.example", None) == [(b"Host", b"api.example"), (b"A", b"1")]
 
 
 @pytest.mark.parametrize("name", sorted(HOP_BY_HOP))
@@ -59,11 +68,11 @@ def test_what_connection_lists_ends_here_too(policy):
 
 
 def test_connection_cannot_take_host_framing_or_key_away(policy):
-    headers = [(b"Host", b"h"), (b"Content-Length", b"2"), (b"Authorization", b"Bearer k")]
+    headers = [(b"Content-Length", b"2"), (b"Authorization", b"Bearer k")]
 
     left = forwarded(policy, (b"Connection", b"host, content-length, authorization"), *headers)
 
-    assert [name for name, _ in left] == [b"Host", b"Content-Length", b"Authorization"]
+    assert [name for name, _ in left] == [b"Content-Length", b"Authorization"]
 
 
 def test_gateway_headers_are_not_for_the_upstream(policy):
@@ -88,7 +97,7 @@ def test_a_configured_key_takes_the_place_of_every_key_of_the_client(policy):
 
     head = request(policy, *theirs, (b"X", b"y"))
 
-    assert head.forward(b"h", (b"X-Api-Key", b"ours")) == [(b"X", b"y"), (b"X-Api-Key", b"ours")]
+    assert head.forward(b"h", (b"X-Api-Key", b"ours"))[1:] == [(b"X", b"y"), (b"X-Api-Key", b"ours")]
     assert head.key_fingerprint == Fingerprints(b"secret").of(b"Bearer theirs")
 
 
@@ -97,7 +106,7 @@ def test_the_token_that_comes_with_a_signature_tells_nothing_of_the_signer(polic
 
     assert head.recorded[0] == (b"X-Amz-Security-Token", None)
     assert head.key_fingerprint.endswith("…cdef")
-    assert head.forward(b"h", (b"A", b"b")) == [(b"A", b"b")]
+    assert head.forward(b"h", (b"A", b"b"))[1:] == [(b"A", b"b")]
 
 
 def test_a_key_among_the_protocols_of_a_websocket_is_known_by_its_fingerprint_and_not_recorded(policy):

@@ -335,7 +335,7 @@ async def test_a_client_that_pipelined_and_left_takes_its_first_call_with_it(ups
 
 
 async def test_a_body_that_turns_bad_after_an_early_answer_began_breaks_it_off(upstream, start_proxy):
-    proxy = await start_proxy(upstream.url)
+    proxy = await start_proxy(upstream.url, transport="http1")
     upstream.answers_before_the_body = True
     upstream.script(SSE_HEAD, chunk(b"one"), asyncio.Event())
     reader, writer = await proxy.connect()

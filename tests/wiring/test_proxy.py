@@ -19,13 +19,14 @@ KEY = "sk-of-the-operator-0123456789"
 
 @pytest.mark.parametrize("transport", ["http1", "httpx"])
 async def test_every_setting_of_an_upstream_reaches_the_wire(upstream, tmp_path, transport):
+    env = {"OPERATORS_KEY": KEY, "LLM_PROXY_UPSTREAM_TRANSPORT": transport}
     config = tmp_path / "llm-proxy.toml"
     config.write_text(
-        f'upstream_key_env = "OPERATORS_KEY"\nupstream_transport = "{transport}"\n'
+        'upstream_key_env = "OPERATORS_KEY"\n'
         f'[upstreams.other]\nbase_url = "{upstream.url}/deeper"\nprovider = "groq"\n'
     )
 
-    async with serve(tmp_path, upstream.url, "--config", str(config), env={"OPERATORS_KEY": KEY}) as product:
+    async with serve(tmp_path, upstream.url, "--config", str(config), env=env) as product:
         await product.chat(headers={"authorization": "Bearer sk-of-the-client"})
         await product.client.post(
             f"{product.url}/~provider=other/v1/chat/completions",

@@ -127,6 +127,8 @@ class RequestHead:
                 del headers[at]
         if credential is not None:
             headers.append(credential)
+        if not self.hosts:  # HTTP/1.0 needs none, the upstream gets HTTP/1.1
+            headers.insert(0, (b"Host", host))
         return headers
 
     def without_keys(self) -> "RequestHead":

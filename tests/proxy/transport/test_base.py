@@ -272,6 +272,24 @@ async def test_an_informational_response_is_not_the_answer(upstream, transport):
     answer.close()
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 300_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    ],
+    ids=["two framings", "two lengths", "an upgrade", "an endless head", "a transfer coding"],
+)
+async def test_an_answer_of_doubtful_framing_is_no_answer(upstream, transport, head):
+    upstream.script(head)
+
+    with pytest.raises(UpstreamBrokeOff):
+        await transport.send(request_to(upstream))
+
+
 async def test_a_certificate_is_checked(make_transport, transport_name, server_tls, client_tls):
     upstream = Upstream()
     await upstream.start(tls=server_tls)

@@ -50,6 +50,9 @@ class HttpxTransport:
             )
             outgoing.url = _ExactUrl(origin, request.target)
             response = await self._transport(origin).handle_async_request(outgoing)
+            if {"content-length", "transfer-encoding"} <= response.headers.keys():
+                await response.aclose()
+                raise UpstreamBrokeOff("the upstream's answer has two framings")
             made = HttpxResponse(response, _body_bytes(outgoing.method, response))
             await made.end_if_nothing_is_left()
         return made
