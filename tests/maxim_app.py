@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from llm_proxy.api import maxim, maxim_reading, maxim_uploads
 from llm_proxy.api.auth import Gate
 from llm_proxy.api.resource import routes
+from llm_proxy.api.seal import Seal
 from llm_proxy.decode.generation import completion_of
 from llm_proxy.store.blobs import DirectoryOfBlobs
 from llm_proxy.store.sql_accounts import SqlAccounts
@@ -45,7 +46,7 @@ async def maxim_app(there: Path) -> AsyncIterator[App]:
     store = SqliteStore(there / "store.sqlite3")
     await store.migrate()
     traces = SqlTraces(store, completion_of)
-    files = maxim_uploads.Files(traces, DirectoryOfBlobs(there / "uploads"), maxim_uploads.Signer(SECRET))
+    files = maxim_uploads.Files(traces, DirectoryOfBlobs(there / "uploads"), Seal(SECRET, b"uploads"))
     tables = (
         maxim.table(files),
         maxim_uploads.table(files),

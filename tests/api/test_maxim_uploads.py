@@ -3,11 +3,13 @@
 import time
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
 from keyring import added_key
-from llm_proxy.api.maxim_uploads import MAX_FILE_BYTES, VALID_S, Permit, Signer
+from llm_proxy.api.maxim_uploads import MAX_FILE_BYTES, VALID_S, Permit, permitted
 from llm_proxy.api.resource import Fault
+from llm_proxy.api.seal import Seal
 from maxim_app import SECRET, maxim_app
 
 URLS = "/api/sdk/v1/log-repositories/attachments/upload-url"
@@ -71,7 +73,8 @@ async def test_a_url_allows_only_what_it_was_given_out_for(app, content, mime_ty
 async def test_a_url_that_was_changed_or_made_up_allows_nothing(app):
     url = await url_for(app)
     changed = url[:-1] + ("A" if url[-1] != "A" else "B")
-    made_up = Signer(b"another secret").sign(Permit("default", "r/a", "text/plain", 5, int(time.time()) + 9))
+    wanted = Permit("default", "r/a", "text/plain", 5, int(time.time()) + 9)
+    made_up = Seal(b"another secret", b"uploads").close(msgspec.json.encode(wanted))
 
     assert (await put(app, changed)).status_code == 403
     assert (await put(app, f"{FILES}/{made_up}")).status_code == 403
@@ -149,12 +152,12 @@ async def test_a_line_in_a_file_of_another_repository_is_refused(app):
 
 
 def test_a_permit_holds_until_its_time_is_over():
-    signer = Signer(SECRET)
-    word = signer.sign(PERMIT)
+    seal = Seal(SECRET, b"uploads")
+    word = seal.close(msgspec.json.encode(PERMIT))
 
-    assert signer.read(word, now=1000) == PERMIT
+    assert permitted(seal, word, now=1000) == PERMIT
     with pytest.raises(Fault):
-        signer.read(word, now=1001)
+        permitted(seal, word, now=1001)
 
 
 def test_a_url_holds_long_enough_for_an_sdk_to_try_again():

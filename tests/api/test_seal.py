@@ -1,4 +1,4 @@
-"""What a browser keeps for us."""
+"""What others keep for us."""
 
 import pytest
 

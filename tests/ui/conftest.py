@@ -7,6 +7,7 @@ from starlette.applications import Starlette
 
 from browsing import chromium, standing, watched
 from llm_proxy.api.auth import Gate
+from llm_proxy.api.seal import Seal
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_keepsakes import SqlKeepsakes
 from llm_proxy.store.sqlite import SqliteStore
@@ -25,7 +26,7 @@ async def store(tmp_path):
 
 @pytest.fixture
 async def client(store):
-    sharing = Sharing(store, SqlKeepsakes(store), b"secret")
+    sharing = Sharing(store, SqlKeepsakes(store), Seal(b"secret", b"share"))
     admit = Gate(SqlAccounts(store), is_open=True).admit
     transport = httpx.ASGITransport(Starlette(routes=routes(store, admit, *rooms_of_calls(store), sharing=sharing)))
     async with httpx.AsyncClient(transport=transport, base_url="http://proxy.test:9000") as client:

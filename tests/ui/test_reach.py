@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 
 from keyring import added_key
 from llm_proxy.api.auth import Gate
+from llm_proxy.api.seal import Seal
 from llm_proxy.decode.generation import completion_of
 from llm_proxy.model.account import Principal, Project
 from llm_proxy.model.completion import Context
@@ -56,7 +57,7 @@ async def key(store):
 @pytest.fixture
 async def theirs(store, key):
     """The pages for whoever has that key."""
-    sharing = Sharing(store, SqlKeepsakes(store), b"secret")
+    sharing = Sharing(store, SqlKeepsakes(store), Seal(b"secret", b"share"))
     gate = Gate(SqlAccounts(store))
     transport = httpx.ASGITransport(
         Starlette(routes=routes(store, gate.admit, *rooms_of_calls(store), sharing=sharing))

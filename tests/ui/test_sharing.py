@@ -13,8 +13,9 @@ from browsing import check_usable, in_browser, watched
 from grading import post
 from keyring import added_key
 from llm_proxy.api.auth import Gate
+from llm_proxy.api.seal import Seal
 from llm_proxy.model.completion import Context
-from llm_proxy.model.keepsake import Share, Shared, share_token
+from llm_proxy.model.keepsake import Share, Shared
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_keepsakes import SqlKeepsakes
 from llm_proxy.ui.pages import routes
@@ -77,7 +78,8 @@ async def test_a_link_that_was_taken_back_or_has_expired_or_is_wrong_shows_nothi
     (share,) = await SqlKeepsakes(store).shares("default", at=now)
     await client.post("/shares/drop", data={"id": share.id}, headers=SAME_SITE)
     answers = [
-        await read(client, one, status=404) for one in (path, f"/shared/{share_token('old', b'secret')}", "/shared/x.y")
+        await read(client, one, status=404)
+        for one in (path, f"/shared/{Seal(b'secret', b'share').close(b'old')}", "/shared/x.y")
     ]
 
     assert before.status_code == 200
@@ -99,7 +101,7 @@ async def test_with_keys_a_link_needs_none_and_only_its_organisation_takes_it_ba
     await store.put([record(id="1")])
     path = await shared(client, "call", "1")
     other = await added_key(store, "acme", "read,write")
-    sharing = Sharing(store, SqlKeepsakes(store), b"secret")
+    sharing = Sharing(store, SqlKeepsakes(store), Seal(b"secret", b"share"))
     app = Starlette(routes=routes(store, Gate(SqlAccounts(store)).admit, sharing=sharing))
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://proxy.test:9000") as anybody:

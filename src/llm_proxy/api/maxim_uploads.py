@@ -5,9 +5,6 @@ whom and until when, and is signed (HMAC-SHA256), so that nobody can make one up
 key that the SDK gave it; its bytes lie under their hash.
 """
 
-import base64
-import hashlib
-import hmac
 import re
 import time
 from collections.abc import AsyncIterator
@@ -24,6 +21,7 @@ from starlette.routing import Route
 
 from llm_proxy.api.maxim_faults import maxim_error
 from llm_proxy.api.resource import Fault, Method, Table, answered
+from llm_proxy.api.seal import Seal
 from llm_proxy.errors import Refused, StoreUnavailable
 from llm_proxy.model.account import Principal, Scope
 from llm_proxy.model.trace import Upload
@@ -49,42 +47,14 @@ class Permit(msgspec.Struct, array_like=True, frozen=True):
     expires_at: int
 
 
-class Signer:
-    """Makes and reads the signed part of a URL."""
-
-    def __init__(self, secret: bytes) -> None:
-        # The secret is that of other things, too.
-        self._secret = hmac.digest(secret, b"uploads", hashlib.sha256)
-
-    def sign(self, permit: Permit) -> str:
-        """The word that stands for ``permit``."""
-        told = msgspec.json.encode(permit)
-        return f"{_written(told)}.{_written(self._signature(told))}"
-
-    def read(self, word: str, *, now: float) -> Permit:
-        """The permit that was signed. Raises Fault (403) if none was, or its time is over."""
-        told, _, signature = word.partition(".")
-        try:
-            raw = _read(told)
-            is_ours = hmac.compare_digest(self._signature(raw), _read(signature))
-            permit = msgspec.json.decode(raw, type=Permit) if is_ours else None
-        except (ValueError, msgspec.MsgspecError):
-            permit = None
-        if permit is None or permit.expires_at < now:
-            raise Fault("the URL was not given out here, or is too old", param=None, status=403, code="invalid_url")
-        return permit
-
-    def _signature(self, told: bytes) -> bytes:
-        return hmac.digest(self._secret, told, hashlib.sha256)
-
-
 @dataclass(frozen=True, slots=True)
 class Files:
     """What uploads need."""
 
     traces: Traces
     blobs: Blobs
-    signer: Signer
+    #: Signs the URLs.
+    seal: Seal
 
 
 def table(files: Files) -> Table:
@@ -119,7 +89,14 @@ async def _upload_url(files: Files, request: Request, principal: Principal) -> R
         raise Fault(f"a file must not be longer than {MAX_FILE_BYTES} bytes", param="size", status=413)
     within(principal, key.partition("/")[0], param="key")
     permit = Permit(principal.organization_id, key, mime_type, int(size), int(time.time()) + VALID_S)
-    return answered({"data": {"url": f"{_origin(request)}{_ATTACHMENTS}/{files.signer.sign(permit)}", "key": key}})
+    return answered(
+        {
+            "data": {
+                "url": f"{_origin(request)}{_ATTACHMENTS}/{files.seal.close(msgspec.json.encode(permit))}",
+                "key": key,
+            }
+        }
+    )
 
 
 async def _download(files: Files, request: Request, principal: Principal) -> Response:
@@ -168,7 +145,7 @@ class _Put:
         if request.method != "PUT":
             message = f"{request.method} is not possible here; use PUT"
             raise Fault(message, param=None, status=405, code="method_not_allowed", headers={"allow": "PUT"})
-        permit = self._files.signer.read(request.path_params["word"], now=time.time())
+        permit = permitted(self._files.seal, request.path_params["word"], now=time.time())
         sent_type = request.headers.get("content-type", "")
         if _bare(sent_type) != _bare(permit.mime_type):
             message = f"the URL is for a file of the type {permit.mime_type}"
@@ -183,6 +160,15 @@ class _Put:
         )
         await self._files.traces.add_upload(permit.organization_id, upload)
         return answered({})
+
+
+def permitted(seal: Seal, word: str, *, now: float) -> Permit:
+    """What the signed part of a URL allows. Raises Fault (403) if nobody here signed it, or its time is over."""
+    told = seal.open(word)
+    permit = None if told is None else msgspec.json.decode(told, type=Permit)
+    if permit is None or permit.expires_at < now:
+        raise Fault("the URL was not given out here, or is too old", param=None, status=403, code="invalid_url")
+    return permit
 
 
 def within(principal: Principal, repository: str, *, param: str) -> None:
@@ -210,11 +196,3 @@ def _origin(request: Request) -> str:
 
 def _bare(mime_type: str) -> str:
     return mime_type.partition(";")[0].strip().lower()
-
-
-def _written(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def _read(word: str) -> bytes:
-    return base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_", validate=True)

@@ -1,4 +1,4 @@
-"""What a browser keeps for us: readable by whoever has it, and changed by nobody."""
+"""What others keep for us, in a cookie or a URL: readable by whoever has it, and changed by nobody."""
 
 import base64
 import hmac
@@ -14,7 +14,7 @@ class Seal:
         self._secret = hmac.digest(secret, purpose, _DIGEST)
 
     def close(self, content: bytes) -> str:
-        """``content`` with a signature, as the value of a cookie."""
+        """``content`` with a signature, as a word that fits a cookie and a path."""
         said = _encoded(content)
         return f"{said}.{self._signature(said)}"
 

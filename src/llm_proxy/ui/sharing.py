@@ -16,9 +16,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from llm_proxy.api.seal import Seal
 from llm_proxy.errors import Refused, StoreUnavailable
 from llm_proxy.model.account import Principal, Scope
-from llm_proxy.model.keepsake import Share, Shared, new_share_id, share_token, shared_id
+from llm_proxy.model.keepsake import Share, Shared, new_share_id
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.base import Keepsakes, Store
 from llm_proxy.ui import present
@@ -53,11 +54,11 @@ class Line:
 class Sharing:
     """Makes links, shows what they lead to, and takes them back."""
 
-    def __init__(self, store: Store, keepsakes: Keepsakes, secret: bytes) -> None:
-        """``secret`` signs the links; whoever knows it can only sign what is in the store anyway."""
+    def __init__(self, store: Store, keepsakes: Keepsakes, seal: Seal) -> None:
+        """``seal`` signs the ids in the links: what nobody here signed is looked up nowhere."""
         self._store = store
         self._keepsakes = keepsakes
-        self._secret = secret
+        self._seal = seal
 
     def table(self) -> Table:
         """What those do who have a key."""
@@ -144,8 +145,8 @@ class Sharing:
         )
 
     async def _share(self, request: Request) -> Share | None:
-        share_id = shared_id(request.path_params["token"], self._secret)
-        return None if share_id is None else await self._keepsakes.share(share_id, at=datetime.now(UTC))
+        share_id = self._seal.open(request.path_params["token"])
+        return None if share_id is None else await self._keepsakes.share(share_id.decode(), at=datetime.now(UTC))
 
     async def _is_there(self, share: Share) -> bool:
         if share.kind is Shared.CALL:
@@ -159,7 +160,7 @@ class Sharing:
             kind=share.kind.value,
             target=present.visible(share.target),
             page=call_href(share.target) if share.kind is Shared.CALL else session_href(share.target),
-            url=f"{base_url(request)}/shared/{share_token(share.id, self._secret)}",
+            url=f"{base_url(request)}/shared/{self._seal.close(share.id.encode())}",
             until=present.time(share.expires_at),
             fresh=share.id == fresh,
         )

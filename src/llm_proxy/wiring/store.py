@@ -28,6 +28,7 @@ from llm_proxy.api import (
 )
 from llm_proxy.api.auth import Gate
 from llm_proxy.api.login import Logins
+from llm_proxy.api.seal import Seal
 from llm_proxy.assignment import Assignment
 from llm_proxy.child import Lifeline, main, serve_app
 from llm_proxy.decode import pushed
@@ -131,7 +132,7 @@ def _routes(settings: Settings, store: SqlStore, calls_url: str | None = None) -
     gate = Gate(accounts, admin_key=opens_all, is_open=settings.auth.open, is_closed=sign_on is not None, logins=logins)
     log = log10.Log10(store, SqlFeedback(store), gate, pushed.fold, price)
     blobs = open_blobs(settings)
-    files = maxim_uploads.Files(traces, blobs, maxim_uploads.Signer(signing_secret(settings)))
+    files = maxim_uploads.Files(traces, blobs, Seal(signing_secret(settings), b"uploads"))
     sources = own.Sources(
         store=store, accounts=accounts, overviews=SqlOverviews(store), removal=SqlRemoval(store, blobs), traces=traces
     )
@@ -147,7 +148,7 @@ def _routes(settings: Settings, store: SqlStore, calls_url: str | None = None) -
     access = Access(logins, gate.holder, link=data.login_link, sign_on=sign_on)
     house = rooms_of_the_house(settings, store, forget=gate.forget, keep_in=access.keep_in)
     rooms = (*rooms_of_calls(store, calls_url=calls_url), *house)
-    sharing = Sharing(store, SqlKeepsakes(store), data.fingerprint_secret())
+    sharing = Sharing(store, SqlKeepsakes(store), Seal(secret, b"share"))
     return [*served, *pages.routes(store, gate.admit, *rooms, access=access, sharing=sharing)]
 
 
