@@ -219,6 +219,14 @@ def test_other_white_space_makes_no_other_conversation(content):
     assert turns_of(Endpoint.CHAT, request, response) == turns_of(Endpoint.CHAT, *CHAT[0])
 
 
+def test_no_white_space_that_unicode_has_makes_another_conversation():
+    request, response = copy.deepcopy(CHAT[0])
+    spaces = "".join(character for character in map(chr, range(0x10000)) if character.isspace())
+    request["messages"][1] = {"role": "user", "content": f"What is{spaces}in a.txt?"}
+
+    assert turns_of(Endpoint.CHAT, request, response) == turns_of(Endpoint.CHAT, *CHAT[0])
+
+
 def test_of_a_long_history_the_last_answers_count():
     contents = [str(number) for number in range(4 * MAX_PRIOR + 1)]
 

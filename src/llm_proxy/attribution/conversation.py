@@ -26,6 +26,9 @@ _INSTRUCTING = frozenset({"system", "developer"})
 _ANSWERING = frozenset({"assistant", "model"})
 #: Parts that clients do not always send back.
 _THOUGHTS = frozenset({"thinking", "redacted_thinking", "reasoning"})
+#: All that ``str.isspace`` calls so: of ASCII, and of the rest. To drop it is several times as fast as to make it even.
+_WHITE_SPACE = b"\t\n\v\f\r\x1c\x1d\x1e\x1f "
+_WIDE_WHITE_SPACE = re.compile("[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
 #: Where the messages of a request stand.
 _MESSAGES = {
@@ -93,9 +96,15 @@ def _hashes(messages: JsonValue, beginning: bytes, *, named: bool) -> list[tuple
 def _hash(before: bytes, side: bytes, parts: Iterable[str]) -> bytes:
     hashed = blake2b(before + side, digest_size=HASH_BYTES)
     for part in parts:
-        text = part.encode("utf-8", "surrogatepass")
+        text = _without_white_space(part)
         hashed.update(len(text).to_bytes(8, "little") + text)
     return hashed.digest()
+
+
+def _without_white_space(text: str) -> bytes:
+    if not text.isascii():
+        text = _WIDE_WHITE_SPACE.sub("", text)
+    return text.encode("utf-8", "surrogatepass").translate(None, _WHITE_SPACE)
 
 
 def _of_response(response_id: str) -> bytes:
@@ -195,15 +204,8 @@ def _arguments(call: JsonObject) -> JsonValue:
 def _said(text: str) -> Iterator[str]:
     if "<system-reminder>" in text:
         text = _REMINDER.sub("", text)
-    if words := _evenly_spaced(text):
-        yield words
-
-
-def _evenly_spaced(text: str) -> str:
-    """The words of a text with one space between them."""
-    if text.isascii() and text.isprintable() and "  " not in text:  # one line of prose, without a list of its words
-        return text.strip()
-    return " ".join(text.split())
+    if text and not text.isspace():
+        yield text
 
 
 def _canonical(value: JsonValue) -> str:
