@@ -59,6 +59,26 @@ def test_every_ending_has_an_outcome():
         assert status is (Status.FINISHED if ending is Ending.COMPLETE else Status.FAILED)
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "name"),
+    [
+        (Endpoint.CHAT, "chat_text.sse"),
+        (Endpoint.RESPONSES, "responses_text.sse"),
+        (Endpoint.MESSAGES, "messages_text.sse"),
+    ],
+)
+def test_a_client_that_leaves_at_the_end_mark_of_a_stream_had_it_all(endpoint, name):
+    whole = sample(name)
+    gone = {"request": CHAT | {"stream": True}, "ending": Ending.CLIENT_DISCONNECTED, "reason": "the client went away"}
+
+    at_the_end = understand(exchange_of(endpoint, whole, **gone))
+    before_it = understand(exchange_of(endpoint, whole[: len(whole) // 2], **gone))
+
+    assert (at_the_end.status, at_the_end.failure_kind, at_the_end.failure_reason) == (Status.FINISHED, None, None)
+    assert at_the_end.ending is Ending.CLIENT_DISCONNECTED
+    assert (before_it.status, before_it.failure_kind) == (Status.FAILED, "client_disconnected")
+
+
 @pytest.mark.parametrize("name", ["chat_error_in_chunk.sse", "chat_error_event.sse"])
 def test_an_error_inside_a_stream_of_status_200_is_a_failure(name):
     completion = understand(exchange_of(Endpoint.CHAT, sample(name), request=CHAT | {"stream": True}))

@@ -97,11 +97,15 @@ def _context(exchange: Exchange, decoded: Decoded) -> Context:
 
 
 def _outcome(exchange: Exchange, decoded: Decoded) -> tuple[Status, str | None, str | None]:
-    """Status, and what failed and why; an error inside an answer of status 200 is a failure, too."""
+    """Status, and what failed and why; an error inside an answer of status 200 is a failure, too.
+
+    A client that leaves at the end mark of a stream, before the connection says that it is over, had a complete answer.
+    """
     if exchange.ending is None:
         return Status.STARTED, None, None
     error = decoded.error
-    if exchange.ending is Ending.COMPLETE and error is None:
+    left_at_the_end = exchange.ending is Ending.CLIENT_DISCONNECTED and decoded.stream_ended is True
+    if (exchange.ending is Ending.COMPLETE or left_at_the_end) and error is None:
         return Status.FINISHED, None, None
     answered = exchange.ending in (Ending.COMPLETE, Ending.UPSTREAM_ERROR)
     # An error of another ending is in an answer of our own, or not what ended the call.

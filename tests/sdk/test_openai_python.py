@@ -6,6 +6,8 @@ from operator import attrgetter
 import openai
 import pytest
 
+from running import TRANSPORT
+
 MESSAGES = [{"role": "user", "content": "Hi"}]
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(100_000)
@@ -73,7 +75,9 @@ def test_it_understands_the_same_as_without_the_proxy_and_the_call_is_on_record(
 
     assert proxied == direct
     (record,) = stand.ended(session, 1)
-    assert (record["status"], record["ending"], record["http_status"]) == ("finished", "complete", 200)
+    assert (record["status"], record["http_status"]) == ("finished", 200)
+    # The SDK leaves at the end mark of a stream; httpx tells of the end of an answer later than that.
+    assert record["ending"] in ({"complete"} if TRANSPORT == "http1" else {"complete", "client_disconnected"})
     assert (record["tags"], record["session_id"], record["user_id"]) == (["sdk", session], session, "ada")
     assert 0 < record["ttfb_s"] <= record["duration"]
     assert record["stream"] is (name.endswith("-streamed") if record["request"] else None)
