@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from bench.seeding import DAYS, Maker, OpenStore, seeded
 from llm_proxy.model.completion import Status
 from llm_proxy.model.exchange import new_id
@@ -118,7 +120,7 @@ async def writing(store: SqlStore, rate: int) -> None:
     while True:
         started_s = time.perf_counter()
         made = (maker.make(number + place) for place in range(rate // 5))
-        await store.put([replace(one, id=new_id(), started_at=datetime.now(UTC)) for one in made])
+        await store.put([msgspec.structs.replace(one, id=new_id(), started_at=datetime.now(UTC)) for one in made])
         number = (number + rate // 5) % 1000
         await indexer.step()
         if started_s > sum_at_s:

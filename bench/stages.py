@@ -11,12 +11,13 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from bench.storage import PROVIDER_HEADERS, SDK_HEADERS, chats
 from bench.workloads import answer, plain, request

@@ -7,11 +7,11 @@ before is made up, of the calls that were recorded, so that lists and pictures h
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+from msgspec.structs import replace
 
 from llm_proxy.decode.generation import completion_of
 from llm_proxy.demo.calls import Call, make, scripted_calls

@@ -1,12 +1,12 @@
 """Records for tests: a plausible one with whatever a test wants different, and any that is possible at all."""
 
 from array import array
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from llm_proxy.model.completion import (
     Bodies,

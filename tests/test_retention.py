@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from llm_proxy.errors import StoreUnavailable
 from llm_proxy.metrics import Ledger

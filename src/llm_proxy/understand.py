@@ -1,6 +1,6 @@
 """Exchange → Completion: decode the bytes, find out whose call it was, say how it ended. Pure; never fails."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from llm_proxy.attribution.context import attribute
 from llm_proxy.attribution.conversation import turns_of

@@ -12,10 +12,11 @@ import mmap
 import os
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from llm_proxy.errors import JournalUnwritable, StoreRejected, StoreUnavailable
 from llm_proxy.log import get_logger

@@ -2,11 +2,11 @@
 
 import base64
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 

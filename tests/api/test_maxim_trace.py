@@ -1,5 +1,6 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace
 
 from llm_proxy.api.maxim_trace import MAX_DEPTH, call_json, entity_json, trace_json, unique_tags
 from llm_proxy.model.completion import Context, Status

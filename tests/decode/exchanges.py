@@ -2,10 +2,11 @@
 
 import json
 from array import array
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from llm_proxy.decode.dispatch import decode
 from llm_proxy.model.exchange import Chunks, Ending, Endpoint, Exchange

@@ -55,7 +55,7 @@ def test_the_order_of_the_pieces_and_how_often_they_come_makes_no_difference():
         completion = folded(*order)
         assert completion.started_at in (NOON, NOON - timedelta(seconds=1.5))
         assert fold(completion, PushedRow(), completion_id="1", organization_id="acme", now=NOON) == completion
-        members = [name for name in expected.__dataclass_fields__ if name != "started_at"]
+        members = [name for name in expected.__struct_fields__ if name != "started_at"]
         assert [getattr(completion, name) for name in members] == [getattr(expected, name) for name in members]
 
 

@@ -1,12 +1,12 @@
 """The JSON shape of a record."""
 
 import json
-from dataclasses import replace
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from jsonschema_rs import validator_for
+from msgspec.structs import replace
 
 from llm_proxy.model.completion import Bodies, Completion, Status
 from llm_proxy.model.exchange import Attempt, Ending
@@ -102,7 +102,7 @@ def test_a_record_of_log10_has_its_names():
 
 def test_every_field_of_the_model_has_a_member():
     flattened = {"context", "bodies", "duration_s"}
-    fields = set(Completion.__dataclass_fields__) - flattened - {"turns"}
+    fields = set(Completion.__struct_fields__) - flattened - {"turns"}
 
     assert record_json(record(), with_bodies=True).keys() >= fields
 

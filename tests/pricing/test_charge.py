@@ -1,8 +1,8 @@
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
 from llm_proxy.model.completion import CostSource, Status, Usage
 from llm_proxy.model.exchange import Endpoint

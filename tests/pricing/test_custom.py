@@ -1,7 +1,7 @@
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from llm_proxy.model.completion import Cost, CostSource, Usage
 from llm_proxy.pricing.charge import cost_of, is_charged

@@ -1,14 +1,15 @@
 """What every store promises; see ``Store``. Runs against each of them."""
 
 import asyncio
+import dataclasses
 import os
 from array import array
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from msgspec.structs import replace
 
 from llm_proxy.errors import StoreRejected
 from llm_proxy.model.completion import Bodies, Context, Status, Usage
@@ -97,7 +98,7 @@ async def test_the_pages_of_an_organisation_go_on_where_they_ended(store):
 
     while (page := await store.find(query)).completions:
         seen += [completion.id for completion in page.completions]
-        query = replace(query, after=page.next or Cursor(started_at=NOON, id=seen[-1]))
+        query = dataclasses.replace(query, after=page.next or Cursor(started_at=NOON, id=seen[-1]))
 
     assert seen == ["4", "3", "2", "1", "0"]
 

@@ -3,11 +3,11 @@
 import json
 import random
 from array import array
-from dataclasses import replace
 
 import msgspec
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
 from llm_proxy.model.completion import Bodies
 from llm_proxy.model.exchange import Chunks

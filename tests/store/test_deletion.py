@@ -3,10 +3,10 @@
 import asyncio
 import json
 import random
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from llm_proxy.model.completion import Bodies, Context, Status
 from llm_proxy.model.query import CompletionQuery

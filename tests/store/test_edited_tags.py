@@ -1,8 +1,7 @@
 """Tags that were changed by hand, on both stores, whatever comes later."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Context, Status
 from llm_proxy.model.query import CompletionQuery

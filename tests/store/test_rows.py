@@ -1,10 +1,10 @@
 """A record as rows, and back."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
 from llm_proxy.errors import StoreRejected
 from llm_proxy.model.completion import Bodies, Context, Usage

@@ -1,8 +1,7 @@
 """Text is found wherever it is, and each piece of it is read once."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from llm_proxy.model.completion import Bodies
 from llm_proxy.model.json_text import encode_json

@@ -1,10 +1,11 @@
 """The index for search finds what reading every record finds, on both databases."""
 
-from dataclasses import replace
+import dataclasses
 from datetime import timedelta
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import and_, func, select
 
 from llm_proxy.model.completion import Context, Status
@@ -75,7 +76,7 @@ async def test_pages_lead_on_to_each_record_once(store):
         found += [completion.id for completion in page.completions]
         if page.next is None:
             break
-        query = replace(query, after=page.next)
+        query = dataclasses.replace(query, after=page.next)
 
     assert found == [f"{number:03}" for number in range(9, -1, -1)]
 
@@ -92,7 +93,7 @@ async def test_a_search_that_is_out_of_time_says_where_and_goes_on_there(store):
         pages += 1
         if page.next is None:
             break
-        query = replace(query, after=page.next)
+        query = dataclasses.replace(query, after=page.next)
 
     assert (found, pages > 2) == (["000"], True)
 

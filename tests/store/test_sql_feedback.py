@@ -1,9 +1,9 @@
 """What every place for feedback promises; see ``FeedbackStore``. Runs against each of them."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from llm_proxy.model.exchange import new_id
 from llm_proxy.model.feedback import Feedback, FeedbackQuery, FeedbackTask

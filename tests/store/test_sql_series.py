@@ -1,10 +1,11 @@
 """How calls went over a time, on both databases."""
 
-from dataclasses import replace
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from llm_proxy.model.completion import Context, Status
 from llm_proxy.model.query import CompletionQuery
@@ -24,7 +25,7 @@ def statistics(store):
 
 def query(**different):
     asked = SeriesQuery(calls=CompletionQuery(), since=START, until=START + 3 * HOUR, step=HOUR)
-    return replace(asked, **different)
+    return dataclasses.replace(asked, **different)
 
 
 async def test_each_step_of_the_time_has_a_point_that_sums_its_calls_up(store, statistics):

@@ -1,8 +1,8 @@
 """What is counted is what is there, whatever was written and deleted in between."""
 
 import random
-from dataclasses import replace
 
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from llm_proxy.model.completion import Status

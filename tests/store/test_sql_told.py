@@ -1,9 +1,9 @@
 """Sessions and traces without calls among those that calls make, on SQLite and PostgreSQL."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from llm_proxy.decode.generation import completion_of
 from llm_proxy.model.completion import Context

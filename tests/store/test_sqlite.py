@@ -3,9 +3,9 @@
 import asyncio
 import random
 from contextlib import aclosing
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from llm_proxy.errors import StoreUnavailable
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Bodies, Context

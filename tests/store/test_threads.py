@@ -1,10 +1,10 @@
 """Sessions that nobody named: whichever way the calls of a conversation arrive, they end up in one."""
 
-from dataclasses import replace
 from datetime import timedelta
 from itertools import permutations
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from llm_proxy.attribution.conversation import turns_of

@@ -1,9 +1,9 @@
 import json
 import math
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
 from llm_proxy.transfer.base import BadRow
 from llm_proxy.transfer.jsonl import VERSION_MEMBER, decode_record, encode_record, read_records

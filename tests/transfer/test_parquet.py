@@ -2,10 +2,10 @@ import io
 import json
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
+from msgspec.structs import replace
 
 from llm_proxy.errors import ConfigError
 from llm_proxy.transfer import parquet

@@ -1,10 +1,10 @@
 """A call once more: through a real proxy, edited, with another model, and linked to the first one."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from msgspec.structs import replace
 from playwright.async_api import expect
 
 from browsing import in_browser, watched

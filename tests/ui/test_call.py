@@ -2,10 +2,10 @@
 
 import json
 from array import array
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from playwright.async_api import expect
 
 from browsing import in_browser

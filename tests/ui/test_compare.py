@@ -1,9 +1,8 @@
 """Two calls side by side."""
 
-from dataclasses import replace
-
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from msgspec.structs import replace
 from playwright.async_api import expect
 
 from browsing import in_browser, watched

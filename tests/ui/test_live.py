@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import re
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from playwright.async_api import expect
 
 from browsing import in_browser

@@ -1,7 +1,6 @@
 """What all pages have in common, from a real store: who gets in, what they may load, and that nothing recorded runs."""
 
 import re
-from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlencode
 
@@ -9,6 +8,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
+from msgspec.structs import replace
 from playwright.async_api import expect
 from starlette.applications import Starlette
 

@@ -2,12 +2,12 @@
 
 import sys
 import unicodedata
-from dataclasses import replace
 from datetime import UTC, timedelta, timezone
 from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
+from msgspec.structs import replace
 
 from llm_proxy.model.completion import Context, Status
 from llm_proxy.ui import present

@@ -8,11 +8,11 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.completion import Bodies, Status

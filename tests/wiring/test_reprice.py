@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from llm_proxy.model.completion import Cost, CostSource, Usage
 from llm_proxy.model.query import CompletionQuery

@@ -5,10 +5,11 @@ enough to make it disappear. Tags that were changed stay, also when a call that 
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from typing import Any, TypedDict
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 

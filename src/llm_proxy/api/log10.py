@@ -7,12 +7,13 @@ An id that is not known yet is as good as a new one: log10-io updates before, or
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 from uuid import uuid4
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 

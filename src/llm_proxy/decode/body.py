@@ -10,7 +10,6 @@ import json
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import msgspec
 
@@ -28,8 +27,7 @@ _TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
 _parse_fast = msgspec.json.Decoder().decode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, kw_only=True):
     """An exchange whose bodies were read: what a decoder starts from."""
 
     exchange: Exchange
@@ -54,8 +52,7 @@ class Call:
         return chunks.times_us[piece] / 1e6 if piece < len(chunks.times_us) else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The response of a call in the shape that it has, or would have, without streaming."""
 
     response: JsonValue

@@ -8,11 +8,11 @@ worded to follow "the response body". Nothing in here raises for what a body con
 import sys
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Protocol
 
 import brotli
+import msgspec
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -29,8 +29,7 @@ _BROTLI_OUTPUT_BYTES = 2**20
 _ZSTD_WINDOW_LOG = 23
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plain:
+class Plain(msgspec.Struct, frozen=True, kw_only=True):
     """A body without its content codings, as far as they could be undone."""
 
     content: bytes

@@ -6,7 +6,8 @@ in stays the text that it was. Tokens of caches are counted beside ``inputTokens
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from llm_proxy.decode.blocks import Blocks, input_of
 from llm_proxy.decode.body import (

@@ -4,7 +4,8 @@ Only what is said of a file is read, never what stands in it. A batch shows toke
 """
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from llm_proxy.decode.body import Answer, member, object_member, read_call, text_member
 from llm_proxy.decode.multipart import read_upload

@@ -8,7 +8,8 @@ prompt in it; here they are output and input.
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from llm_proxy.decode.body import (
     Answer,

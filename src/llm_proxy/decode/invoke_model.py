@@ -7,9 +7,9 @@ is, a stream of it with its strings joined. Chunks come as base64 in the frames 
 
 import binascii
 from collections.abc import Iterable
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from llm_proxy.decode.body import Answer, Call, member, object_member, object_members, parse_json, text_member
 from llm_proxy.decode.chat import assemble_chat, describe_chat

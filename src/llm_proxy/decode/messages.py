@@ -6,7 +6,8 @@ nobody knows yet, change nothing. Usage counts what was cached beside ``input_to
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from llm_proxy.decode.blocks import Blocks, input_of
 from llm_proxy.decode.body import (

@@ -5,7 +5,8 @@ body contains.
 """
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from llm_proxy.decode.body import Call, media_type, read_call
 from llm_proxy.model.completion import JsonObject, JsonValue

@@ -1,6 +1,6 @@
 """Calls to everything else: files, lists, audio and the like, of which only errors are understood."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from llm_proxy.decode.body import has_failed, read_call
 from llm_proxy.decode.summary import error_of

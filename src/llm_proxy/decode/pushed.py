@@ -5,8 +5,9 @@ start, and comes late, fills what is still unknown. Of what the proxy has seen i
 taken: the wire is not corrected by hearsay. Pure.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from llm_proxy.decode.summary import last_user_text, preview_of, text_of, usage_of
 from llm_proxy.model.chat_view import chat_request, chat_response, usage_counts

@@ -4,11 +4,13 @@ Unknown is None, never 0. ``request`` and ``response`` are in the provider's own
 together into the shape that the same endpoint has without streaming. Unknown members are kept.
 """
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
+
+import msgspec
+from msgspec import field
 
 from llm_proxy.model.exchange import Attempt, Chunks, Ending, Endpoint, RecordedHeaders
 
@@ -33,8 +35,7 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens as the provider counted them.
 
     ``input_tokens`` includes those that were read from a cache, those that were written to one and those of audio;
@@ -73,8 +74,7 @@ class CostSource(StrEnum):
     ESTIMATE = "estimate"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CostPart:
+class CostPart(msgspec.Struct, frozen=True, kw_only=True):
     """What one kind of consumption costs."""
 
     #: ``input``, ``cache_read``, ``output`` and so on.
@@ -85,8 +85,7 @@ class CostPart:
     usd: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
     """What a call costs, or why that is not known."""
 
     #: None if it is not known; never 0 for that.
@@ -102,8 +101,7 @@ class Cost:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderError:
+class ProviderError(msgspec.Struct, frozen=True, kw_only=True):
     """The error object of an answer, whatever its HTTP status."""
 
     #: ``type`` or ``code`` of the provider's error object.
@@ -111,8 +109,7 @@ class ProviderError:
     message: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True, kw_only=True):
     """What a decoder read out of the bytes of one exchange."""
 
     #: ``chat`` or ``prompt`` as in the Log10 API; ``embedding``, ``moderation``, ``image``, ``speech``,
@@ -139,8 +136,7 @@ class Decoded:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """Who and what a call belongs to."""
 
     tags: tuple[str, ...] = ()
@@ -155,8 +151,7 @@ class Context:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turns:
+class Turns(msgspec.Struct, frozen=True, kw_only=True):
     """What a conversation is recognised by: hashes up to answers of the model; see attribution/conversation.py."""
 
     #: Where this call ends.
@@ -165,8 +160,7 @@ class Turns:
     prior: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bodies:
+class Bodies(msgspec.Struct, frozen=True, kw_only=True):
     """The heavy part of a record, read for one record at a time."""
 
     request_headers: RecordedHeaders = ()
@@ -183,8 +177,7 @@ class Bodies:
     attempts: tuple[Attempt, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completion:
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
     """One record of the store. Durations and offsets in seconds, sizes in bytes."""
 
     id: str

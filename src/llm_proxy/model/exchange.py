@@ -5,12 +5,13 @@ their content encoding. Times are offsets in seconds from ``started_at``, taken 
 """
 
 from array import array
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
 
+import msgspec
 import uuid_utils
+from msgspec import field
 
 #: Header names and values as recorded: order, case and duplicates of the wire; values that are not kept are None.
 RecordedHeaders = tuple[tuple[str, str | None], ...]
@@ -60,8 +61,7 @@ class Endpoint(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunks:
+class Chunks(msgspec.Struct, frozen=True, kw_only=True):
     """When each piece of a body arrived, and how long it was; the two arrays have one entry per piece."""
 
     #: Microseconds since the exchange began.
@@ -85,8 +85,7 @@ class Chunks:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One of several attempts to have a call answered. Offsets in seconds from the start of the exchange."""
 
     upstream: str
@@ -110,8 +109,7 @@ class Attempt:
     wait_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     """One request and what became of it."""
 
     #: UUIDv7, made by the proxy; also the ``X-LLM-Proxy-Id`` of the answer.

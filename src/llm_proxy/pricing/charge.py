@@ -1,7 +1,8 @@
 """From a record to its cost: what of it the price depends on. Pure; never fails for what a record holds."""
 
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from llm_proxy.model.completion import Completion, Cost, CostSource, JsonObject, JsonValue, Status
 from llm_proxy.model.exchange import Endpoint

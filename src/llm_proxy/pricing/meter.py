@@ -4,9 +4,11 @@ What ``Usage`` has no member for is read from the provider's own object: how lon
 Counts that contradict each other are no basis for a bill: the answer is a reason instead.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+
+import msgspec
+from msgspec.structs import replace
 
 from llm_proxy.model.completion import JsonObject, JsonValue, Usage
 from llm_proxy.pricing.rates import Measured, Part, Quantity
@@ -16,8 +18,7 @@ _DETAILS_OF_INPUT = ("prompt_tokens_details", "input_tokens_details", "input_tok
 _DETAILS_OF_OUTPUT = ("completion_tokens_details", "output_tokens_details", "output_token_details")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Purchase:
+class Purchase(msgspec.Struct, frozen=True, kw_only=True):
     """A call, as far as its price depends on it."""
 
     usage: Usage | None

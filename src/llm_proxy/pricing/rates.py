@@ -5,9 +5,10 @@ digits of the table to the sum, with 28 digits, and is never rounded to cents.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+
+import msgspec
 
 from llm_proxy.model.completion import CostPart
 
@@ -50,14 +51,13 @@ FALLBACKS_IN_A_TIER = {Part.INPUT_IMAGE: Part.INPUT, Part.REASONING: Part.OUTPUT
 FALLBACKS_OF_GOOGLE = {Part.INPUT_AUDIO: Part.INPUT, Part.CACHE_READ_AUDIO: Part.CACHE_READ}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateCard:
+class RateCard(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of a price table, resolved for one call: its time, its tier, the length of its input."""
 
     entry: str
     #: USD for one of each.
     rates: Mapping[Part, Decimal]
-    fallbacks: Mapping[Part, Part] = field(default_factory=lambda: FALLBACKS)
+    fallbacks: Mapping[Part, Part] = msgspec.field(default_factory=lambda: FALLBACKS)
     #: Of a model that hears or speaks: tables have zeros there for what they do not know.
     is_for_audio: bool = False
     #: The shortest recording that is charged for.
@@ -72,8 +72,7 @@ class RateCard:
         return rate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """What a call consumed."""
 
     quantities: Mapping[Part, Quantity]

@@ -10,8 +10,10 @@ the newest batch, until the journal has been read to its end.
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from uuid import UUID, uuid4
+
+from msgspec.structs import replace
 
 from llm_proxy.errors import QueueUnavailable
 from llm_proxy.metrics import Ledger

@@ -4,8 +4,9 @@ Only who changes tags by hand says so (``Completion.tags_edited``) and replaces 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import cast
+
+from msgspec.structs import replace
 
 from llm_proxy.model.json_text import decode_json
 from llm_proxy.store.rows import Rows, restored, storable

@@ -6,11 +6,13 @@ and lone surrogates, is escaped.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, TypeAlias, cast
+
+import msgspec
+from msgspec.structs import replace
 
 from llm_proxy.errors import StoreRejected
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Completion, Context, Cost, JsonObject, Status, Turns, Usage
@@ -32,8 +34,7 @@ _ESCAPED = re.compile("\x1a([0-9a-f]{4})")
 ORGANIZATION_MARK = f"{_SUBSTITUTE}/"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
     """What one record is in the tables; each row has the order of the columns of its table."""
 
     #: That of the tables, ``row_id``.

@@ -11,9 +11,12 @@ import sys
 from array import array
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
 
 from llm_proxy.errors import ConfigError, EnvelopeUnreadable, QueueUnavailable, StoreRejected
 from llm_proxy.queue.in_journal_letters import JournalLetters
@@ -60,7 +63,7 @@ def show_dead_letter(settings: Settings, call_id: str) -> int:
             for found in await find_letters(places, [call_id]):
                 shown: dict[str, Any] = {**facts_of(found.letter)}
                 try:
-                    shown["exchange"] = asdict(await found.letters.read(found.letter))
+                    shown["exchange"] = await found.letters.read(found.letter)
                 except EnvelopeUnreadable as exc:
                     shown["unreadable"] = str(exc)
                 print(json.dumps(shown, default=as_json_value, ensure_ascii=False, indent=2))  # noqa: T201
@@ -199,6 +202,8 @@ def as_json_value(value: object) -> object:
                 return {"base64": base64.b64encode(value).decode()}
         case array():
             return value.tolist()
+        case msgspec.Struct():
+            return msgspec.structs.asdict(value)
         case datetime():
             return value.isoformat()
     raise TypeError(f"no JSON form for {type(value)}")

@@ -1,7 +1,8 @@
 """What the workers price with: list prices, and the operator's own file. Imports no table of list prices by itself."""
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.completion import Completion, Cost

@@ -9,8 +9,10 @@ is spoilt.
 import asyncio
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from llm_proxy.model.completion import Completion, Cost, CostSource
 from llm_proxy.settings.table import Settings

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -71,7 +70,7 @@ class PipelineWorks:
                 return None
             shown = deadletters.facts_of(found.letter)
             try:
-                shown["exchange"] = asdict(await found.letters.read(found.letter))
+                shown["exchange"] = await found.letters.read(found.letter)
             except EnvelopeUnreadable as exc:
                 shown["unreadable"] = str(exc)
             return json.dumps(shown, default=deadletters.as_json_value, ensure_ascii=False, indent=2)
