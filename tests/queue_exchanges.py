@@ -36,6 +36,11 @@ def exchange(**different: Any) -> Exchange:
         "connect_s": 0.05,
         "first_byte_s": 0.4,
         "ended_s": 0.53,
+        "sent_s": 0.055,
+        "overhead_s": 0.004,
+        "dns_s": 0.01,
+        "tcp_s": 0.02,
+        "tls_s": 0.02,
     }
     return Exchange(**(members | different))
 
@@ -78,6 +83,12 @@ ATTEMPTS = st.lists(
         headers=_HEADERS,
         body=st.none() | st.binary(max_size=20),
         wait_s=_SECONDS,
+        sent_s=_SECONDS,
+        overhead_s=_SECONDS,
+        queued_s=_SECONDS,
+        dns_s=_SECONDS,
+        tcp_s=_SECONDS,
+        tls_s=_SECONDS,
     ),
     max_size=2,
 ).map(tuple)
@@ -119,5 +130,11 @@ def any_exchange() -> st.SearchStrategy[Exchange]:
         connect_s=_SECONDS,
         first_byte_s=_SECONDS,
         ended_s=_SECONDS,
+        sent_s=_SECONDS,
+        overhead_s=_SECONDS,
+        queued_s=_SECONDS,
+        dns_s=_SECONDS,
+        tcp_s=_SECONDS,
+        tls_s=_SECONDS,
         attempts=ATTEMPTS,
     )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from journal.frames import ANSWER, OPENING, Recording, wire
 from llm_proxy.journal.assembly import Assembly
-from llm_proxy.journal.format import Answer, Closing, Frame, FrameParser, Kind, Opening, Tried, encode
+from llm_proxy.journal.format import Answer, Closing, Frame, FrameParser, Kind, Opening, Timing, Tried, encode
 from llm_proxy.journal.writer import Frames
 from llm_proxy.model.exchange import Attempt, Ending, Endpoint, Exchange
 
@@ -210,3 +210,23 @@ def test_each_attempt_is_told_with_its_times():
         ),
         Attempt(upstream="b", model="m", started_s=1.75, ended_s=2.0, failure="f", reason="r"),
     )
+
+
+def test_how_a_request_went_out_is_told_step_by_step():
+    timing = Timing(900, 40, 300, 200, 100, 50)
+    tried = Tried("a", None, None, 10, timing=timing)
+
+    assembly = assemble(Recording().open())
+    assembly.add(frame(Kind.ATTEMPT, encode(tried)))
+    assembly.add(frame(Kind.RESPONSE, encode(Answer(200, [], timing=timing))))
+
+    exchange = assembly.exchange()
+    for told in (exchange, exchange.attempts[0]):
+        assert (told.sent_s, told.overhead_s, told.queued_s) == (0.0009, 0.00004, 0.0003)
+        assert (told.connect_s, told.dns_s, told.tcp_s, told.tls_s) == (0.00035, 0.0002, 0.0001, 0.00005)
+
+
+def test_of_a_connection_that_was_not_made_nothing_is_told():
+    exchange = assemble(Recording().open(), Recording().answer(Answer(200, [], timing=Timing(900, 40)))).exchange()
+
+    assert (exchange.sent_s, exchange.connect_s, exchange.dns_s, exchange.queued_s) == (0.0009, None, None, None)

@@ -185,7 +185,7 @@ def test_structs_of_an_older_version_are_readable():
 
 
 def test_structs_of_a_newer_version_are_readable_as_far_as_they_are_known():
-    assert decode_closing(encode(["complete", None, 5, False, {"new": [1]}])) == Closing("complete", None, 5)
+    assert decode_closing(encode(["complete", None, 5, False, None, {"new": [1]}])) == Closing("complete", None, 5)
 
 
 def test_random_headers_of_frames_are_told_from_frames():

@@ -7,7 +7,7 @@ import contextlib
 from array import array
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 import msgspec
 
@@ -17,6 +17,7 @@ from llm_proxy.journal.format import (
     Frame,
     Kind,
     Opening,
+    Timing,
     Tried,
     decode_answer,
     decode_closing,
@@ -94,6 +95,7 @@ class Assembly:
         """What is known by now."""
         opening, answer, closing = self._opening, self._answer, self._closing
         answered = answer is not None or len(self._sizes) > 0
+        timed = answer or closing
         elsewhere = answer if answer is not None and answer.upstream is not None else None
         return Exchange(
             id=self._id,
@@ -124,7 +126,7 @@ class Assembly:
             ending=_ENDINGS.get(closing.ending, Ending.ABORTED) if closing else None,
             reason=closing.reason if closing else None,
             truncated=self._damaged or (closing is not None and closing.truncated),
-            connect_s=_seconds(answer.connect_us) if answer else None,
+            **_timings(timed.timing if timed else None, answer.connect_us if answer else None),
             first_byte_s=_seconds(self._first_byte_us),
             ended_s=_seconds(self._last_us) if closing else None,
         )
@@ -155,11 +157,37 @@ def _attempt(tried: Tried, ended_us: int) -> Attempt:
         http_status=tried.status,
         failure=tried.failure,
         reason=tried.reason,
-        connect_s=_seconds(tried.connect_us),
+        **_timings(tried.timing, tried.connect_us),
         headers=_headers(tried.headers),
         body=tried.body,
         wait_s=_seconds(tried.wait_us),
     )
+
+
+class _Timings(TypedDict, total=False):
+    connect_s: float | None
+    sent_s: float | None
+    overhead_s: float | None
+    queued_s: float | None
+    dns_s: float | None
+    tcp_s: float | None
+    tls_s: float | None
+
+
+def _timings(timing: Timing | None, connect_us: int | None) -> _Timings:
+    """How it went out; ``connect_us`` is what an older version knew of that."""
+    if timing is None:
+        return {"connect_s": _seconds(connect_us)}
+    steps_us = [us for us in (timing.dns_us, timing.tcp_us, timing.tls_us) if us is not None]
+    return {
+        "connect_s": _seconds(sum(steps_us) if steps_us else None),
+        "sent_s": _seconds(timing.sent_us),
+        "overhead_s": _seconds(timing.overhead_us),
+        "queued_s": _seconds(timing.queued_us),
+        "dns_s": _seconds(timing.dns_us),
+        "tcp_s": _seconds(timing.tcp_us),
+        "tls_s": _seconds(timing.tls_us),
+    }
 
 
 def _or_none(decode: Callable[[bytes], _Payload], payload: bytes) -> _Payload | None:

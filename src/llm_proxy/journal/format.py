@@ -85,6 +85,22 @@ class Opening(msgspec.Struct, array_like=True, frozen=True):
     tags: tuple[str, ...] = ()
 
 
+class Timing(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """How a request went out. Durations in microseconds; None if it did not come to that, or nobody knows."""
+
+    #: When its first byte left, since the exchange began.
+    sent_us: int | None = None
+    #: What the proxy needed for itself, from the last byte of the client's request to the first one that it sent:
+    #: without the four below, and without other attempts.
+    overhead_us: int | None = None
+    #: Until it was its turn.
+    queued_us: int | None = None
+    #: Of a connection that was made for it: the name looked up, TCP, TLS.
+    dns_us: int | None = None
+    tcp_us: int | None = None
+    tls_us: int | None = None
+
+
 class Tried(msgspec.Struct, array_like=True, frozen=True):
     """Payload of ATTEMPT: where it went, and what came of it."""
 
@@ -97,12 +113,14 @@ class Tried(msgspec.Struct, array_like=True, frozen=True):
     #: If there was no answer: the word of the error, and the sentence.
     failure: str | None = None
     reason: str | None = None
+    #: All of the connection in one number, as older versions said it.
     connect_us: int | None = None
     headers: list[tuple[bytes, bytes | None]] = []
     #: Beginning of the body of a failure; None if it was not kept.
     body: bytes | None = None
     #: How long the next attempt was waited for; None if none followed at once.
     wait_us: int | None = None
+    timing: Timing | None = None
 
 
 class Answer(msgspec.Struct, array_like=True, frozen=True):
@@ -110,11 +128,13 @@ class Answer(msgspec.Struct, array_like=True, frozen=True):
 
     status: int
     headers: list[tuple[bytes, bytes | None]]
+    #: As older versions said it; see Tried.
     connect_us: int | None = None
     #: Who answered, if not the one that the call was opened with, and which model that one was asked for.
     upstream: str | None = None
     provider: str | None = None
     model: str | None = None
+    timing: Timing | None = None
 
 
 class Closing(msgspec.Struct, array_like=True, frozen=True):
@@ -124,6 +144,8 @@ class Closing(msgspec.Struct, array_like=True, frozen=True):
     reason: str | None = None
     request_bytes: int | None = None
     truncated: bool = False
+    #: If there was no answer to say it with.
+    timing: Timing | None = None
 
 
 #: ``encode(struct) -> bytes``; one encoder for all, it keeps no state between calls.

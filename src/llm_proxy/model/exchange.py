@@ -107,6 +107,13 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes | None = None
     #: How long the next one was waited for; None if that was at once, or there was none.
     wait_s: float | None = None
+    #: See Exchange; the overhead is that since this attempt began.
+    sent_s: float | None = None
+    overhead_s: float | None = None
+    queued_s: float | None = None
+    dns_s: float | None = None
+    tcp_s: float | None = None
+    tls_s: float | None = None
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +168,18 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     #: The pieces of ``request_body`` that were sent after a 101, while the answer came.
     sent: Chunks = field(default_factory=Chunks)
+    #: When the first byte of the request had left for the upstream; that of the last attempt, as all that follows.
+    sent_s: float | None = None
+    #: What the proxy needed for itself, from the last byte of the client's request to the first one that it sent:
+    #: without the wait for a turn, the connection, and other attempts. None if it went out while it still came in.
+    overhead_s: float | None = None
+    #: The wait for a turn; None if it was at once.
+    queued_s: float | None = None
+    #: The parts of ``connect_s``: the name looked up (None for an address), TCP and the tunnel through an outgoing
+    #: proxy, TLS. Over httpx the lookup is part of TCP.
+    dns_s: float | None = None
+    tcp_s: float | None = None
+    tls_s: float | None = None
 
 
 def new_id() -> str:

@@ -12,7 +12,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -25,7 +25,7 @@ from llm_proxy.proxy.capture import Capture
 from llm_proxy.proxy.headers import HeaderPolicy
 from llm_proxy.proxy.routes import Retry
 from llm_proxy.proxy.routing import Target
-from llm_proxy.proxy.transport.base import RawHeaders, Transport, UpstreamRequest, UpstreamResponse
+from llm_proxy.proxy.transport.base import RawHeaders, Sending, Transport, UpstreamRequest, UpstreamResponse
 
 #: Kept of the body of an answer that is given up: an error says what it is at its beginning.
 _ERROR_BYTES = 16 * 1024
@@ -76,6 +76,7 @@ class _Outcome:
     response: UpstreamResponse | None = None
     error: UpstreamError | None = None
     left_alone: bool = False
+    sending: Sending = field(default_factory=Sending)
 
 
 class Attempts:
@@ -148,7 +149,10 @@ class Attempts:
                 return outcome
         capture.sent_to(name, target.upstream.provider, target.model)
         try:
-            outcome.response = await self._send(request(target), retry)
+            made = request(target)
+            outcome.sending = made.sending
+            capture.sends(made.sending, attempt_us=outcome.started_us)
+            outcome.response = await self._send(made, retry)
         except UpstreamError as exc:
             outcome.error = exc
             if passage is not None:
@@ -213,7 +217,6 @@ class Attempts:
         wait_s: float | None = None,
     ) -> None:
         response, error = outcome.response, outcome.error
-        connect_s = None if response is None else response.connect_s
         failure = None if error is None else _LEFT_ALONE if outcome.left_alone else ending_of(error).value
         capture.attempt(
             Tried(
@@ -224,10 +227,10 @@ class Attempts:
                 status=None if response is None else response.status,
                 failure=failure,
                 reason=None if error is None else str(error),
-                connect_us=None if connect_s is None else int(connect_s * 1e6),
                 headers=[] if response is None else self._policy.response(response.headers)[1],
                 body=body,
                 wait_us=None if wait_s is None else int(wait_s * 1e6),
+                timing=capture.timing_of(outcome.sending, since_us=outcome.started_us),
             )
         )
 

@@ -10,11 +10,12 @@ import time
 import msgspec
 
 from llm_proxy.errors import JournalUnwritable
-from llm_proxy.journal.format import Answer, Closing, Kind, Opening, Tried, encode
+from llm_proxy.journal.format import Answer, Closing, Kind, Opening, Timing, Tried, encode
 from llm_proxy.journal.writer import Frames, Journal
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.exchange import Ending, Endpoint
 from llm_proxy.proxy.headers import Recorded
+from llm_proxy.proxy.transport.base import Sending
 
 #: Kept of a file that is sent or fetched: enough for what is said of it. Its content is no call, and can be large.
 _FILE_BYTES = 64 * 1024
@@ -48,6 +49,13 @@ class Capture:
         self._truncated = False
         self._opened_for: str | None = None
         self._sent_to: tuple[str | None, str | None, str | None] = (None, None, None)
+        #: When the last byte of the request had come, so far.
+        self._received_us: int | None = None
+        self._sending: Sending | None = None
+        #: When the first attempt began, and how long after it the present one did.
+        self._tried_us: int | None = None
+        self._retried_us = 0
+        self._answered = False
         self.ending: Ending | None = None
         #: Of the request body, so far; None if it never came to that.
         self.request_bytes: int | None = None
@@ -75,11 +83,19 @@ class Capture:
         else:
             self._sent_to = (upstream, provider, model)
 
+    def sends(self, sending: Sending, *, attempt_us: int | None = None) -> None:
+        """Note that the request goes out; ``attempt_us`` is when that began, if it may not be the only time."""
+        self._sending = sending
+        if attempt_us is not None:
+            self._tried_us = attempt_us if self._tried_us is None else self._tried_us
+            self._retried_us = attempt_us - self._tried_us
+
     def request_piece(self, piece: bytes) -> None:
         """Note a piece of the request body."""
         self.request_bytes = (self.request_bytes or 0) + len(piece)
+        self._received_us = now_us = self.now_us()
         if self._recording and self._keeps[Kind.REQUEST] and piece:
-            self._add_body(Kind.REQUEST, piece)
+            self._add_body(Kind.REQUEST, piece, now_us)
 
     def attempt(self, tried: Tried) -> None:
         """Note one of several attempts, without its body if the caller asked for no answer to be kept."""
@@ -87,11 +103,12 @@ class Capture:
             kept = tried if self._keeps_errors else msgspec.structs.replace(tried, body=None)
             self._frames.add(Kind.ATTEMPT, self.now_us(), encode(kept))
 
-    def answer(self, status: int, headers: Recorded, connect_s: float | None) -> None:
+    def answer(self, status: int, headers: Recorded) -> None:
         """Note the head of the answer."""
+        self._answered = True
         if self._recording:
-            connect_us = None if connect_s is None else int(connect_s * 1e6)
-            self._frames.add(Kind.RESPONSE, self.now_us(), encode(Answer(status, headers, connect_us, *self._sent_to)))
+            answer = Answer(status, headers, None, *self._sent_to, self.timing())
+            self._frames.add(Kind.RESPONSE, self.now_us(), encode(answer))
 
     def keep_bodies(self) -> None:
         """Keep the response body from now on, though bodies are not kept: it tells of an error.
@@ -105,7 +122,7 @@ class Capture:
         if not self._recording:
             return
         if self._keeps[Kind.CHUNK]:
-            self._add_body(Kind.CHUNK, piece)
+            self._add_body(Kind.CHUNK, piece, self.now_us())
         else:
             self._frames.add(Kind.SKIPPED, self.now_us(), len(piece).to_bytes(4, "little"))
 
@@ -115,7 +132,7 @@ class Capture:
         if not self._recording:
             return
         if self._keeps[Kind.REQUEST]:
-            self._add_body(Kind.SENT, piece)
+            self._add_body(Kind.SENT, piece, self.now_us())
         else:
             self._frames.add(Kind.SENT_SKIPPED, self.now_us(), len(piece).to_bytes(4, "little"))
 
@@ -127,7 +144,8 @@ class Capture:
         self._count(_COUNTERS[ending])
         if not self._recording:
             return
-        closing = Closing(ending, reason, self.request_bytes, self._truncated)
+        timing = None if self._answered else self.timing()
+        closing = Closing(ending, reason, self.request_bytes, self._truncated, timing)
         self._frames.add(Kind.CLOSE, self.now_us(), encode(closing))
         self._write()
 
@@ -136,21 +154,39 @@ class Capture:
         if self._frames.size:
             self._write()
 
+    def timing(self) -> Timing | None:
+        """How the request went out, the last time; None if it did not come to that."""
+        if self._sending is None:
+            return None
+        received_us = self._received_us
+        return self.timing_of(self._sending, since_us=None if received_us is None else received_us + self._retried_us)
+
+    def timing_of(self, sending: Sending, *, since_us: int | None) -> Timing:
+        """How a request went out that was there to be sent since ``since_us``; None if nobody knows."""
+        queued, dns, tcp, tls = sending.queued_s, sending.dns_s, sending.tcp_s, sending.tls_s
+        sent_us = overhead_us = None
+        if sending.sent_ns is not None:
+            sent_us = (sending.sent_ns - self._started_ns) // 1000
+            if since_us is not None and since_us <= sent_us:  # else it went out while it still came in
+                elsewhere_s = (queued or 0) + (dns or 0) + (tcp or 0) + (tls or 0)
+                overhead_us = max(sent_us - since_us - int(elsewhere_s * 1e6), 0)
+        return Timing(sent_us, overhead_us, _us(queued), _us(dns), _us(tcp), _us(tls))
+
     @property
     def recording(self) -> bool:
         """Whether this call will be on record."""
         return self._recording
 
-    def _add_body(self, kind: Kind, piece: bytes) -> None:
+    def _add_body(self, kind: Kind, piece: bytes, now_us: int) -> None:
         kept = piece[: self._room[kind]]
         self._room[kind] -= len(kept)
         if kept:
-            self._frames.add(kind, self.now_us(), kept)
+            self._frames.add(kind, now_us, kept)
         if len(kept) < len(piece):
             self._truncate()
             if kind in _SKIPS:
                 rest = (len(piece) - len(kept)).to_bytes(4, "little")
-                self._frames.add(_SKIPS[kind], self.now_us(), rest)
+                self._frames.add(_SKIPS[kind], now_us, rest)
 
     def _write(self) -> None:
         assert self._journal is not None  # only what was opened is written
@@ -189,3 +225,7 @@ class Capture:
     def now_us(self) -> int:
         """Microseconds since the call began."""
         return (time.monotonic_ns() - self._started_ns) // 1000
+
+
+def _us(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds * 1e6)

@@ -173,7 +173,7 @@ class Proxy:
 
     async def _relay_socket(self, call: Call, response: UpstreamResponse, own: RawHeaders) -> None:
         _, recorded = self._policy.response(response.headers)
-        call.capture.answer(response.status, recorded, response.connect_s)
+        call.capture.answer(response.status, recorded)
         socket = WebSocket(call.wire, response, call.capture, idle_s=self._limits.websocket_idle_s)
         await socket.relay(switching_headers(response.headers) + own)
 
@@ -191,7 +191,9 @@ class Proxy:
         if plan.targets[0].upstream.signer is not None and not isinstance(body, bytes):
             body = b"".join([piece async for piece in body])  # a signature is over the whole of it
         if self._attempts is None:
-            return await self._transport.send(self._request(call, head, chosen, body))
+            request = self._request(call, head, chosen, body)
+            call.capture.sends(request.sending)
+            return await self._transport.send(request)
         return await self._attempts.send(plan, lambda there: self._request(call, head, there, body), call.capture)
 
     def _admit(self, call: Call, head: RequestHead, target: Target, said: Wishes) -> Refused | None:
@@ -315,7 +317,7 @@ class Proxy:
             return
         body = error_body(status=status, code=code, message=reason, call_id=call.id, endpoint=call.endpoint)
         all_headers = [*error_headers(body, call.id), *headers]
-        call.capture.answer(status, list(all_headers), None)
+        call.capture.answer(status, list(all_headers))
         call.capture.chunk(body)
         call.capture.end(ending, reason)
         await call.wire.begin(status, all_headers, body, more=False)

@@ -40,7 +40,6 @@ class ModelList:
     """The answer: to be relayed as if it came from an upstream."""
 
     status = 200
-    connect_s: float | None = None
     switched: Switched | None = None
 
     def __init__(self, body: bytes, left_out: Sequence[str]) -> None:

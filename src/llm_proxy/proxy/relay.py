@@ -28,7 +28,7 @@ async def relay(
     ``trim`` keeps from the client what tells the usage of a stream, which it has not asked for.
     """
     headers, recorded = policy.response(response.headers)
-    capture.answer(response.status, recorded, response.connect_s)
+    capture.answer(response.status, recorded)
     if response.status >= 400:
         capture.keep_bodies()
     # The head waits for nothing; what has arrived with it leaves with it.

@@ -70,6 +70,12 @@ class Fields(msgspec.Struct, kw_only=True):
     key_id: str | None = None
     tags: tuple[str, ...] = ()
     attempts: tuple[Attempt, ...] = ()
+    sent_s: float | None = None
+    overhead_s: float | None = None
+    queued_s: float | None = None
+    dns_s: float | None = None
+    tcp_s: float | None = None
+    tls_s: float | None = None
 
     def exchange(self, times_us: Iterable[int], sizes: Iterable[int], sent: Chunks | None = None) -> Exchange:
         """The exchange of these fields and chunks."""

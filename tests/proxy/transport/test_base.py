@@ -1,6 +1,7 @@
 """The contract of a transport, held by both of them."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -199,9 +200,13 @@ async def test_garbage_in_the_chunks_is_a_break(upstream, transport):
 
 async def test_nobody_there_is_unreachable(upstream, transport):
     await upstream.stop()
+    request = request_to(upstream)
 
     with pytest.raises(UpstreamUnreachable):
-        await transport.send(request_to(upstream))
+        await transport.send(request)
+
+    assert request.sending.tcp_s > 0
+    assert request.sending.sent_ns is None
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 70], ids=["no host name", "too long a host name"])
@@ -288,6 +293,29 @@ async def test_an_answer_of_doubtful_framing_is_no_answer(upstream, transport, h
 
     with pytest.raises(UpstreamBrokeOff):
         await transport.send(request_to(upstream))
+
+
+async def test_what_it_took_to_send_a_request_is_noted(make_transport, transport_name, server_tls, client_tls):
+    upstream = Upstream()
+    await upstream.start(tls=server_tls)
+    transport = make_transport(transport_name, tls=client_tls)
+    origin = Origin("https", "localhost", upstream.port)
+    requests = [request_to(upstream, origin=origin) for _ in range(2)]
+
+    before_ns = time.monotonic_ns()
+    for request in requests:
+        answer = await transport.send(request)
+        await whole(answer)
+        answer.close()
+
+    first, second = (request.sending for request in requests)
+    assert (upstream.connections, second.tcp_s, second.tls_s, second.dns_s) == (1, None, None, None)
+    assert before_ns < first.sent_ns < second.sent_ns < time.monotonic_ns()
+    assert first.tcp_s > 0
+    assert first.tls_s > 0
+    assert (first.dns_s is not None) == (transport_name == "http1")  # httpx does not tell
+    assert first.tcp_s + first.tls_s + (first.dns_s or 0) <= (first.sent_ns - before_ns) / 1e9
+    await upstream.stop()
 
 
 async def test_a_certificate_is_checked(make_transport, transport_name, server_tls, client_tls):

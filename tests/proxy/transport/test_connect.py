@@ -9,7 +9,7 @@ import pytest
 
 from conftest import PATIENCE_S, until
 from llm_proxy.errors import UpstreamTimeout, UpstreamUnreachable
-from llm_proxy.proxy.transport.base import Origin
+from llm_proxy.proxy.transport.base import Origin, Sending
 from llm_proxy.proxy.transport.connect import bytes_acked, connect, was_reset
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="TCP_INFO has this on Linux only")
@@ -46,8 +46,9 @@ class Line(asyncio.Protocol):
         await self.lost
 
 
-async def connected(origin, *, timeout_s=PATIENCE_S):
-    return await connect(origin, Line, tls=ssl.create_default_context(), timeout_s=timeout_s)
+async def connected(origin, *, timeout_s=PATIENCE_S, sending=None):
+    tls = ssl.create_default_context()
+    return await connect(origin, Line, tls=tls, timeout_s=timeout_s, sending=sending or Sending())
 
 
 @linux_only
@@ -140,3 +141,31 @@ async def test_a_peer_that_speaks_no_tls_is_unreachable(listener):
 
         with pytest.raises(UpstreamUnreachable):
             await connecting
+
+
+@pytest.mark.parametrize(("host", "address"), [("localhost", None), ("127.0.0.1", None), ("some.name", "127.0.0.1")])
+async def test_looking_up_takes_time_only_for_a_name(listener, host, address):
+    sending = Sending()
+
+    line, _ = await connected(Origin("http", host, listener.getsockname()[1], None, address), sending=sending)
+
+    assert (sending.dns_s is not None) == (host == "localhost")
+    assert sending.tcp_s > 0
+    assert sending.tls_s is None
+    await line.close()
+
+
+async def test_the_step_that_failed_is_the_last_one_that_took_time(listener):
+    unknown, refused = Sending(), Sending()
+    port = listener.getsockname()[1]
+    listener.close()
+
+    with pytest.raises(UpstreamUnreachable):
+        await connected(Origin("https", "no-such-name.invalid", port), sending=unknown)
+    with pytest.raises(UpstreamUnreachable):
+        await connected(Origin("https", "127.0.0.1", port), sending=refused)
+
+    assert unknown.dns_s > 0
+    assert (unknown.tcp_s, unknown.tls_s) == (None, None)
+    assert refused.tcp_s > 0
+    assert (refused.dns_s, refused.tls_s) == (None, None)

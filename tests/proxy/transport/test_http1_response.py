@@ -40,7 +40,7 @@ def response_on(line, *, method=b"GET", on_informational=None):
     request = UpstreamRequest(
         origin=Origin("http", "h", 80), method=method, target=b"/", headers=[], on_informational=on_informational
     )
-    return Http1Response(line, request, None)
+    return Http1Response(line, request)
 
 
 def closed(response, line):

@@ -96,6 +96,8 @@ async def test_a_call_goes_through_the_tunnel_with_tls_to_the_upstream_itself(
     (head,) = tunnel_proxy.heads
     assert head.startswith(b"CONNECT localhost:%d HTTP/1.1\r\n" % tls_upstream.port)
     assert b"\r\nproxy-authorization: basic dtpw\r\n" in head.lower()
+    assert request.sending.tcp_s > 0
+    assert request.sending.tls_s > 0
     answer.close()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from conftest import PATIENCE_S, until
 from llm_proxy.errors import UpstreamTimeout, UpstreamUnreachable
-from llm_proxy.proxy.transport.base import Origin, UpstreamRequest
+from llm_proxy.proxy.transport.base import Origin, Sending, UpstreamRequest
 from llm_proxy.proxy.transport.turns import TakingTurns, Turns
 from upstreams import response
 
@@ -19,15 +19,15 @@ def request_to(origin):
 
 
 async def waiting_for(turns, origin, count=1):
-    tasks = [asyncio.create_task(turns.wait(origin)) for _ in range(count)]
+    tasks = [asyncio.create_task(turns.wait(origin, Sending())) for _ in range(count)]
     await asyncio.sleep(0)
     return tasks
 
 
 async def test_those_beyond_the_limit_wait_and_the_first_comes_first():
     turns = Turns(2, patience_s=PATIENCE_S)
-    await turns.wait(ONE)
-    await turns.wait(ONE)
+    await turns.wait(ONE, Sending())
+    await turns.wait(ONE, Sending())
 
     first, second = await waiting_for(turns, ONE, 2)
     turns.over(ONE)
@@ -38,11 +38,25 @@ async def test_those_beyond_the_limit_wait_and_the_first_comes_first():
     await second
 
 
+async def test_how_long_one_waited_is_noted():
+    turns = Turns(1, patience_s=PATIENCE_S)
+    at_once, late = Sending(), Sending()
+    await turns.wait(ONE, at_once)
+
+    waiting = asyncio.create_task(turns.wait(ONE, late))
+    await asyncio.sleep(0)
+    turns.over(ONE)
+    await waiting
+
+    assert at_once.queued_s is None
+    assert late.queued_s > 0
+
+
 async def test_each_origin_has_a_limit_of_its_own():
     turns = Turns(1, patience_s=PATIENCE_S)
-    await turns.wait(ONE)
+    await turns.wait(ONE, Sending())
 
-    await turns.wait(OTHER)
+    await turns.wait(OTHER, Sending())
 
     (still,) = await waiting_for(turns, ONE)
     assert not still.done()
@@ -51,19 +65,19 @@ async def test_each_origin_has_a_limit_of_its_own():
 
 async def test_who_waits_too_long_is_told_so_and_takes_no_place():
     turns = Turns(1, patience_s=0.01)
-    await turns.wait(ONE)
+    await turns.wait(ONE, Sending())
 
     with pytest.raises(UpstreamTimeout, match="1 calls to one:80 are running"):
-        await turns.wait(ONE)
+        await turns.wait(ONE, Sending())
 
     turns.over(ONE)
-    await turns.wait(ONE)
+    await turns.wait(ONE, Sending())
 
 
 @pytest.mark.parametrize("its_turn_comes", [False, True])
 async def test_who_gives_up_while_waiting_leaves_the_place_to_the_next(its_turn_comes):
     turns = Turns(1, patience_s=PATIENCE_S)
-    await turns.wait(ONE)
+    await turns.wait(ONE, Sending())
     impatient, patient = await waiting_for(turns, ONE, 2)
 
     if its_turn_comes:  # in the same moment

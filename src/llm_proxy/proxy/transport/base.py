@@ -27,6 +27,20 @@ class Origin(NamedTuple):
     address: str | None = None
 
 
+class Sending(msgspec.Struct):
+    """How a request goes out, noted while it does. Durations in seconds; None did not happen, or is not known."""
+
+    #: The wait for a turn; see turns.py.
+    queued_s: float | None = None
+    #: Of a connection that was made for the request: the name looked up, TCP (and the tunnel, if there is one), TLS.
+    #: What failed took its time, too.
+    dns_s: float | None = None
+    tcp_s: float | None = None
+    tls_s: float | None = None
+    #: When its first byte was written, on ``time.monotonic_ns()``.
+    sent_ns: int | None = None
+
+
 class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is sent."""
 
@@ -43,6 +57,8 @@ class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     switches: bool = False
     #: Called with status and headers of each informational (1xx) response.
     on_informational: Callable[[int, RawHeaders], None] | None = None
+    #: For the transport to fill in.
+    sending: Sending = msgspec.field(default_factory=Sending)
 
 
 class Switched(Protocol):
@@ -66,8 +82,6 @@ class UpstreamResponse(Protocol):
 
     status: int
     headers: RawHeaders
-    #: Seconds for name resolution, connect and TLS; None if a connection was reused.
-    connect_s: float | None
     #: After a 101: then what is read are bytes of another protocol, without limit of time, until they end.
     switched: Switched | None
 

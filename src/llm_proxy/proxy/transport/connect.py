@@ -1,15 +1,18 @@
 """Open a connection: name resolution, TCP (or a Unix socket), TLS. The socket stays at hand, to be asked about ACKs."""
 
 import asyncio
+import contextlib
+import ipaddress
 import os
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from llm_proxy.errors import UpstreamTimeout, UpstreamUnreachable
-from llm_proxy.proxy.transport.base import Origin
+from llm_proxy.proxy.transport.base import Origin, Sending
 from llm_proxy.proxy.transport.tunnel import Outgoing, directly, open_tunnel
 
 _Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
@@ -28,16 +31,22 @@ async def connect(
     tls: ssl.SSLContext,
     timeout_s: float,
     outgoing: Outgoing = directly,
+    sending: Sending,
 ) -> tuple[_Protocol, socket.socket]:
-    """A connection to ``origin`` with ``protocol`` on it. Raises UpstreamUnreachable or UpstreamTimeout."""
+    """A connection to ``origin`` with ``protocol`` on it; what each step took is noted in ``sending``.
+
+    Raises UpstreamUnreachable or UpstreamTimeout.
+    """
     try:
         async with asyncio.timeout(timeout_s):
             proxy = outgoing(origin)
-            sock = await _connected_socket(origin if proxy is None else Origin("http", proxy.host, proxy.port))
+            first = origin if proxy is None else Origin("http", proxy.host, proxy.port)
+            sock = await _connected_socket(first, sending)
             try:
                 if proxy is not None:
-                    await open_tunnel(sock, proxy, origin)
-                return await _with_protocol(sock, origin, protocol, tls), sock
+                    with _timed(sending, "tcp_s"):
+                        await open_tunnel(sock, proxy, origin)
+                return await _with_protocol(sock, origin, protocol, tls, sending), sock
             except BaseException:
                 sock.close()
                 raise
@@ -73,11 +82,38 @@ def _tcp_info(sock: socket.socket) -> tuple[int, int] | None:
     return info[0], int.from_bytes(info[_BYTES_ACKED_AT:_TCP_INFO_BYTES], sys.byteorder)
 
 
-async def _connected_socket(origin: Origin) -> socket.socket:
-    loop = asyncio.get_running_loop()
+@contextlib.contextmanager
+def _timed(sending: Sending, step: str) -> Iterator[None]:
+    """Add what this takes to ``step``, however it ends."""
+    # Not the loop's clock: uvloop's stands still between two rounds, and knows whole milliseconds only.
+    started_ns = time.monotonic_ns()
+    try:
+        yield
+    finally:
+        setattr(sending, step, (getattr(sending, step) or 0.0) + (time.monotonic_ns() - started_ns) / 1e9)
+
+
+async def _connected_socket(origin: Origin, sending: Sending) -> socket.socket:
     if origin.socket_path is not None:
-        return await _connect_to(socket.AF_UNIX, origin.socket_path)
-    addresses = await loop.getaddrinfo(origin.address or origin.host, origin.port, type=socket.SOCK_STREAM)
+        with _timed(sending, "tcp_s"):
+            return await _connect_to(socket.AF_UNIX, origin.socket_path)
+    host = origin.address or origin.host
+    look_up = asyncio.get_running_loop().getaddrinfo(host, origin.port, type=socket.SOCK_STREAM)
+    with contextlib.nullcontext() if _is_address(host) else _timed(sending, "dns_s"):
+        addresses = await look_up
+    with _timed(sending, "tcp_s"):
+        return await _connected_to_one(addresses)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+async def _connected_to_one(addresses: list[Any]) -> socket.socket:
     failure: OSError | None = None
     for family, _, _, _, address in addresses:
         try:
@@ -104,13 +140,14 @@ async def _connect_to(family: int, address: tuple[Any, ...] | str) -> socket.soc
 
 
 async def _with_protocol(
-    sock: socket.socket, origin: Origin, protocol: Callable[[], _Protocol], tls: ssl.SSLContext
+    sock: socket.socket, origin: Origin, protocol: Callable[[], _Protocol], tls: ssl.SSLContext, sending: Sending
 ) -> _Protocol:
     loop = asyncio.get_running_loop()
     if origin.socket_path is not None:
         return (await loop.create_unix_connection(protocol, sock=sock))[1]
     if origin.scheme == "https":
-        return (await loop.create_connection(protocol, sock=sock, ssl=tls, server_hostname=origin.host))[1]
+        with _timed(sending, "tls_s"):
+            return (await loop.create_connection(protocol, sock=sock, ssl=tls, server_hostname=origin.host))[1]
     return (await loop.create_connection(protocol, sock=sock))[1]
 
 

@@ -50,7 +50,8 @@ class Http1Transport:
                 return await connection.exchange(request)
             except NotTaken:
                 await _require_refused(connection)
-        return await (await self._connect(request.origin)).exchange(request)
+                request.sending.sent_ns = None
+        return await (await self._connect(request)).exchange(request)
 
     async def close(self) -> None:
         """Close the idle connections; those in use end with their response."""
@@ -68,17 +69,17 @@ class Http1Transport:
             connection.abort()
         return None
 
-    async def _connect(self, origin: Origin) -> Connection:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+    async def _connect(self, request: UpstreamRequest) -> Connection:
+        origin = request.origin
         connection, sock = await connect(
             origin,
             lambda: Connection(lambda connection: self._keep(origin, connection), idle_timeout_s=self._idle_timeout_s),
             tls=self._tls,
             timeout_s=self._connect_timeout_s,
             outgoing=self._outgoing,
+            sending=request.sending,
         )
-        connection.opened(sock, loop.time() - started)
+        connection.opened(sock)
         return connection
 
     def _keep(self, origin: Origin, connection: Connection) -> None:

@@ -7,6 +7,7 @@ asked how much of a request the peer has acknowledged.
 import asyncio
 import select
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import cast
 
@@ -49,10 +50,10 @@ class Connection(asyncio.Protocol):
         #: Of a connection that was used before: bytes the peer had acknowledged when the request was written.
         self._acked_before: int | None = None
 
-    def opened(self, sock: socket.socket, connect_s: float) -> None:
-        """Take over what the connecting side knows."""
+    def opened(self, sock: socket.socket) -> None:
+        """Take over what the connecting side has."""
         self._sock = sock
-        self._connect_s: float | None = connect_s
+        self._is_new = True
         self._news = select.poll()
         self._news.register(sock, select.POLLIN)
 
@@ -62,8 +63,8 @@ class Connection(asyncio.Protocol):
 
     async def exchange(self, request: UpstreamRequest) -> Http1Response:
         """Send ``request`` and wait for the head of its response. Raises NotTaken, or what UpstreamResponse does."""
-        response = self._response = Http1Response(self, request, self._connect_s)
-        if self._connect_s is None:
+        response = self._response = Http1Response(self, request)
+        if not self._is_new:
             self._acked_before = bytes_acked(self._sock)
         try:
             self._write(request)
@@ -113,7 +114,7 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._response = None  # the timer runs on: it finds out, and the next request has one
-        self._connect_s = None
+        self._is_new = False
         self.idle_since = self._loop.time()
         self._on_idle(self)
 
@@ -182,6 +183,7 @@ class Connection(asyncio.Protocol):
         self._writable = None
 
     def _write(self, request: UpstreamRequest) -> None:
+        request.sending.sent_ns = time.monotonic_ns()
         head = [request.method, b" ", request.target, b" HTTP/1.1\r\n"]
         for name, value in request.headers:
             head += (name, b": ", value, b"\r\n")

@@ -34,10 +34,9 @@ class Line(Switched, Protocol):
 class Http1Response:
     """See UpstreamResponse; the connection feeds it."""
 
-    def __init__(self, line: Line, request: UpstreamRequest, connect_s: float | None) -> None:
+    def __init__(self, line: Line, request: UpstreamRequest) -> None:
         self.status = 0
         self.headers: RawHeaders = []
-        self.connect_s = connect_s
         self.switched: Switched | None = None
         #: Since when somebody waits for the upstream, on the loop's clock; None if nobody does, and it cannot be late.
         self.waiting_since: float | None = None

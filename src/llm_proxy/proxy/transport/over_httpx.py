@@ -8,13 +8,14 @@ unfinished request are beyond what it can do.
 import asyncio
 import contextlib
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import httpx
 
 from llm_proxy.errors import LlmProxyError, UpstreamBrokeOff, UpstreamTimeout, UpstreamUnreachable
-from llm_proxy.proxy.transport.base import Origin, RawHeaders, Switched, UpstreamRequest
+from llm_proxy.proxy.transport.base import Origin, RawHeaders, Sending, Switched, UpstreamRequest
 from llm_proxy.proxy.transport.tunnel import Outgoing, OutgoingProxy, directly
 
 
@@ -46,7 +47,7 @@ class HttpxTransport:
                 "",
                 headers=request.headers + framing,
                 stream=_Pieces(request.body),
-                extensions={"timeout": self._timeout.as_dict()} | _named(origin),
+                extensions={"timeout": self._timeout.as_dict(), "trace": _Trace(request.sending).see} | _named(origin),
             )
             outgoing.url = _ExactUrl(origin, request.target)
             response = await self._transport(origin).handle_async_request(outgoing)
@@ -84,8 +85,6 @@ def _named(origin: Origin) -> dict[str, str]:
 class HttpxResponse:
     """See UpstreamResponse."""
 
-    #: httpx does not tell whether it connected.
-    connect_s: float | None = None
     #: This transport switches to nothing.
     switched: Switched | None = None
     #: Closings under way: a task that nobody holds may be collected.
@@ -140,6 +139,31 @@ class HttpxResponse:
             task = asyncio.get_running_loop().create_task(self._response.aclose())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
+
+
+class _Trace:
+    """Notes what httpcore tells of its steps (https://www.encode.io/httpcore/extensions/#trace).
+
+    It looks a name up while it connects and does not say how long that took: that is part of the time for TCP.
+    """
+
+    def __init__(self, sending: Sending) -> None:
+        self._sending = sending
+        self._started_ns = 0
+
+    async def see(self, event: str, about: dict[str, Any]) -> None:
+        """Take an event as ``http11.send_request_headers.started``."""
+        step, stage = event.split(".")[1:]
+        now_ns = time.monotonic_ns()
+        if step == "send_request_headers":
+            if stage == "started" and about["request"].method != b"CONNECT":
+                self._sending.sent_ns = now_ns
+        elif stage == "started":
+            self._started_ns = now_ns
+        elif step in ("connect_tcp", "connect_unix_socket"):
+            self._sending.tcp_s = (now_ns - self._started_ns) / 1e9
+        elif step == "start_tls":
+            self._sending.tls_s = (now_ns - self._started_ns) / 1e9
 
 
 def _proxy(proxy: OutgoingProxy) -> httpx.Proxy:

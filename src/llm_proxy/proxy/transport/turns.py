@@ -4,12 +4,14 @@ Invariant: a call has its place until its response is closed, whatever becomes o
 """
 
 import asyncio
+import time
 from collections import defaultdict, deque
 
 from llm_proxy.errors import UpstreamTimeout
 from llm_proxy.proxy.transport.base import (
     Origin,
     RawHeaders,
+    Sending,
     Switched,
     Transport,
     UpstreamRequest,
@@ -28,7 +30,7 @@ class TakingTurns:
         """Wait for a place, send the request, and wait for the head of the response."""
         if request.origin.socket_path is not None:
             return await self._transport.send(request)
-        await self._turns.wait(request.origin)
+        await self._turns.wait(request.origin, request.sending)
         try:
             response = await self._transport.send(request)
         except BaseException:
@@ -47,7 +49,6 @@ class _WithPlace:
     def __init__(self, response: UpstreamResponse, turns: "Turns", origin: Origin) -> None:
         self.status: int = response.status
         self.headers: RawHeaders = response.headers
-        self.connect_s: float | None = response.connect_s
         self.switched: Switched | None = response.switched
         self.available = response.available
         self.read = response.read
@@ -76,11 +77,12 @@ class Turns:
         self._running: defaultdict[Origin, int] = defaultdict(int)
         self._waiting: defaultdict[Origin, deque[asyncio.Future[None]]] = defaultdict(deque)
 
-    async def wait(self, origin: Origin) -> None:
-        """Until it is this call's turn. Raises UpstreamTimeout."""
+    async def wait(self, origin: Origin, sending: Sending) -> None:
+        """Until it is this call's turn; how long that took is noted, unless it was at once. Raises UpstreamTimeout."""
         if self._running[origin] < self._limit:
             self._running[origin] += 1
             return
+        started_ns = time.monotonic_ns()
         turn = asyncio.get_running_loop().create_future()
         self._waiting[origin].append(turn)
         try:
@@ -94,6 +96,8 @@ class Turns:
                 message = f"{self._limit} calls to {origin.host}:{origin.port} are running, and none ended in time"
                 raise UpstreamTimeout(message) from exc
             raise
+        finally:
+            sending.queued_s = (time.monotonic_ns() - started_ns) / 1e9
 
     def over(self, origin: Origin) -> None:
         """A call has ended."""
