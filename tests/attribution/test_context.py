@@ -66,6 +66,7 @@ OBEYED = {
     Tells.OMIT_BODIES,
     Tells.OMIT_REQUEST,
     Tells.OMIT_RESPONSE,
+    Tells.SERVER_TIMING,
 }
 READ = [header for header in HEADERS if header.tells not in {*OBEYED, Tells.COST}]
 

@@ -45,6 +45,8 @@ NO_RESPONSE = Wishes(response_body=False)
         ),
         ([(b"Helicone-Target-URL", b" https://H/A ")], "log=off", Wishes(None, "off", address="https://H/A")),
         ([(b"x-portkey-custom-host", b"")], None, Wishes()),
+        ([(b"X-LLM-Server-Timing", b" 1 ")], "log=off", Wishes(None, "off", server_timing=True)),
+        ([(b"x-llm-server-timing", b"0")], None, Wishes()),
         ([], "", Wishes()),
     ],
 )

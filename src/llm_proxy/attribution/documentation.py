@@ -22,7 +22,7 @@ def fill(text: str) -> str:
 def _own() -> str:
     path_keys = {tells: f"`{key}=`" for key, tells in PATH_KEYS.items()} | {Tells.METADATA: "`meta.<key>=`"}
     rows = [
-        (_shown(header), _meaning(header), "" if header.form is Form.JSON_OBJECT else path_keys[header.tells])
+        (_shown(header), _meaning(header), "" if header.form is Form.JSON_OBJECT else path_keys.get(header.tells, ""))
         for header in HEADERS
         if header.level is Level.OWN
     ]

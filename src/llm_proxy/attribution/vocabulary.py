@@ -30,6 +30,8 @@ class Tells(StrEnum):
     UPSTREAM = "upstream"
     #: The address to be called instead, where the configuration allows it; obeyed by the proxy.
     TARGET = "address that is called, if it is allowed"
+    #: Whether the answer tells where its time went; obeyed by the proxy.
+    SERVER_TIMING = "`Server-Timing` in the answer"
 
 
 class Level(IntEnum):
@@ -115,6 +117,7 @@ HEADERS: tuple[Header, ...] = (
         _as("X-LLM-Metadata", Tells.METADATA, Form.JSON_OBJECT),
         _text("X-LLM-Log", Tells.LOG),
         _text("X-LLM-Provider", Tells.UPSTREAM),
+        _as("X-LLM-Server-Timing", Tells.SERVER_TIMING, Form.IF_TRUE),
     ),
     *_rows(
         Level.GATEWAY,

@@ -12,7 +12,8 @@ from llm_proxy.proxy.choosing import check_target
 from llm_proxy.proxy.cycle import WireCycle
 from llm_proxy.proxy.headers import RequestHead
 from llm_proxy.proxy.routing import Target
-from llm_proxy.proxy.transport.base import UpstreamResponse
+from llm_proxy.proxy.server_timing import server_timing
+from llm_proxy.proxy.transport.base import RawHeaders, UpstreamResponse
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +38,8 @@ class Call:
     response: UpstreamResponse | None = None
     #: Not by the client: what that causes is not for it.
     asked_for_usage: bool = False
+    #: Whether the client wants to know where the time went.
+    tells_timing: bool = False
 
     @property
     def method(self) -> bytes:
@@ -50,6 +53,12 @@ class Call:
         target = target._replace(endpoint=Endpoint.REALTIME) if self.switches else target
         self.endpoint = target.endpoint
         return target
+
+    def server_timing(self) -> RawHeaders:
+        """What the answer says of the time until now, if the client wants to know."""
+        if not self.tells_timing:
+            return []
+        return server_timing(self.capture.timing(), now_us=self.capture.now_us())
 
     def check_target(self, head: RequestHead, target: Target) -> None:
         """Raise Refused if it may not go there, or would come there without a key since ours never goes on."""

@@ -163,14 +163,17 @@ class Capture:
 
     def timing_of(self, sending: Sending, *, since_us: int | None) -> Timing:
         """How a request went out that was there to be sent since ``since_us``; None if nobody knows."""
-        queued, dns, tcp, tls = sending.queued_s, sending.dns_s, sending.tcp_s, sending.tls_s
         sent_us = overhead_us = None
         if sending.sent_ns is not None:
             sent_us = (sending.sent_ns - self._started_ns) // 1000
             if since_us is not None and since_us <= sent_us:  # else it went out while it still came in
-                elsewhere_s = (queued or 0) + (dns or 0) + (tcp or 0) + (tls or 0)
-                overhead_us = max(sent_us - since_us - int(elsewhere_s * 1e6), 0)
-        return Timing(sent_us, overhead_us, _us(queued), _us(dns), _us(tcp), _us(tls))
+                overhead_us = sent_us - since_us
+        if sending.tcp_s is None and sending.dns_s is None and sending.queued_s is None:  # nearly always
+            return Timing(sent_us, overhead_us)
+        steps = _us(sending.queued_s), _us(sending.dns_s), _us(sending.tcp_s), _us(sending.tls_s)
+        if overhead_us is not None:
+            overhead_us = max(overhead_us - sum(step or 0 for step in steps), 0)
+        return Timing(sent_us, overhead_us, *steps)
 
     @property
     def recording(self) -> bool:

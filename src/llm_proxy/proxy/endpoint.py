@@ -143,6 +143,7 @@ class Proxy:
     async def _forward(self, call: Call, receive: Any) -> None:
         said = wishes(call.wire.raw_headers, call.path_context)
         intent = Intent(call.method, call.address, call.query, call.wire.raw_headers, said)
+        call.tells_timing = said.server_timing
         target, refusal = await self._chooser.by_itself(intent)
         head = self._policy.request(call.wire.raw_headers)
         target = call.switch_if_asked(head, target)
@@ -164,7 +165,7 @@ class Proxy:
                 call.response = await model_list(self._transport, self._listings(call, head), names)
             else:
                 call.response = await self._send(call, head, intent, target, body)
-            own = [(ID_HEADER, call.id.encode())]
+            own = [(ID_HEADER, call.id.encode()), *call.server_timing()]
             if call.response.switched is None:
                 trim = call.asked_for_usage
                 await relay(call.response, self._policy, call.capture, call.wire, own=own, trim=trim)
@@ -316,7 +317,7 @@ class Proxy:
             call.wire.break_off()
             return
         body = error_body(status=status, code=code, message=reason, call_id=call.id, endpoint=call.endpoint)
-        all_headers = [*error_headers(body, call.id), *headers]
+        all_headers = [*error_headers(body, call.id), *headers, *call.server_timing()]
         call.capture.answer(status, list(all_headers))
         call.capture.chunk(body)
         call.capture.end(ending, reason)

@@ -16,7 +16,7 @@ _OMISSIONS = frozenset({Tells.OMIT_CALL, Tells.OMIT_BODIES, Tells.OMIT_REQUEST, 
 _OBEYED = {
     header.name.lower().encode(): header
     for header in HEADERS
-    if header.tells in _OMISSIONS or header.tells in (Tells.LOG, Tells.UPSTREAM, Tells.TARGET)
+    if header.tells in _OMISSIONS or header.tells in (Tells.LOG, Tells.UPSTREAM, Tells.TARGET, Tells.SERVER_TIMING)
 }
 #: Of other gateways, the first one counts that says something.
 _ELSEWHERE = tuple(
@@ -42,6 +42,8 @@ class Wishes:
     response_body: bool = True
     #: URL that is to be called instead, as it was sent.
     address: str | None = None
+    #: Whether the answer is to tell where its time went.
+    server_timing: bool = False
 
 
 def wishes(headers: RawHeaders, path_context: str | None) -> Wishes:
@@ -52,12 +54,14 @@ def wishes(headers: RawHeaders, path_context: str | None) -> Wishes:
     named: dict[Tells, str] = {}
     omitted: set[Tells] = set()
     elsewhere: dict[bytes, str] = {}
-    address = None
+    address, server_timing = None, False
     # Of a header that occurs twice the last one counts.
     for name, value in {name.lower(): value for name, value in said}.items():
         tells, word = _OBEYED[name].tells, value.strip().lower()
         if tells is Tells.TARGET:
             address = value.strip().decode("latin-1")
+        elif tells is Tells.SERVER_TIMING:
+            server_timing = word in _YES
         elif tells is Tells.UPSTREAM and _OBEYED[name].level is not Level.OWN:
             # "@" is how Portkey spells what it calls a slug.
             elsewhere[name] = _member(value, _OBEYED[name].key).strip().lower().removeprefix("@")
@@ -70,7 +74,7 @@ def wishes(headers: RawHeaders, path_context: str | None) -> Wishes:
     provider = named.get(Tells.UPSTREAM) or in_path.get("provider") or of_others
     log = next((word for word in (named.get(Tells.LOG), in_path.get("log")) if word in LOG_WORDS), None)
     wanted = Wishes(provider, log) if log is not None else _without(provider, omitted)
-    return replace(wanted, address=address) if address else wanted
+    return replace(wanted, address=address, server_timing=server_timing) if address or server_timing else wanted
 
 
 _NO_WISHES = Wishes()
