@@ -92,6 +92,12 @@ def record(**different: Any) -> Completion:
         "ttft_s": 0.41,
         "connect_s": 0.05,
         "longest_gap_s": 0.11,
+        "sent_s": 0.056,
+        "overhead_s": 0.002,
+        "queued_s": 0.003,
+        "dns_s": 0.01,
+        "tcp_s": 0.015,
+        "tls_s": 0.025,
         "chunk_count": 2,
         "usage": Usage(
             input_tokens=14,
@@ -227,6 +233,12 @@ completions = st.builds(
     ttft_s=_seconds,
     connect_s=_seconds,
     longest_gap_s=_seconds,
+    sent_s=_seconds,
+    overhead_s=_seconds,
+    queued_s=_seconds,
+    dns_s=_seconds,
+    tcp_s=_seconds,
+    tls_s=_seconds,
     chunk_count=_counts,
     usage=st.none()
     | st.builds(

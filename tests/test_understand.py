@@ -139,6 +139,12 @@ def test_what_the_wire_saw_and_what_it_means_come_together_in_the_record():
         request_bytes=5,
         response_bytes=6,
         connect_s=0.1,
+        sent_s=0.15,
+        overhead_s=0.01,
+        queued_s=0.02,
+        dns_s=0.03,
+        tcp_s=0.04,
+        tls_s=0.05,
         first_byte_s=0.2,
         ended_s=0.9,
         truncated=True,
@@ -155,6 +161,8 @@ def test_what_the_wire_saw_and_what_it_means_come_together_in_the_record():
     assert (completion.context.session_id, completion.context.user_id) == ("s", "u")
     assert (completion.request_bytes, completion.response_bytes, completion.truncated) == (5, 6, True)
     assert (completion.connect_s, completion.ttfb_s, completion.duration_s) == (0.1, 0.2, 0.9)
+    assert (completion.sent_s, completion.overhead_s, completion.queued_s) == (0.15, 0.01, 0.02)
+    assert (completion.dns_s, completion.tcp_s, completion.tls_s) == (0.03, 0.04, 0.05)
     assert (completion.chunk_count, completion.longest_gap_s) == (2, 0.1)
     assert (completion.usage.input_tokens, completion.usage.output_tokens) == (1, 2)
     assert completion.bodies.chunks == exchange.chunks

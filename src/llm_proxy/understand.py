@@ -1,5 +1,7 @@
 """Exchange → Completion: decode the bytes, find out whose call it was, say how it ended. Pure; never fails."""
 
+from typing import TypedDict
+
 from msgspec.structs import replace
 
 from llm_proxy.attribution.context import attribute
@@ -47,6 +49,7 @@ def understand(exchange: Exchange, *, harmful: str | None = None, estimates: boo
         ttfb_s=exchange.first_byte_s,
         ttft_s=decoded.first_token_s,
         connect_s=exchange.connect_s,
+        **_steps(exchange),
         longest_gap_s=exchange.chunks.longest_gap_s,
         chunk_count=len(exchange.chunks.sizes) if exchange.http_status is not None else None,
         usage=decoded.usage,
@@ -59,6 +62,26 @@ def understand(exchange: Exchange, *, harmful: str | None = None, estimates: boo
         turns=None if told else turns_of(exchange.endpoint, decoded.request, decoded.response),
         bodies=_bodies(exchange, decoded),
     )
+
+
+class _Steps(TypedDict):
+    sent_s: float | None
+    overhead_s: float | None
+    queued_s: float | None
+    dns_s: float | None
+    tcp_s: float | None
+    tls_s: float | None
+
+
+def _steps(exchange: Exchange) -> _Steps:
+    return {
+        "sent_s": exchange.sent_s,
+        "overhead_s": exchange.overhead_s,
+        "queued_s": exchange.queued_s,
+        "dns_s": exchange.dns_s,
+        "tcp_s": exchange.tcp_s,
+        "tls_s": exchange.tls_s,
+    }
 
 
 def _with_estimate(exchange: Exchange, decoded: Decoded) -> Decoded:

@@ -42,3 +42,25 @@ def test_a_record_belongs_to_the_default_organisation_unless_it_is_said_otherwis
     made = Completion(id="1", status=Status.STARTED, method="POST", path="/", endpoint=Endpoint.CHAT, started_at=NOON)
 
     assert made.organization_id == "default"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "duration_s", "ttft_s", "expected"),
+    [
+        (30, 2.0, 0.5, 20.0),
+        (30, 2.0, None, 15.0),
+        (30, 2.0, 2.0, 15.0),
+        (0, 2.0, None, 0.0),
+        (30, None, 0.5, None),
+        (30, 0.0, None, None),
+        (None, 2.0, 0.5, None),
+    ],
+)
+def test_tokens_come_in_the_time_after_the_first_one(tokens, duration_s, ttft_s, expected):
+    completion = record(usage=Usage(output_tokens=tokens), duration_s=duration_s, ttft_s=ttft_s)
+
+    assert completion.tokens_per_s == expected
+
+
+def test_without_usage_nobody_knows_how_fast_tokens_came():
+    assert record(usage=None).tokens_per_s is None

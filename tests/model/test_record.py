@@ -1,6 +1,8 @@
 """The JSON shape of a record."""
 
 import json
+import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,7 +13,7 @@ from msgspec.structs import replace
 from llm_proxy.model.completion import Bodies, Completion, Status
 from llm_proxy.model.exchange import Attempt, Ending
 from llm_proxy.model.json_text import encode_json
-from llm_proxy.model.record import FieldGroup, Record, record_fields, record_json
+from llm_proxy.model.record import FieldGroup, Record, TimingFields, record_fields, record_json
 from records import BODIES, NOON, REQUEST, RESPONSE, bare, completions, record
 
 #: Properties of the schema ``Completion`` of the Log10 logging API.
@@ -72,6 +74,13 @@ def test_every_member_says_what_the_record_says():
         "connect_s": 0.05,
         "longest_gap_s": 0.11,
         "chunk_count": 2,
+        "tokens_per_s": pytest.approx(3 / 0.84),
+        "sent_s": 0.056,
+        "overhead_s": 0.002,
+        "queued_s": 0.003,
+        "dns_s": 0.01,
+        "tcp_s": 0.015,
+        "tls_s": 0.025,
         "usage": {
             "input_tokens": 14,
             "output_tokens": 3,
@@ -202,7 +211,9 @@ def test_a_group_of_members_comes_with_the_id_and_alone(group, member):
 
 
 def test_attempts_come_with_the_bodies_and_say_all_that_is_known_of_each():
-    tried = Attempt(upstream="a", started_s=0.5, ended_s=1, http_status=429, headers=(("A", "1"),), body=b"{}\xff")
+    tried = Attempt(
+        upstream="a", started_s=0.5, ended_s=1, sent_s=0.6, http_status=429, headers=(("A", "1"),), body=b"{}\xff"
+    )
     completion = record(bodies=replace(BODIES, attempts=(tried,)))
 
     assert record_json(completion, with_bodies=True)["attempts"] == [
@@ -214,6 +225,12 @@ def test_attempts_come_with_the_bodies_and_say_all_that_is_known_of_each():
             "ended_s": 1,
             "wait_s": None,
             "connect_s": None,
+            "sent_s": 0.6,
+            "overhead_s": None,
+            "queued_s": None,
+            "dns_s": None,
+            "tcp_s": None,
+            "tls_s": None,
             "http_status": 429,
             "failure": None,
             "reason": None,
@@ -221,3 +238,10 @@ def test_attempts_come_with_the_bodies_and_say_all_that_is_known_of_each():
             "body": "{}\ufffd",
         }
     ]
+
+
+def test_every_time_is_in_the_document():
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    table = text.partition("| Member | What it is |")[2].partition("\n\n")[0]
+
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(TimingFields.__annotations__)

@@ -223,7 +223,23 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     key_id: str | None = None
     #: Whether somebody has changed the tags by hand: what is told later of the call leaves them then.
     tags_edited: bool = False
+    #: How the request went out, as Exchange tells it.
+    sent_s: float | None = None
+    overhead_s: float | None = None
+    queued_s: float | None = None
+    dns_s: float | None = None
+    tcp_s: float | None = None
+    tls_s: float | None = None
     #: For the store to infer the session with; not stored itself. None if the session is known, or cannot be.
     turns: Turns | None = None
     #: None in lists.
     bodies: Bodies | None = None
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Tokens of the answer for each second in which it came; None if nobody knows how many, or how long."""
+        tokens = None if self.usage is None else self.usage.output_tokens
+        if tokens is None or not self.duration_s:
+            return None
+        is_known = self.ttft_s is not None and self.ttft_s < self.duration_s
+        return tokens / (self.duration_s - (self.ttft_s or 0) if is_known else self.duration_s)

@@ -78,6 +78,13 @@ class TimingFields(TypedDict):
     connect_s: float | None
     longest_gap_s: float | None
     chunk_count: int | None
+    tokens_per_s: float | None
+    sent_s: float | None
+    overhead_s: float | None
+    queued_s: float | None
+    dns_s: float | None
+    tcp_s: float | None
+    tls_s: float | None
 
 
 class UsageFields(TypedDict):
@@ -120,6 +127,12 @@ class AttemptFields(TypedDict):
     ended_s: float
     wait_s: float | None
     connect_s: float | None
+    sent_s: float | None
+    overhead_s: float | None
+    queued_s: float | None
+    dns_s: float | None
+    tcp_s: float | None
+    tls_s: float | None
     http_status: int | None
     failure: str | None
     reason: str | None
@@ -208,6 +221,13 @@ def _timings(completion: Completion) -> TimingFields:
         "connect_s": completion.connect_s,
         "longest_gap_s": completion.longest_gap_s,
         "chunk_count": completion.chunk_count,
+        "tokens_per_s": completion.tokens_per_s,
+        "sent_s": completion.sent_s,
+        "overhead_s": completion.overhead_s,
+        "queued_s": completion.queued_s,
+        "dns_s": completion.dns_s,
+        "tcp_s": completion.tcp_s,
+        "tls_s": completion.tls_s,
     }
 
 
@@ -271,6 +291,12 @@ def _attempt(attempt: Attempt) -> AttemptFields:
         "ended_s": attempt.ended_s,
         "wait_s": attempt.wait_s,
         "connect_s": attempt.connect_s,
+        "sent_s": attempt.sent_s,
+        "overhead_s": attempt.overhead_s,
+        "queued_s": attempt.queued_s,
+        "dns_s": attempt.dns_s,
+        "tcp_s": attempt.tcp_s,
+        "tls_s": attempt.tls_s,
         "http_status": attempt.http_status,
         "failure": attempt.failure,
         "reason": attempt.reason,

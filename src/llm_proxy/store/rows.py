@@ -32,6 +32,8 @@ _UNSTORABLE = re.compile("[\x00\x1a\ud800-\udfff]")
 _ESCAPED = re.compile("\x1a([0-9a-f]{4})")
 #: Between the id of a record and its organisation; text that is escaped never holds it.
 ORGANIZATION_MARK = f"{_SUBSTITUTE}/"
+#: Named alike in the record and in its row.
+_STEPS = ("sent_s", "overhead_s", "queued_s", "dns_s", "tcp_s", "tls_s")
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +143,7 @@ def to_completion(row: Mapping[Any, Any], pieces: Sequence[bytes] | None = None)
         ttft_s=row["ttft_s"],
         connect_s=row["connect_s"],
         longest_gap_s=row["longest_gap_s"],
+        **{name: row[name] for name in _STEPS},
         chunk_count=row["chunk_count"],
         usage=_usage(row),
         cost=_cost(row),
@@ -286,12 +289,25 @@ def _charged(usage: Usage, cost: Cost | None) -> tuple[SqlValue, ...]:
 
 
 def _owned(completion: Completion) -> tuple[SqlValue, ...]:
-    """The columns that came with keys for calls."""
+    """The columns that came with keys for calls, and later."""
     return (
         completion.project_id,
         completion.key_id,
         completion.tags_edited or None,
         completion.context.session_inferred or None,
+        *_timed(completion),
+    )
+
+
+def _timed(completion: Completion) -> tuple[SqlValue, ...]:
+    """The columns that came with what each step took."""
+    return (
+        completion.sent_s,
+        completion.overhead_s,
+        completion.queued_s,
+        completion.dns_s,
+        completion.tcp_s,
+        completion.tls_s,
     )
 
 

@@ -110,6 +110,13 @@ completions = Table(
     Column("tags_edited", Boolean),
     # Whether the session was told by what the call continues; NULL if somebody said it.
     Column("session_inferred", Boolean),
+    # How the request went out, in seconds.
+    Column("sent_s", Float),
+    Column("overhead_s", Float),
+    Column("queued_s", Float),
+    Column("dns_s", Float),
+    Column("tcp_s", Float),
+    Column("tls_s", Float),
     sqlite_autoincrement=True,
 )
 

@@ -64,6 +64,13 @@ COLUMNS: dict[str, FlatType] = {
     "audio_output_tokens": "int",
     "cost_usd": "text",
     "cost": "json",
+    "tokens_per_s": "float",
+    "sent_s": "float",
+    "overhead_s": "float",
+    "queued_s": "float",
+    "dns_s": "float",
+    "tcp_s": "float",
+    "tls_s": "float",
 }
 
 
@@ -115,6 +122,7 @@ def flat_row(completion: Completion) -> dict[str, FlatValue]:
         "truncated": completion.truncated,
         "decode_problem": completion.decode_problem,
         **_charged(usage, completion.cost),
+        **_timed(completion),
     }
 
 
@@ -135,6 +143,19 @@ def _charged(usage: Usage, cost: Cost | None) -> dict[str, FlatValue]:
         "audio_output_tokens": usage.audio_output_tokens,
         "cost_usd": None if cost is None or cost.usd is None else decimal_text(cost.usd),
         "cost": None if cost is None else encode_json(cost_json(cost)).decode(),
+    }
+
+
+def _timed(completion: Completion) -> dict[str, FlatValue]:
+    """The columns that came with what each step took."""
+    return {
+        "tokens_per_s": completion.tokens_per_s,
+        "sent_s": completion.sent_s,
+        "overhead_s": completion.overhead_s,
+        "queued_s": completion.queued_s,
+        "dns_s": completion.dns_s,
+        "tcp_s": completion.tcp_s,
+        "tls_s": completion.tls_s,
     }
 
 

@@ -160,11 +160,8 @@ def _words(turn: Turn) -> list[tuple[str, ...]]:
 
 def _per_second(completion: Completion) -> str:
     """Tokens of the answer for each second in which it came."""
-    tokens = completion.usage.output_tokens if completion.usage else None
-    if tokens is None or completion.duration_s is None:
-        return present.DASH
-    took = completion.duration_s - (completion.ttft_s or 0)
-    return present.DASH if took <= 0 else f"{tokens / took:,.1f}"
+    per_second = completion.tokens_per_s
+    return present.DASH if per_second is None else f"{per_second:,.1f}"
 
 
 async def _neighbours(store: Store, completion: Completion, principal: Principal) -> tuple[str | None, str | None]:

@@ -17,6 +17,7 @@ from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.store.sqlite_connection import open_writer
 from records import record
 
+STEPS = ("sent_s", "overhead_s", "queued_s", "dns_s", "tcp_s", "tls_s")
 OLD_BODIES = Bodies(request_body=b'{"a":"Paris"}', request={"a": "Paris"})
 
 
@@ -54,7 +55,8 @@ async def store(path):
 async def test_an_old_record_is_read_and_found_as_before(store):
     found = await store.get("old")
 
-    assert found == record(id="old", context=found.context, bodies=OLD_BODIES, project_id=None, key_id=None)
+    later = dict.fromkeys(["project_id", "key_id", *STEPS])
+    assert found == record(id="old", context=found.context, bodies=OLD_BODIES, **later)
     page = await store.find(CompletionQuery(search="paris"))
     assert [completion.id for completion in page.completions] == ["old"]
 
