@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+import warm
 from llm_proxy.model.completion import Bodies, Context, Status
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.model.record import record_json
@@ -44,16 +45,12 @@ def command(*arguments, data_dir):
 
 
 @pytest.fixture
-def logs(tmp_path):
+def logs(tmp_path, tmp_path_factory):
+    printed = tmp_path_factory.mktemp("printed")
+
     def logs(*arguments, **env):
-        return subprocess.run(
-            command(*arguments, data_dir=tmp_path),
-            capture_output=True,
-            text=True,
-            env=bare_environment(tmp_path) | env,
-            timeout=PATIENCE_S,
-            check=False,
-        )
+        command = ["logs", "--data-dir", str(tmp_path), *arguments]
+        return warm.run(command, env=bare_environment(tmp_path) | env, there=printed)
 
     return logs
 
@@ -277,10 +274,13 @@ async def test_on_a_terminal_it_is_coloured_and_as_wide_as_that(store, tmp_path)
     assert max(map(len, plain.splitlines())) == 90
 
 
-async def test_a_terminal_that_cannot_show_a_character_still_gets_the_list(store, logs):
+async def test_a_terminal_that_cannot_show_a_character_still_gets_the_list(store, tmp_path):
     await store.put([record(id="one", preview="¿Qué? → ☃")])
 
-    done = logs(PYTHONIOENCODING="ascii", LC_ALL="C")
+    env = bare_environment(tmp_path) | {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    done = await asyncio.to_thread(
+        subprocess.run, command(data_dir=tmp_path), capture_output=True, text=True, env=env, check=False
+    )
 
     assert done.returncode == 0
     assert "?Qu?? ? ?" in done.stdout
