@@ -15,8 +15,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from operator import sub
 
 import msgspec
@@ -71,7 +70,8 @@ class BlockBuilder:
     """Takes in records, and makes a block of them."""
 
     def __init__(self) -> None:
-        self._words: defaultdict[bytes, array[int]] = defaultdict(partial(array, "H"))
+        #: The texts that each word is in.
+        self._words: defaultdict[bytes, list[int]] = defaultdict(list)
         self._pieces: dict[bytes, int] = {}
         self._links: dict[tuple[int, int], int] = {}
         self._changes: list[int] = []
@@ -109,14 +109,9 @@ class BlockBuilder:
     def block(self) -> Block:
         """All of it."""
         words = sorted(self._words)
-        text = _END + b"".join([word + _END for word in words])
-        counts = array("H", [len(self._words[word]) for word in words])
-        steps = array("H")
-        for word in words:
-            numbers = self._words[word]
-            steps.append(numbers[0])
-            if len(numbers) > 1:  # most words are in one text
-                steps.extend(map(sub, numbers[1:], numbers))
+        text = _END.join([b"", *words, b""])
+        texts = [self._words[word] for word in words]
+        counts = list(map(len, texts))
         records = _Records(
             changes=[*self._changes[:1], *(after - before for before, after in pairwise(self._changes))],
             own=self._own,
@@ -125,7 +120,7 @@ class BlockBuilder:
             texts=[number for _, number in self._links],
         )
         # Bytes of the same kind side by side, which are compressed to half of what they are in pairs.
-        parts = (*_split(counts), *_split(steps), _encode(records))
+        parts = (*_split(array("H", counts)), *_split(array("H", _steps(texts, counts))), _encode(records))
         return Block(words=_compress(text), places=_compress(_encode(parts)))
 
     def _add_text(self, texts: Iterable[str]) -> int:
@@ -214,6 +209,16 @@ def _words_with(part: bytes, words: bytes) -> list[int]:
             numbers.append(number)
         place = words.find(part, place + 1)
     return numbers
+
+
+def _steps(texts: Sequence[list[int]], counts: Sequence[int]) -> list[int]:
+    """The numbers of the texts of each word, the first as it is and the others as differences."""
+    numbers = list(chain.from_iterable(texts))
+    # Of all at once, also across words, and then put right there, which takes a third of the time.
+    steps = list(map(sub, numbers, [0, *numbers]))
+    for first in accumulate(counts[:-1]):
+        steps[first] = numbers[first]
+    return steps
 
 
 def _compress(plain: bytes) -> bytes:
