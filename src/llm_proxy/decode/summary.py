@@ -242,9 +242,12 @@ def _beginning(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text[:_READ_CHARACTERS].split())
-    if not line.isprintable():  # which is quickly found out
-        line = line.translate(_CONTROL_CHARACTERS)
+    read = text[:_READ_CHARACTERS]
+    if read.isprintable() and "  " not in read:  # which is quickly found out, and then it is one line
+        line = read.strip()
+    else:
+        line = " ".join(read.split())
+        line = line if line.isprintable() else line.translate(_CONTROL_CHARACTERS)
     return line + "…" if len(text) > _READ_CHARACTERS else line
 
 
