@@ -46,11 +46,12 @@ class Assembly:
         self._id = id_text(opening.exchange_id)
         self._started_at = _wall_time(opening.time_us)
         self._opening = _or_none(decode_opening, opening.payload) or _UNREADABLE
-        self._request = bytearray()
+        #: Pieces of bodies; joined only in the end, since a body is mostly one piece, which need not be copied then.
+        self._request: list[bytes] = []
         self._attempts: list[Attempt] = []
         self._answer: Answer | None = None
         self._first_byte_us: int | None = None
-        self._response = bytearray()
+        self._response: list[bytes] = []
         self._response_bytes = 0
         self._times_us, self._sizes = array("Q"), array("Q")
         self._sent_times_us, self._sent_sizes = array("Q"), array("Q")
@@ -63,7 +64,7 @@ class Assembly:
         self._last_us = frame.time_us
         match frame.kind:
             case Kind.REQUEST:
-                self._request += frame.payload
+                self._request.append(frame.payload)
             case Kind.ATTEMPT:
                 if (tried := _or_none(decode_tried, frame.payload)) is not None:
                     self._attempts.append(_attempt(tried, frame.time_us))
@@ -71,12 +72,12 @@ class Assembly:
                 self._first_byte_us = frame.time_us
                 self._answer = _or_none(decode_answer, frame.payload)
             case Kind.CHUNK:
-                self._response += frame.payload
+                self._response.append(frame.payload)
                 self._arrived(frame.time_us, len(frame.payload))
             case Kind.SKIPPED:
                 self._arrived(frame.time_us, int.from_bytes(frame.payload[:_SKIPPED_BYTES], "little"))
             case Kind.SENT:
-                self._request += frame.payload
+                self._request.append(frame.payload)
                 self._went(frame.time_us, len(frame.payload))
             case Kind.SENT_SKIPPED:
                 self._went(frame.time_us, int.from_bytes(frame.payload[:_SKIPPED_BYTES], "little"))
@@ -114,11 +115,11 @@ class Assembly:
             tags=opening.tags,
             attempts=tuple(self._attempts),
             request_headers=_headers(opening.headers),
-            request_body=bytes(self._request) if opening.bodies and opening.request_body else None,
+            request_body=b"".join(self._request) if opening.bodies and opening.request_body else None,
             request_bytes=closing.request_bytes if closing else None,
             http_status=answer.status if answer else None,
             response_headers=_headers(answer.headers) if answer else (),
-            response_body=bytes(self._response) if answered and (self._keeps_response() or self._response) else None,
+            response_body=b"".join(self._response) if answered and (self._keeps_response() or self._response) else None,
             response_bytes=self._response_bytes if answered else None,
             # Copies: of a call that still runs, more are to come.
             chunks=Chunks(times_us=self._times_us[:], sizes=self._sizes[:]),
