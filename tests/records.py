@@ -179,6 +179,7 @@ bodies = st.builds(
     chunks=st.builds(Chunks, times_us=_arrays, sizes=_arrays),
     stacktrace=json_values,
     attempts=ATTEMPTS,
+    sent=st.builds(Chunks, times_us=_arrays, sizes=_arrays),
 )
 _amounts = st.decimals(0, 10**9, places=12) | st.sampled_from([Decimal("1E-30"), Decimal("2E+5"), Decimal(0)])
 costs = st.builds(

@@ -40,7 +40,7 @@ ARROWS = {
     "key_watch": {"errors", "log", "model", "store"},
     "retention": {"errors", "log", "metrics", "model", "store"},
     # Faces on the store.
-    "api": {"errors", "metrics", "model", "store"},
+    "api": {"decode", "errors", "metrics", "model", "store"},
     "ui": {"api", "decode", "errors", "model", "store"},
     "tables": {"model", "ui"},
     # Processes.
@@ -55,7 +55,8 @@ NARROW = {
     ("proxy", "journal"): {"writer", "format"},
     ("proxy", "attribution"): {"path", "vocabulary"},
     ("api", "store"): {"base"},
-    ("ui", "decode"): {"replay"},
+    ("api", "decode"): {"socket_events"},
+    ("ui", "decode"): {"replay", "socket_events"},
     ("ui", "store"): {"base"},
     ("ui", "api"): {"json_schema", "login", "login_begun", "login_link", "person", "seal"},
     ("worker", "store"): {"base"},

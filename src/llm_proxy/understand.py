@@ -109,6 +109,7 @@ def _bodies(exchange: Exchange, decoded: Decoded) -> Bodies:
         response=decoded.response,
         chunks=exchange.chunks,
         attempts=exchange.attempts,
+        sent=exchange.sent,
     )
 
 

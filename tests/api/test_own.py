@@ -19,6 +19,7 @@ from llm_proxy.api.resource import _Resource
 from llm_proxy.decode.generation import completion_of
 from llm_proxy.model.account import Project
 from llm_proxy.model.completion import Context
+from llm_proxy.model.exchange import Endpoint
 from llm_proxy.model.feedback import Feedback, FeedbackTask
 from llm_proxy.model.trace import Kind, Upload
 from llm_proxy.store.blobs import DirectoryOfBlobs
@@ -183,7 +184,9 @@ async def settled(store, name: str, data_dir: Path) -> tuple[Ids, dict[str, str]
     now = datetime.now(UTC)
     await SqlAccounts(store).add_project(Project(id=ids.project_id, organization_id=owner, name=name, created_at=now))
     context = Context(tags=(ids.tag,), session_id=ids.session_id, user_id=ids.user_id, trace_id=ids.trace_id)
-    await store.put([record(id=ids.completion_id, organization_id=owner, context=context, preview=ids.text)])
+    # A session over a WebSocket, since of other calls there are no events.
+    whose = {"id": ids.completion_id, "organization_id": owner, "context": context}
+    await store.put([record(**whose, preview=ids.text, endpoint=Endpoint.REALTIME, http_status=101)])
     traces, feedback = SqlTraces(store, completion_of), SqlFeedback(store)
     told = [
         said(Kind.SESSION, ids.session_id, name=ids.text),

@@ -1,11 +1,15 @@
 """The bytes of a call over HTTP, from a real store."""
 
 import gzip
+import json
+from array import array
 
 import pytest
+from websockets.frames import Frame, Opcode
 
 from llm_proxy.api.raw import NAMED, TRUNCATED
 from llm_proxy.model.completion import Bodies
+from llm_proxy.model.exchange import Chunks, Endpoint
 from records import record
 
 PATH = "/api/v1/completions"
@@ -67,6 +71,40 @@ async def test_what_is_not_kept_is_not_found_and_what_is_empty_is_empty(api, dat
 
     assert answer.status_code == status
     assert status == 200 or answer.json()["error"]["code"] == "not_kept"
+
+
+def session(**different):
+    said = Frame(Opcode.TEXT, b'{"type":"response.create"}').serialize(mask=True)
+    heard = Frame(Opcode.TEXT, b'{"type":"response.done"}').serialize(mask=False)
+    bodies = Bodies(
+        request_body=said,
+        response_body=heard,
+        sent=Chunks(times_us=array("Q", [1000]), sizes=array("Q", [len(said)])),
+        chunks=Chunks(times_us=array("Q", [2000]), sizes=array("Q", [len(heard)])),
+    )
+    return call(**({"endpoint": Endpoint.REALTIME, "http_status": 101, "bodies": bodies} | different))
+
+
+async def test_the_events_of_a_session_are_a_file_of_json_lines(api, database):
+    await database.put([session()])
+
+    answer = await api.get(f"{PATH}/1/events")
+
+    assert [json.loads(line) for line in answer.text.splitlines()] == [
+        {"at_s": 0.001, "by": "client", "type": "response.create", "bytes": 26, "event": {"type": "response.create"}},
+        {"at_s": 0.002, "by": "upstream", "type": "response.done", "bytes": 24, "event": {"type": "response.done"}},
+    ]
+    assert answer.headers["content-disposition"] == 'attachment; filename="1.events.jsonl"'
+    assert "sandbox" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("different", [{"endpoint": Endpoint.CHAT}, {"http_status": 401}, {"bodies": Bodies()}])
+async def test_what_is_no_session_or_was_not_kept_has_no_events(api, database, different):
+    await database.put([session(**different)])
+
+    answer = await api.get(f"{PATH}/1/events")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_kept")
 
 
 async def test_a_call_that_is_not_there_is_not_found(api):

@@ -6,17 +6,17 @@ Google's messages as https://ai.google.dev/api/live has them. Of audio only the 
 raw bodies. The response is ``{"output": [items], "usage", "close"}``; each item says with ``at_s`` when it began.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
-from llm_proxy.decode.body import header_members, object_member, object_members, parse_json, text_member
+from llm_proxy.decode.body import header_members, object_member, object_members, text_member
 from llm_proxy.decode.other import decode_other
+from llm_proxy.decode.socket_events import in_order, timed
 from llm_proxy.decode.socket_frames import Said, said_in
 from llm_proxy.decode.summary import last_user_text, preview_of, text_of, usage_of
 from llm_proxy.model.completion import Decoded, JsonObject, JsonValue, ProviderError
-from llm_proxy.model.exchange import Chunks, Exchange
+from llm_proxy.model.exchange import Exchange
 
 #: Closes that are no complaint (RFC 6455 section 7.4.1).
 _GOOD_CLOSES = frozenset({1000, 1001, 1005})
@@ -45,10 +45,11 @@ def decode_realtime(exchange: Exchange, max_decoded_bytes: int) -> Decoded:
     extensions = header_members(exchange.response_headers, "sec-websocket-extensions")
     asked = said_in(exchange.request_body or b"", extensions, by_client=True, limit=max_decoded_bytes)
     answered = said_in(exchange.response_body or b"", extensions, by_client=False, limit=max_decoded_bytes)
-    session = _Session()
-    first_s: float | None = None
-    for event in _in_order(asked, exchange.sent, answered, exchange.chunks):
-        if session.add(event) and first_s is None:
+    session, first_s = _Session(), None
+    heard = timed(answered.messages, exchange.chunks, by_client=False)
+    for event in in_order(timed(asked.messages, exchange.sent, by_client=True), heard):
+        value = event.value
+        if value is not None and session.add(_Event(event.at_s, event.by_client, value)) and first_s is None:
             first_s = event.at_s
     query = parse_qs(exchange.target.partition("?")[2])
     wanted = next((query[key][0] for key in ("model", "deployment") if key in query), None)
@@ -90,23 +91,6 @@ def _response(session: "_Session", output: list[JsonValue], asked: Said, answere
         "close": closes,
     }
     return {key: value for key, value in told.items() if value} or None
-
-
-def _in_order(asked: Said, sent: Chunks, answered: Said, received: Chunks) -> Iterator[_Event]:
-    """The events of both sides by the times at which they had come."""
-    events = [*_events(asked, sent, by_client=True), *_events(answered, received, by_client=False)]
-    yield from sorted(events, key=lambda event: -1.0 if event.at_s is None else event.at_s)
-
-
-def _events(said: Said, chunks: Chunks, *, by_client: bool) -> Iterator[_Event]:
-    arrived, piece = 0, -1
-    for message in said.messages:
-        while arrived < message.end and piece + 1 < len(chunks.sizes):
-            piece += 1
-            arrived += chunks.sizes[piece]
-        value, _ = parse_json(message.payload, errors="replace")
-        if isinstance(value, dict):
-            yield _Event(chunks.times_us[piece] / 1e6 if piece >= 0 else None, by_client, value)
 
 
 def _said_by(role: str, output: list[JsonValue]) -> str:

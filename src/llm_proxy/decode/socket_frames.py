@@ -4,21 +4,69 @@ What was cut off is left out. Nothing in here raises for what the bytes are; wha
 """
 
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
 
-_CONTINUATION, _TEXT, _BINARY, _CLOSE = 0, 1, 2, 8
+_CONTINUATION = 0
 _FINAL, _COMPRESSED, _MASKED = 0x80, 0x40, 0x80
 #: What the sender of a compressed message leaves out at its end (RFC 7692 section 7.2.1).
 _TAIL = b"\x00\x00\xff\xff"
+#: Close without a status (RFC 6455 section 7.1.5).
+_NO_STATUS = 1005
+
+
+class Kind(StrEnum):
+    """What a message is; the last three are control frames."""
+
+    TEXT = "text"
+    BINARY = "binary"
+    CLOSE = "close"
+    PING = "ping"
+    PONG = "pong"
+
+
+_KINDS = {1: Kind.TEXT, 2: Kind.BINARY, 8: Kind.CLOSE, 9: Kind.PING, 10: Kind.PONG}
+_CONTROLS = frozenset({Kind.CLOSE, Kind.PING, Kind.PONG})
+
+
+class _Frame(NamedTuple):
+    """Where the payload of a frame stands."""
+
+    first: int
+    masking: bytes
+    begin: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message, of text or of bytes."""
+    """One message of either kind, or a control frame."""
 
-    payload: bytes
+    kind: Kind
     #: Where its last byte stands in the bytes of its direction, plus one.
     end: int
+    _wire: bytes
+    _frames: tuple[_Frame, ...]
+    #: None if it was not deflated.
+    _inflated: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the payload."""
+        return sum(one.end - one.begin for one in self._frames) if self._inflated is None else len(self._inflated)
+
+    @property
+    def payload(self) -> bytes:
+        """Without frames and masks; made when it is asked for, since most of a long session may not be."""
+        return _payload(self._wire, self._frames) if self._inflated is None else self._inflated
+
+    def close(self) -> tuple[int, str]:
+        """The code and the reason of a Close; 1005 if it has none."""
+        payload = self.payload
+        code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else _NO_STATUS
+        return code, payload[2:].decode("utf-8", "replace")
 
 
 @dataclass(slots=True)
@@ -29,8 +77,6 @@ class Said:
     #: Of its Close; 1005 if it had none; None if it sent no Close.
     close_code: int | None = None
     close_reason: str = ""
-    #: Where its Close ends.
-    close_end: int | None = None
     problem: str | None = None
 
 
@@ -52,53 +98,86 @@ class _Inflater:
         return plain
 
 
+class Direction:
+    """All that one side has sent, up to its Close; each message is looked for when it is its turn."""
+
+    def __init__(self, wire: bytes, extensions: list[str], *, by_client: bool, limit: int) -> None:
+        """``extensions`` are the lower-case members of the header of the 101; no more than ``limit`` is inflated."""
+        agreed = next(
+            (one.replace(" ", "").split(";") for one in extensions if one.startswith("permessage-deflate")), None
+        )
+        forgets = f"{'client' if by_client else 'server'}_no_context_takeover"
+        self._wire = wire
+        self._inflater = None if agreed is None else _Inflater(forgets not in agreed, limit)
+        #: Why nothing more is read; None as long as all is.
+        self.problem: str | None = None
+
+    def __iter__(self) -> Iterator[Message]:
+        pieces: list[_Frame] = []
+        kind = Kind.BINARY
+        for frame in _frames(self._wire):
+            opcode = frame.first & 0x0F
+            told = kind if opcode == _CONTINUATION else _KINDS.get(opcode)
+            if told is None:
+                continue
+            if told in _CONTROLS:  # which may stand between the pieces of a message
+                yield Message(told, frame.end, self._wire, (frame,))
+                if told is Kind.CLOSE:
+                    return
+                continue
+            if opcode != _CONTINUATION:
+                pieces, kind = [], told
+            pieces.append(frame)
+            if frame.first & _FINAL:
+                try:
+                    yield Message(kind, frame.end, self._wire, tuple(pieces), self._inflated(pieces))
+                except zlib.error as exc:
+                    self.problem = f"cannot be inflated: {exc}"
+                    return
+                pieces = []
+
+    def _inflated(self, pieces: list[_Frame]) -> bytes | None:
+        if self._inflater is None or not pieces[0].first & _COMPRESSED:
+            return None
+        return self._inflater.inflate(_payload(self._wire, pieces))
+
+
 def said_in(wire: bytes, extensions: list[str], *, by_client: bool, limit: int) -> Said:
-    """What is said in ``wire``; ``extensions`` are the lower-case members of the header of the 101."""
-    agreed = next((one.replace(" ", "").split(";") for one in extensions if one.startswith("permessage-deflate")), None)
-    forgets = f"{'client' if by_client else 'server'}_no_context_takeover"
-    inflater = None if agreed is None else _Inflater(forgets not in agreed, limit)
-    pieces: list[bytes] = []
-    said, compressed, at = Said(), False, 0
-    while (frame := _frame_at(wire, at)) is not None:
-        first, payload, at = frame
-        opcode = first & 0x0F
-        if opcode == _CLOSE:
-            said.close_code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
-            said.close_reason = payload[2:].decode("utf-8", "replace")
-            said.close_end = at
-            break
-        if opcode not in (_CONTINUATION, _TEXT, _BINARY):
-            continue  # ping and pong, which may stand between the pieces of a message
-        if opcode != _CONTINUATION:
-            pieces, compressed = [], bool(first & _COMPRESSED)
-        pieces.append(payload)
-        if first & _FINAL:
-            whole = b"".join(pieces)
-            try:
-                said.messages.append(Message(inflater.inflate(whole) if compressed and inflater else whole, at))
-            except zlib.error as exc:
-                said.problem = f"cannot be inflated: {exc}"
-                break
-            pieces = []
+    """The messages in ``wire``, and how it closed."""
+    direction = Direction(wire, extensions, by_client=by_client, limit=limit)
+    said = Said()
+    for message in direction:
+        if message.kind is Kind.CLOSE:
+            said.close_code, said.close_reason = message.close()
+        elif message.kind not in _CONTROLS:
+            said.messages.append(message)
+    said.problem = direction.problem
     return said
 
 
-def _frame_at(wire: bytes, at: int) -> tuple[int, bytes, int] | None:
-    """The first byte, the payload and the end of the frame at ``at``; None if it is not whole."""
-    if len(wire) < at + 2:
-        return None
-    first, second = wire[at], wire[at + 1]
-    length, at = second & ~_MASKED, at + 2
-    if length >= 126:
-        size = 2 if length == 126 else 8
-        length, at = int.from_bytes(wire[at : at + size], "big"), at + size
-    masking = b""
-    if second & _MASKED:
-        masking, at = wire[at : at + 4], at + 4
-    if len(wire) < at + length:
-        return None
-    payload = wire[at : at + length]
-    return first, _unmasked(payload, masking) if masking else payload, at + length
+def _frames(wire: bytes) -> Iterator[_Frame]:
+    """The frames that are whole."""
+    at, size = 0, len(wire)
+    while size >= at + 2:
+        first, second = wire[at], wire[at + 1]
+        length, at = second & ~_MASKED, at + 2
+        if length >= 126:
+            length_bytes = 2 if length == 126 else 8
+            length, at = int.from_bytes(wire[at : at + length_bytes], "big"), at + length_bytes
+        masking = b""
+        if second & _MASKED:
+            masking, at = wire[at : at + 4], at + 4
+        if size < at + length:
+            return
+        yield _Frame(first, masking, at, at + length)
+        at += length
+
+
+def _payload(wire: bytes, frames: Iterable[_Frame]) -> bytes:
+    return b"".join(
+        _unmasked(wire[one.begin : one.end], one.masking) if one.masking else wire[one.begin : one.end]
+        for one in frames
+    )
 
 
 def _unmasked(payload: bytes, masking: bytes) -> bytes:

@@ -175,6 +175,8 @@ class Bodies(msgspec.Struct, frozen=True, kw_only=True):
     stacktrace: JsonValue = None
     #: If there was more than one, all of them.
     attempts: tuple[Attempt, ...] = ()
+    #: The pieces of ``request_body`` that were sent after a 101.
+    sent: Chunks = field(default_factory=Chunks)
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True):

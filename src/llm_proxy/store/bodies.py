@@ -56,6 +56,9 @@ class _Content(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     #: As JSON; empty if there is none, and not there in what was written before there were any.
     stacktrace: bytes = b""
     attempts: tuple[Attempt, ...] = ()
+    #: Those of what was sent after a 101, as of the chunks.
+    sent_gaps_us: list[int] = []
+    sent_sizes: list[int] = []
 
 
 class _ContentOfStep1(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
@@ -117,6 +120,8 @@ class Packer:
             cut_decoded=cut_decoded,
             stacktrace=b"" if bodies.stacktrace is None else encode_json(bodies.stacktrace),
             attempts=bodies.attempts,
+            sent_gaps_us=_differences(bodies.sent.times_us),
+            sent_sizes=bodies.sent.sizes.tolist(),
         )
         links = chain(found.pieces, organization_id) if found else ()
         return Packed(blob=self.compress(_encode(content)), links=links)
@@ -145,6 +150,7 @@ def unpack(blob: bytes, pieces: Sequence[bytes]) -> Bodies:
         chunks=Chunks(times_us=_sums(content.chunk_gaps_us), sizes=array("Q", content.chunk_sizes)),
         stacktrace=decode_json(content.stacktrace) if content.stacktrace else None,
         attempts=content.attempts,
+        sent=Chunks(times_us=_sums(content.sent_gaps_us), sizes=array("Q", content.sent_sizes)),
     )
 
 

@@ -101,6 +101,9 @@ class _Raw(msgspec.Struct):
     chunk_sizes: list[int] = []
     #: One for each of the attempts.
     attempt_bodies: list[str | _Base64 | None] = []
+    #: Those of what was sent after a 101.
+    sent_times_us: list[int] = []
+    sent_sizes: list[int] = []
 
 
 class _Attempt(msgspec.Struct):
@@ -204,6 +207,8 @@ def _raw(bodies: Bodies) -> JsonObject:
         "chunk_times_us": list(bodies.chunks.times_us),
         "chunk_sizes": list(bodies.chunks.sizes),
         "attempt_bodies": [_text(attempt.body) for attempt in bodies.attempts],
+        "sent_times_us": list(bodies.sent.times_us),
+        "sent_sizes": list(bodies.sent.sizes),
     }
 
 
@@ -319,6 +324,7 @@ def _bodies(line: _Line, raw: _Raw) -> Bodies:
             _attempt(attempt, body)
             for attempt, body in zip_longest(line.attempts, raw.attempt_bodies[: len(line.attempts)])
         ),
+        sent=Chunks(times_us=array("Q", raw.sent_times_us), sizes=array("Q", raw.sent_sizes)),
     )
 
 

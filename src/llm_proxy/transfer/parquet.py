@@ -113,6 +113,8 @@ def _schema(pyarrow: Any) -> Any:
         "response_body": pyarrow.large_binary(),
         "chunk_times_us": pyarrow.list_(pyarrow.uint64()),
         "chunk_sizes": pyarrow.list_(pyarrow.uint64()),
+        "sent_times_us": pyarrow.list_(pyarrow.uint64()),
+        "sent_sizes": pyarrow.list_(pyarrow.uint64()),
     }
     return pyarrow.schema([(name, types[type_]) for name, type_ in COLUMNS.items()] + list(bodies.items()))
 
@@ -130,6 +132,8 @@ def _body_columns(bodies: Bodies | None) -> dict[str, Any]:
         "response_body": bodies.response_body,
         "chunk_times_us": list(bodies.chunks.times_us),
         "chunk_sizes": list(bodies.chunks.sizes),
+        "sent_times_us": list(bodies.sent.times_us),
+        "sent_sizes": list(bodies.sent.sizes),
     }
 
 
