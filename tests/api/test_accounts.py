@@ -175,3 +175,29 @@ async def test_terms_that_make_no_sense_are_refused_and_named(client, scopes, te
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == "terms"
     assert said in answer.json()["error"]["message"]
+
+
+async def test_a_key_of_a_project_manages_the_keys_of_that_project(client, store):
+    owner = await added_key(store, "acme", "admin")
+    mine, other = [await made(client, "projects", {"name": name}, headers=owner.bearer) for name in ("mine", "other")]
+    admin = await added_key(store, "acme", "admin", project_id=mine["id"])
+    theirs = await added_key(store, "acme", "admin", project_id=other["id"])
+
+    new = await made(client, "keys", {"scopes": ["read"]}, headers=admin.bearer)
+    keys = (await client.get("/api/v1/keys", headers=admin.bearer)).json()["keys"]
+    projects = (await client.get("/api/v1/projects", headers=admin.bearer)).json()["projects"]
+    not_his = [
+        await client.post("/api/v1/keys", json={"scopes": ["read"], "project_id": other["id"]}, headers=admin.bearer),
+        await client.post(f"/api/v1/keys/{theirs.id}/rotate", headers=admin.bearer),
+        await client.delete(f"/api/v1/keys/{theirs.id}", headers=admin.bearer),
+        await client.delete(f"/api/v1/keys/{owner.id}", headers=admin.bearer),
+        await client.post("/api/v1/projects", json={"name": "third"}, headers=admin.bearer),
+    ]
+    removed = await client.delete(f"/api/v1/keys/{new['id']}", headers=admin.bearer)
+
+    assert new["project_id"] == mine["id"]
+    assert {one["id"] for one in keys} == {admin.id, new["id"]}
+    assert projects == [mine]
+    assert [one.status_code for one in not_his] == [400, 404, 404, 404, 403]
+    assert removed.status_code == 200
+    assert [one.expires_at for one in await SqlAccounts(store).keys(owner.organization_id)].count(None) == 3

@@ -2,6 +2,7 @@
 
 import pytest
 
+from keyring import added_key
 from records import record, tagged
 
 TASKS, FEEDBACK = "/api/v1/feedback_task", "/api/v1/feedback"
@@ -242,3 +243,37 @@ async def test_ungraded_is_what_a_task_asks_for_until_somebody_has_given_it(log1
 
     assert [one["id"] for one in before] == [call.id]
     assert (await log10.get("/api/v1/completions/ungraded")).json() == {"completions": []}
+
+
+async def test_a_key_of_a_project_has_the_tasks_and_the_feedback_of_it(log10, database):
+    keys = [await added_key(database, "acme", "read,write", project_id=project) for project in ("p", "q", None)]
+    mine, theirs, whole = [key.bearer for key in keys]
+    owner = keys[0].organization_id
+    calls = [tagged("a", organization_id=owner, project_id=project) for project in ("p", "q")]
+    await database.put(calls)
+
+    async def sent(path, body, headers, status=200):
+        answer = await log10.post(path, json=body, headers=headers)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    tasks = [await sent(TASKS, {**TASK, "completion_tags_selector": ["a"]}, one) for one in (mine, theirs, whole)]
+    ungraded = (await log10.get("/api/v1/completions/ungraded", headers=mine)).json()["completions"]
+    answer = {"task_id": tasks[0]["id"], "json_values": {"stars": 5}, "completion_tags_selector": ["a"]}
+    made = [await sent(FEEDBACK, answer, one) for one in (mine, whole)]
+    other = await sent(FEEDBACK, {**answer, "task_id": tasks[1]["id"]}, theirs)
+    by_id = {**answer, "completion_ids": [calls[1].id]}
+    del by_id["completion_tags_selector"]
+    for headers in (mine, whole):
+        await sent(FEEDBACK, by_id, headers, status=400)
+    await sent(FEEDBACK, {**answer, "task_id": tasks[1]["id"]}, mine, status=400)
+
+    assert [one["id"] for one in ungraded] == [calls[0].id]
+    assert [one["matched_completion_ids"] for one in made] == [[calls[0].id]] * 2
+    assert [one["id"] for one in (await log10.get(TASKS, headers=mine)).json()] == [tasks[0]["id"]]
+    assert len((await log10.get(TASKS, headers=whole)).json()) == 3
+    found = (await log10.get(FEEDBACK, headers=mine)).json()
+    assert ({one["id"] for one in found["data"]}, found["total"]) == ({one["id"] for one in made}, 2)
+    for path in (f"{TASKS}/{tasks[1]['id']}", f"{TASKS}/{tasks[2]['id']}", f"{FEEDBACK}/{other['id']}"):
+        assert (await log10.get(path, headers=mine)).status_code == 404
+        assert (await log10.get(path, headers=whole)).status_code == 200

@@ -160,3 +160,26 @@ async def test_feedback_says_who_gave_it_and_to_which_session_or_trace(feedback)
     assert await feedback.get("a", added.id) == added
     for found in ({"given_by": "ann"}, {"session_id": "s \x00"}, {"trace_id": "x"}):
         assert await feedback.find(FeedbackQuery(organization_id="a", **found)) == ([added], 1)
+
+
+async def test_a_task_of_a_project_asks_for_its_calls_and_is_listed_there(store, feedback):
+    mine, other = (
+        replace(tagged("x", organization_id="a", started_at=minutes(number)), project_id=project, bodies=None)
+        for number, project in enumerate(["p", "q"])
+    )
+    await store.put([mine, other])
+    of_project, of_all = task(tags=("x",), project_id="p"), task(tags=("x",))
+    await feedback.add_task(of_project)
+
+    asked_for = await feedback.ungraded("a", offset=0, limit=10)
+    await feedback.add_task(of_all)
+    await feedback.add(given(of_project.id, mine.id, project_id="p"))
+    await feedback.add(given(of_all.id, other.id))
+
+    assert asked_for == [mine]
+    assert await feedback.ungraded("a", project_id="p", offset=0, limit=10) == []
+    assert await feedback.tasks("a", project_id="p") == [of_project]
+    assert len(await feedback.tasks("a")) == 2
+    found = [await feedback.find(FeedbackQuery(organization_id="a", project_id=one)) for one in ("p", "q", None)]
+    assert [total for _, total in found] == [1, 0, 2]
+    assert [one.completion_ids for one in found[0][0]] == [(mine.id,)]

@@ -42,3 +42,21 @@ async def test_a_link_is_there_until_it_expires_or_is_taken_back(store):
     assert not await keepsakes.drop_share("b", "1")
     assert await keepsakes.drop_share("a", "1")
     assert await keepsakes.share("1", at=NOON) is None
+
+
+async def test_views_and_links_of_a_project_stand_beside_those_of_the_whole(store):
+    keepsakes = SqlKeepsakes(store)
+    whole, mine = view("first"), view("first", project_id="p", filter="tag:y")
+    for one in (whole, mine):
+        await keepsakes.save_view(one)
+    for link in (share("1"), share("2", project_id="p"), share("3", project_id="q")):
+        await keepsakes.add_share(link)
+
+    assert await keepsakes.views("a") == [whole]
+    assert await keepsakes.views("a", project_id="p") == [mine]
+    assert [one.id for one in await keepsakes.shares("a", at=NOON)] == ["1", "2", "3"]
+    assert await keepsakes.shares("a", at=NOON, project_id="p") == [share("2", project_id="p")]
+    assert not await keepsakes.drop_share("a", "3", project_id="p")
+    assert not await keepsakes.drop_view("a", "first", project_id="q")
+    assert await keepsakes.drop_view("a", "first", project_id="p")
+    assert await keepsakes.views("a") == [whole]

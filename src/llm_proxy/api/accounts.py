@@ -1,8 +1,8 @@
 """Organisations, projects and keys over HTTP, for keys of the scope ``admin``.
 
-A key manages its own organisation. Only who runs the proxy, with the key that is set for that or while there are no
-keys at all, makes organisations and manages those of others. A key is in the answer to the request that made it, and
-never again.
+A key manages its own organisation, and one of a project the keys of that project. Only who runs the proxy, with the key
+that is set for that or while there are no keys at all, makes organisations and manages those of others. A key is in the
+answer to the request that made it, and never again.
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,7 @@ from llm_proxy.api.resource import Answer, Fault, Table, read_object, words
 from llm_proxy.errors import Refused
 from llm_proxy.model.account import (
     MAX_NAME_CHARACTERS,
+    ApiKey,
     Organization,
     Principal,
     Project,
@@ -108,13 +109,16 @@ def table(accounts: Accounts, gate: Gate) -> Table:
     """What is answered from ``accounts``; ``gate`` is told of what has changed."""
 
     def listed(answer: Answer, about: str, gives: type) -> Operation:
-        return Operation(scope=Scope.ADMIN, answer=answer, about=about, gives=gives)
+        return Operation(scope=Scope.ADMIN, by_project=True, answer=answer, about=about, gives=gives)
 
-    def added(answer: Answer, about: str, takes: type, gives: type) -> Operation:
-        return Operation(scope=Scope.ADMIN, answer=answer, about=about, takes=takes, gives=gives, status=201)
+    def added(answer: Answer, about: str, takes: type, gives: type, *, by_project: bool = False) -> Operation:
+        return Operation(
+            scope=Scope.ADMIN, by_project=by_project, answer=answer, about=about, takes=takes, gives=gives, status=201
+        )
 
     rotated = Operation(
         scope=Scope.ADMIN,
+        by_project=True,
         answer=partial(_rotate, accounts, gate),
         about="Make a key in the place of one.",
         takes=Grace,
@@ -135,7 +139,7 @@ def table(accounts: Accounts, gate: Gate) -> Table:
         },
         "/api/v1/keys": {
             "GET": listed(partial(_keys, accounts), "List keys.", Keys),
-            "POST": added(partial(_add_key, accounts, gate), "Make a key.", NewKey, MadeKey),
+            "POST": added(partial(_add_key, accounts, gate), "Make a key.", NewKey, MadeKey, by_project=True),
         },
         "/api/v1/keys/{key_id}": {
             "DELETE": listed(partial(_revoke, accounts, gate), "Let a key be valid no longer.", KeyFields)
@@ -163,8 +167,7 @@ async def _add_organization(accounts: Accounts, request: Request, principal: Pri
 
 async def _projects(accounts: Accounts, request: Request, principal: Principal) -> Response:
     words(request.query_params, {})
-    found = await accounts.projects(principal.organization_id)
-    return shaped({"projects": [_project_json(one) for one in found]})
+    return shaped({"projects": [_project_json(one) for one in await projects_of(accounts, principal)]})
 
 
 async def _add_project(accounts: Accounts, request: Request, principal: Principal) -> Response:
@@ -181,8 +184,7 @@ async def _add_project(accounts: Accounts, request: Request, principal: Principa
 
 async def _keys(accounts: Accounts, request: Request, principal: Principal) -> Response:
     words(request.query_params, {})
-    found = await accounts.keys(principal.organization_id)
-    return shaped({"keys": [key_json(one) for one in found]})
+    return shaped({"keys": [key_json(one) for one in await keys_of(accounts, principal)]})
 
 
 async def _add_key(accounts: Accounts, gate: Gate, request: Request, principal: Principal) -> Response:
@@ -206,9 +208,10 @@ async def _add_key(accounts: Accounts, gate: Gate, request: Request, principal: 
 async def _revoke(accounts: Accounts, gate: Gate, request: Request, principal: Principal) -> Response:
     words(request.query_params, {})
     key_id: str = request.path_params["key_id"]
+    await _check_key(accounts, principal, key_id)
     key = await accounts.expire_key(key_id, principal.organization_id, at=datetime.now(UTC))
     if key is None:
-        raise Fault(f"there is no key {key_id!r}", status=404, code="not_found", param="id")
+        raise _no_key(key_id)
     gate.forget()
     return shaped(key_json(key))
 
@@ -216,6 +219,7 @@ async def _revoke(accounts: Accounts, gate: Gate, request: Request, principal: P
 async def _rotate(accounts: Accounts, gate: Gate, request: Request, principal: Principal) -> Response:
     words(request.query_params, {})
     key_id: str = request.path_params["key_id"]
+    await _check_key(accounts, principal, key_id)
     given = _members(await read_object(request, needed=False), "grace_s")
     secret, now = new_secret(), datetime.now(UTC)
     key = await accounts.replace_key(
@@ -229,6 +233,26 @@ async def _rotate(accounts: Accounts, gate: Gate, request: Request, principal: P
         raise Fault(f"there is no valid key {key_id!r}", status=404, code="not_found", param="id")
     gate.forget()
     return shaped({**key_json(key), "key": secret}, status=201)
+
+
+async def projects_of(accounts: Accounts, principal: Principal) -> Sequence[Project]:
+    """Those that ``principal`` has to do with."""
+    return [one for one in await accounts.projects(principal.organization_id) if principal.has_project(one.id)]
+
+
+async def keys_of(accounts: Accounts, principal: Principal) -> Sequence[ApiKey]:
+    """Those that ``principal`` manages."""
+    return [one for one in await accounts.keys(principal.organization_id) if principal.has_project(one.project_id)]
+
+
+async def _check_key(accounts: Accounts, principal: Principal, key_id: str) -> None:
+    """Raises Fault if a key of a project is to change a key that is not of it."""
+    if principal.project_id is not None and key_id not in {one.id for one in await keys_of(accounts, principal)}:
+        raise _no_key(key_id)
+
+
+def _no_key(key_id: str) -> Fault:
+    return Fault(f"there is no key {key_id!r}", status=404, code="not_found", param="id")
 
 
 def _members(given: JsonObject, *known: str) -> JsonObject:
@@ -274,8 +298,8 @@ def _terms(given: object, scopes: frozenset[Scope]) -> Terms:
 async def _project_id(accounts: Accounts, principal: Principal, given: JsonObject) -> str | None:
     wanted = given.get("project_id")
     if wanted is None:
-        return None
-    known = {one.id for one in await accounts.projects(principal.organization_id)}
+        return principal.project_id
+    known = {one.id for one in await projects_of(accounts, principal)}
     if not isinstance(wanted, str) or wanted not in known:
         raise Fault(f"there is no project {wanted!r}", param="project_id")
     return wanted

@@ -89,10 +89,11 @@ class Log10:
 
 def table(log10: Log10) -> Table:
     """What is answered."""
+    read = partial(Method, scope=Scope.READ, by_project=True)
     write = partial(Method, scope=Scope.WRITE, by_project=True)
     return {
         "/api/v1/completions": {"POST": write(answer=partial(_create, log10))},
-        "/api/v1/completions/ungraded": {"GET": Method(scope=Scope.READ, answer=partial(_ungraded, log10))},
+        "/api/v1/completions/ungraded": {"GET": read(answer=partial(_ungraded, log10))},
         "/api/v1/completions/{completion_id}": {"POST": write(answer=partial(_update, log10))},
         "/api/v1/sessions": {"POST": write(answer=_create_session)},
     }
@@ -139,7 +140,8 @@ async def _update(log10: Log10, request: Request, principal: Principal) -> Respo
 
 async def _ungraded(log10: Log10, request: Request, principal: Principal) -> Response:
     offset, limit = page_of(query_of(request, "offset", "limit"))
-    found = await log10.feedback.ungraded(principal.organization_id, offset=offset, limit=limit)
+    owner, project = principal.organization_id, principal.project_id
+    found = await log10.feedback.ungraded(owner, project_id=project, offset=offset, limit=limit)
     completions = await log10.with_bodies(found)
     return answered({"completions": [completion_json(one) for one in completions]})
 

@@ -5,12 +5,14 @@ members: see docs/log10.md for who gets what. Values are checked against the sch
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from llm_proxy.api.calls import call_of
 from llm_proxy.api.json_schema import check_schema, faults_of
 from llm_proxy.api.log10 import Log10, page_of, query_of
 from llm_proxy.api.log10_json import feedback_json, legacy_task_json, task_json
@@ -32,7 +34,8 @@ _MAX_TEXT_CHARACTERS = 100_000
 
 def table(log10: Log10) -> Table:
     """What is answered."""
-    read, write = partial(Method, scope=Scope.READ), partial(Method, scope=Scope.WRITE)
+    read = partial(Method, scope=Scope.READ, by_project=True)
+    write = partial(Method, scope=Scope.WRITE, by_project=True)
     return {
         "/api/v1/feedback_task": {
             "GET": read(answer=partial(_list_tasks, log10)),
@@ -59,6 +62,7 @@ async def _create_task(log10: Log10, request: Request, principal: Principal) -> 
     task = FeedbackTask(
         id=new_id(),
         organization_id=principal.organization_id,
+        project_id=principal.project_id,
         created_at=_now(),
         name=text(given, "name", needed=True, most=_MAX_NAME_CHARACTERS) or "",
         instruction=text(given, "instruction", most=_MAX_TEXT_CHARACTERS) or "",
@@ -72,9 +76,9 @@ async def _create_task(log10: Log10, request: Request, principal: Principal) -> 
 async def _list_tasks(log10: Log10, request: Request, principal: Principal) -> Response:
     words = query_of(request, "offset", "limit")
     if "offset" not in words and "limit" not in words:
-        return answered([task_json(task) for task in await log10.feedback.tasks(principal.organization_id)])
+        return answered([task_json(task) for task in await _tasks(log10, principal)])
     offset, limit = page_of(words)
-    tasks = await log10.feedback.tasks(principal.organization_id, offset=offset, limit=limit)
+    tasks = await _tasks(log10, principal, offset=offset, limit=limit)
     return answered({"data": [legacy_task_json(task) for task in tasks]})
 
 
@@ -92,10 +96,12 @@ async def _upload(log10: Log10, request: Request, principal: Principal) -> Respo
     summary = text(given, "completions_summary", most=_MAX_TEXT_CHARACTERS)
     task = await _task(log10, principal, task_id, "task_id", status=400)
     _check_values(task, values)
-    tags, ids = await _about(log10, principal, given)
+    # Whoever is of the task's project sees what calls it is about.
+    tags, ids = await _about(log10, replace(principal, project_id=task.project_id), given)
     feedback = Feedback(
         id=new_id(),
         organization_id=principal.organization_id,
+        project_id=task.project_id,
         created_at=_now(),
         task_id=task.id,
         json_values=values,
@@ -115,13 +121,14 @@ async def _list(log10: Log10, request: Request, principal: Principal) -> Respons
     offset, limit = page_of(given)
     query = FeedbackQuery(
         organization_id=principal.organization_id,
+        project_id=principal.project_id,
         task_id=text(given, "task_id") or None,
         completion_id=text(given, "completion_id") or None,
         offset=offset,
         limit=limit,
     )
     found, total = await log10.feedback.find(query)
-    names = {task.id: task.name for task in await log10.feedback.tasks(principal.organization_id)}
+    names = {task.id: task.name for task in await _tasks(log10, principal)}
     listed: list[JsonValue] = [feedback_json(one, names.get(one.task_id)) for one in found]
     # log10-io asks on until it has read ``total``, counting from its offset.
     return answered({"feedback": listed, "data": listed, "total": max(0, total - offset)})
@@ -130,15 +137,22 @@ async def _list(log10: Log10, request: Request, principal: Principal) -> Respons
 async def _get(log10: Log10, request: Request, principal: Principal) -> Response:
     feedback_id: str = request.path_params["feedback_id"]
     found = await log10.feedback.get(principal.organization_id, feedback_id)
-    if found is None:
+    if found is None or not principal.has_project(found.project_id):
         raise Fault(f"there is no feedback {feedback_id!r}", status=404, code="not_found", param="feedbackId")
     task = await log10.feedback.task(principal.organization_id, found.task_id)
     return answered(feedback_json(found, None if task is None else task.name))
 
 
+async def _tasks(
+    log10: Log10, principal: Principal, *, offset: int = 0, limit: int | None = None
+) -> Sequence[FeedbackTask]:
+    owner, project = principal.organization_id, principal.project_id
+    return await log10.feedback.tasks(owner, project_id=project, offset=offset, limit=limit)
+
+
 async def _task(log10: Log10, principal: Principal, task_id: str, param: str, *, status: int) -> FeedbackTask:
     task = await log10.feedback.task(principal.organization_id, task_id)
-    if task is None:
+    if task is None or not principal.has_project(task.project_id):
         raise Fault(f"there is no feedback task {task_id!r}", status=status, code="not_found", param=param)
     return task
 
@@ -179,7 +193,7 @@ async def _named(log10: Log10, principal: Principal, ids: JsonValue) -> Sequence
     if isinstance(ids, list) and len(ids) != len(named):
         wrong("completion_ids", "must not name a completion twice")
     for index, completion_id in enumerate(named):
-        if await log10.store.get(completion_id, principal.organization_id) is None:
+        if await call_of(log10.store, completion_id, principal) is None:
             message = f"there is no completion {completion_id!r}"
             raise Fault(message, code="not_found", param=f"completion_ids[{index}]")
     return named
@@ -188,7 +202,9 @@ async def _named(log10: Log10, principal: Principal, ids: JsonValue) -> Sequence
 async def _matched(
     log10: Log10, principal: Principal, tags: tuple[str, ...], *, most: int, unmatched: bool
 ) -> Sequence[str]:
-    query = CompletionQuery(organization_id=principal.organization_id, tags=tags, limit=most)
+    query = CompletionQuery(
+        organization_id=principal.organization_id, project_id=principal.project_id, tags=tags, limit=most
+    )
     page = await log10.store.find(query)
     if page.next is not None:
         message = f"completion_tags_selector matches more than {most} completions (max_matched_completions)"

@@ -99,13 +99,12 @@ class Principal:
     scopes: frozenset[Scope]
     #: Whether it may act for any organisation: who runs the proxy itself.
     everywhere: bool = False
+    #: Who it is to others, and to himself tomorrow: the label of the key, or else how it is shown.
+    who: str = "whoever runs the proxy"
 
     def has_project(self, project_id: str | None) -> bool:
         """Whether what belongs to this project, or to none, is there for it: everything but for a key of a project."""
         return self.project_id is None or self.project_id == project_id
-
-    #: Who it is to others, and to himself tomorrow: the label of the key, or else how it is shown.
-    who: str = "whoever runs the proxy"
 
 
 def new_secret() -> str:

@@ -21,6 +21,8 @@ class FeedbackTask:
     tags: tuple[str, ...] = ()
     #: From how many different people it asks for an answer to each call.
     answers_wanted: int = 1
+    #: It asks only for calls of this project; None is of the whole organisation.
+    project_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,8 @@ class Feedback:
     #: The session or the trace that it is about, if it is about one of these.
     session_id: str | None = None
     trace_id: str | None = None
+    #: That of its task.
+    project_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,8 @@ class FeedbackQuery:
     """Every condition that is set must hold; newest first."""
 
     organization_id: str
+    #: Only answers to tasks of this project.
+    project_id: str | None = None
     task_id: str | None = None
     completion_id: str | None = None
     given_by: str | None = None

@@ -11,7 +11,9 @@ class SavedView:
     """A list of calls under a name."""
 
     organization_id: str
-    #: The only one of this name.
+    #: Whose view it is; None is of the whole organisation.
+    project_id: str | None = None
+    #: The only one of this name, there.
     name: str
     #: As it is written in the filter bar.
     filter: str
@@ -33,6 +35,8 @@ class Share:
 
     id: str
     organization_id: str
+    #: It shows only calls of this project; None is of the whole organisation.
+    project_id: str | None = None
     kind: Shared
     #: The id of what it shows.
     target: str

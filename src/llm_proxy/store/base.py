@@ -249,12 +249,12 @@ class Keepsakes(Protocol):
     """A place for what people keep of the pages. Every method raises StoreUnavailable when it may work later."""
 
     async def save_view(self, view: SavedView) -> None:
-        """Keep a view, in place of the one of its organisation that has its name."""
+        """Keep a view, in place of the one of its project, or of the whole organisation, that has its name."""
 
-    async def views(self, organization_id: str) -> Sequence[SavedView]:
-        """Those of an organisation, by their names."""
+    async def views(self, organization_id: str, *, project_id: str | None = None) -> Sequence[SavedView]:
+        """Those of an organisation as a whole or of one of its projects, by their names."""
 
-    async def drop_view(self, organization_id: str, name: str) -> bool:
+    async def drop_view(self, organization_id: str, name: str, *, project_id: str | None = None) -> bool:
         """Forget a view; whether there was one."""
 
     async def add_share(self, share: Share) -> None:
@@ -263,10 +263,10 @@ class Keepsakes(Protocol):
     async def share(self, share_id: str, *, at: datetime) -> Share | None:
         """The link of this id, of whichever organisation, if it has not expired by then."""
 
-    async def shares(self, organization_id: str, *, at: datetime) -> Sequence[Share]:
-        """Those of an organisation that have not expired by then, newest first."""
+    async def shares(self, organization_id: str, *, at: datetime, project_id: str | None = None) -> Sequence[Share]:
+        """Those of an organisation, or of a project alone, that have not expired by then, newest first."""
 
-    async def drop_share(self, organization_id: str, share_id: str) -> bool:
+    async def drop_share(self, organization_id: str, share_id: str, *, project_id: str | None = None) -> bool:
         """Take a link back; whether there was one."""
 
 
@@ -292,8 +292,10 @@ class FeedbackStore(Protocol):
     async def task(self, organization_id: str, task_id: str) -> FeedbackTask | None:
         """The task; None if the organisation has none of this id."""
 
-    async def tasks(self, organization_id: str, *, offset: int = 0, limit: int | None = None) -> Sequence[FeedbackTask]:
-        """Those of an organisation, newest first."""
+    async def tasks(
+        self, organization_id: str, *, project_id: str | None = None, offset: int = 0, limit: int | None = None
+    ) -> Sequence[FeedbackTask]:
+        """Those of an organisation, or of a project alone, newest first."""
 
     async def add(self, given: Feedback) -> None:
         """Add feedback to the calls that it is about, which are there."""
@@ -304,10 +306,12 @@ class FeedbackStore(Protocol):
     async def find(self, query: FeedbackQuery) -> tuple[Sequence[Feedback], int]:
         """Those that match, newest first, and how many match in all."""
 
-    async def ungraded(self, organization_id: str, *, offset: int, limit: int) -> Sequence[Completion]:
+    async def ungraded(
+        self, organization_id: str, *, project_id: str | None = None, offset: int, limit: int
+    ) -> Sequence[Completion]:
         """Calls that a task asks for and that have no feedback to it, newest first, without their bodies.
 
-        One that several tasks ask for is there until each of them has feedback.
+        One that several tasks ask for is there until each of them has feedback. With a project, its tasks count.
         """
 
 

@@ -4,7 +4,7 @@
 that was given to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -42,6 +42,7 @@ feedback_tasks = Table(
     Column("json_schema", Text, nullable=False),
     Column("tags", Text, nullable=False),
     Column("answers_wanted", Integer, nullable=False, server_default="1"),
+    Column("project_id", Text),
 )
 Index("feedback_tasks_by_time", feedback_tasks.c.organization_id, feedback_tasks.c.created_at_us, feedback_tasks.c.id)
 
@@ -60,6 +61,7 @@ feedback = Table(
     Column("given_by", Text),
     Column("session_id", Text),
     Column("trace_id", Text),
+    Column("project_id", Text),
 )
 Index("feedback_by_time", feedback.c.organization_id, feedback.c.created_at_us, feedback.c.id)
 Index("feedback_by_task", feedback.c.organization_id, feedback.c.task_id, feedback.c.created_at_us, feedback.c.id)
@@ -78,7 +80,7 @@ Index("feedback_completions_by_completion", feedback_completions.c.completion_id
 _IS_LINKED = feedback.c.id == feedback_completions.c.feedback_id
 
 #: Texts that are not always there.
-_MAYBE = ("comment", "completions_summary", "given_by", "session_id", "trace_id")
+_MAYBE = ("comment", "completions_summary", "given_by", "session_id", "trace_id", "project_id")
 
 
 class SqlFeedback:
@@ -98,9 +100,13 @@ class SqlFeedback:
         found = await self._store.reading(lambda connection: _all(connection, wanted), otherwise=nothing)
         return next(map(_task, found), None)
 
-    async def tasks(self, organization_id: str, *, offset: int = 0, limit: int | None = None) -> Sequence[FeedbackTask]:
-        """Those of an organisation, newest first."""
+    async def tasks(
+        self, organization_id: str, *, project_id: str | None = None, offset: int = 0, limit: int | None = None
+    ) -> Sequence[FeedbackTask]:
+        """Those of an organisation, or of a project alone, newest first."""
         listed = select(feedback_tasks).where(feedback_tasks.c.organization_id == storable(organization_id))
+        if project_id is not None:
+            listed = listed.where(feedback_tasks.c.project_id == storable(project_id))
         listed = listed.order_by(feedback_tasks.c.created_at_us.desc(), feedback_tasks.c.id.desc())
         listed = listed.offset(offset).limit(limit)
         nothing: Sequence[RowMapping] = ()
@@ -144,17 +150,21 @@ class SqlFeedback:
 
         return await self._store.reading(look, otherwise=([], 0))
 
-    async def ungraded(self, organization_id: str, *, offset: int, limit: int) -> Sequence[Completion]:
+    async def ungraded(
+        self, organization_id: str, *, project_id: str | None = None, offset: int, limit: int
+    ) -> Sequence[Completion]:
         """Calls that a task asks for and that have no feedback to it, newest first, without their bodies."""
-        tasks: dict[tuple[str, ...], list[str]] = {}
-        for task in await self.tasks(organization_id):
+        tasks: dict[tuple[str | None, tuple[str, ...]], list[str]] = {}
+        for task in await self.tasks(organization_id, project_id=project_id):
             if task.tags:
-                tasks.setdefault(task.tags, []).append(task.id)
+                tasks.setdefault((task.project_id, task.tags), []).append(task.id)
 
         def look(connection: Connection) -> Sequence[Completion]:
             found: dict[str, Completion] = {}
-            for tags, ids in tasks.items():
-                query = CompletionQuery(organization_id=organization_id, tags=tags, limit=offset + limit)
+            for (project, tags), ids in tasks.items():
+                query = CompletionQuery(
+                    organization_id=organization_id, project_id=project, tags=tags, limit=offset + limit
+                )
                 rows = cast("Select[Any]", sql.page(query)).where(_answered(ids) < len(ids))
                 found |= {one.id: one for one in map(to_completion, _all(connection, rows))}
             newest = sorted(found.values(), key=lambda one: (one.started_at, one.id), reverse=True)
@@ -179,7 +189,7 @@ def _conditions(query: FeedbackQuery) -> Sequence[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [feedback.c.organization_id == storable(query.organization_id)]
     if query.task_id is not None:
         conditions.append(feedback.c.task_id == storable(query.task_id))
-    named = ((name, getattr(query, name)) for name in ("given_by", "session_id", "trace_id"))
+    named = ((name, getattr(query, name)) for name in ("project_id", "given_by", "session_id", "trace_id"))
     conditions += [feedback.c[name] == storable(value) for name, value in named if value is not None]
     if query.completion_id is not None:
         about = feedback_completions.c.completion_id == row_id(query.completion_id, query.organization_id)
@@ -216,6 +226,7 @@ def _task_row(task: FeedbackTask) -> dict[str, Any]:
         "json_schema": _json(task.json_schema),
         "tags": _json(task.tags),
         "answers_wanted": task.answers_wanted,
+        "project_id": _maybe(task.project_id, storable),
     }
 
 
@@ -229,6 +240,7 @@ def _task(row: RowMapping) -> FeedbackTask:
         json_schema=_object(row["json_schema"]),
         tags=_texts(row["tags"]),
         answers_wanted=row["answers_wanted"],
+        project_id=_maybe(row["project_id"], restored),
     )
 
 
@@ -240,7 +252,7 @@ def _feedback_row(given: Feedback) -> dict[str, Any]:
         "task_id": storable(given.task_id),
         "json_values": _json(given.json_values),
         "tags": _json(given.tags),
-        **{name: None if (value := getattr(given, name)) is None else storable(value) for name in _MAYBE},
+        **{name: _maybe(getattr(given, name), storable) for name in _MAYBE},
     }
 
 
@@ -253,7 +265,7 @@ def _feedback(row: RowMapping, row_ids: Sequence[str]) -> Feedback:
         task_id=restored(row["task_id"]),
         json_values=_object(row["json_values"]),
         tags=_texts(row["tags"]),
-        **{name: None if row[name] is None else restored(row[name]) for name in _MAYBE},
+        **{name: _maybe(row[name], restored) for name in _MAYBE},
         completion_ids=tuple(original_id(one, organization_id) for one in row_ids),
     )
 
@@ -261,6 +273,10 @@ def _feedback(row: RowMapping, row_ids: Sequence[str]) -> Feedback:
 def encoded_tags(tags: tuple[str, ...]) -> str:
     """Tags of a task as they stand in its row."""
     return _json(tags)
+
+
+def _maybe(text: str | None, change: Callable[[str], str]) -> str | None:
+    return None if text is None else change(text)
 
 
 def _json(value: JsonObject | tuple[str, ...]) -> str:

@@ -191,10 +191,10 @@ def _open(task: FeedbackTask, grader: str, *, only: list[str] | Any = None) -> S
 
 
 def _asked_for(task: FeedbackTask) -> list[ColumnElement[bool]]:
-    """Of calls that the task is about: those that have all of its tags, and none if it has none."""
+    """Of calls that the task is about: those of its project that have all of its tags, and none if it has none."""
     if not task.tags:
         return [sql.completions.c.change < 0]
-    query = CompletionQuery(organization_id=task.organization_id, tags=task.tags)
+    query = CompletionQuery(organization_id=task.organization_id, project_id=task.project_id, tags=task.tags)
     return [*sql.matching(query), _calls.c.status != Status.STARTED.value]
 
 

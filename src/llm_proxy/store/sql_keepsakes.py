@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Index, RowMapping, Table, Text, delete, select
+from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Index, RowMapping, Table, Text, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from llm_proxy.model.keepsake import SavedView, Share, Shared
@@ -16,6 +16,8 @@ saved_views = Table(
     "saved_views",
     metadata,
     Column("organization_id", Text, primary_key=True),
+    # Empty if it is of the whole organisation: what is unknown is no key.
+    Column("project_id", Text, primary_key=True, server_default=""),
     Column("name", Text, primary_key=True),
     Column("filter", Text, nullable=False),
     # With commas between them.
@@ -32,6 +34,7 @@ shares = Table(
     Column("target", Text, nullable=False),
     Column("created_at_us", BigInteger, nullable=False),
     Column("expires_at_us", BigInteger, nullable=False),
+    Column("project_id", Text),
 )
 Index("shares_by_organization_id", shares.c.organization_id, shares.c.created_at_us)
 
@@ -48,6 +51,7 @@ class SqlKeepsakes:
         """Keep a view, in place of the one that has its name."""
         row = {
             "organization_id": storable(view.organization_id),
+            "project_id": storable(view.project_id or ""),
             "name": storable(view.name),
             "filter": storable(view.filter),
             "columns": storable(",".join(view.columns)),
@@ -56,22 +60,22 @@ class SqlKeepsakes:
 
         def save(connection: Connection) -> None:
             insert = _INSERT[connection.dialect.name](saved_views).values(row)
-            connection.execute(insert.on_conflict_do_update(index_elements=["organization_id", "name"], set_=row))
+            connection.execute(insert.on_conflict_do_update(index_elements=saved_views.primary_key.columns, set_=row))
 
         await self._store.writing(save)
 
-    async def views(self, organization_id: str) -> Sequence[SavedView]:
-        """Those of an organisation, by their names."""
-        wanted = select(saved_views).where(saved_views.c.organization_id == storable(organization_id))
+    async def views(self, organization_id: str, *, project_id: str | None = None) -> Sequence[SavedView]:
+        """Those of an organisation as a whole or of one of its projects, by their names."""
+        wanted = select(saved_views).where(*_views_of(organization_id, project_id))
         nothing: Sequence[SavedView] = ()
         found = await self._store.reading(
             lambda connection: [_view(row) for row in connection.execute(wanted).mappings()], otherwise=nothing
         )
         return sorted(found, key=lambda view: view.name.casefold())
 
-    async def drop_view(self, organization_id: str, name: str) -> bool:
+    async def drop_view(self, organization_id: str, name: str, *, project_id: str | None = None) -> bool:
         """Forget a view; whether there was one."""
-        named = saved_views.c.organization_id == storable(organization_id), saved_views.c.name == storable(name)
+        named = *_views_of(organization_id, project_id), saved_views.c.name == storable(name)
         return await self._store.writing(lambda connection: _dropped(connection, saved_views, *named))
 
     async def add_share(self, share: Share) -> None:
@@ -79,6 +83,7 @@ class SqlKeepsakes:
         row = {
             "id": storable(share.id),
             "organization_id": storable(share.organization_id),
+            "project_id": None if share.project_id is None else storable(share.project_id),
             "kind": share.kind.value,
             "target": storable(share.target),
             "created_at_us": to_micros(share.created_at),
@@ -100,21 +105,29 @@ class SqlKeepsakes:
 
         return await self._store.reading(read, otherwise=None)
 
-    async def shares(self, organization_id: str, *, at: datetime) -> Sequence[Share]:
-        """Those of an organisation that have not expired by then, newest first."""
-        wanted = select(shares).where(
-            shares.c.organization_id == storable(organization_id), shares.c.expires_at_us > to_micros(at)
-        )
+    async def shares(self, organization_id: str, *, at: datetime, project_id: str | None = None) -> Sequence[Share]:
+        """Those of an organisation, or of a project alone, that have not expired by then, newest first."""
+        wanted = select(shares).where(*_shares_of(organization_id, project_id), shares.c.expires_at_us > to_micros(at))
         wanted = wanted.order_by(shares.c.created_at_us.desc(), shares.c.id)
         nothing: Sequence[Share] = ()
         return await self._store.reading(
             lambda connection: [_share(row) for row in connection.execute(wanted).mappings()], otherwise=nothing
         )
 
-    async def drop_share(self, organization_id: str, share_id: str) -> bool:
+    async def drop_share(self, organization_id: str, share_id: str, *, project_id: str | None = None) -> bool:
         """Take a link back; whether there was one."""
-        named = shares.c.organization_id == storable(organization_id), shares.c.id == storable(share_id)
+        named = *_shares_of(organization_id, project_id), shares.c.id == storable(share_id)
         return await self._store.writing(lambda connection: _dropped(connection, shares, *named))
+
+
+def _views_of(organization_id: str, project_id: str | None) -> tuple[ColumnElement[bool], ...]:
+    of = saved_views.c
+    return of.organization_id == storable(organization_id), of.project_id == storable(project_id or "")
+
+
+def _shares_of(organization_id: str, project_id: str | None) -> tuple[ColumnElement[bool], ...]:
+    of_all = shares.c.organization_id == storable(organization_id)
+    return (of_all,) if project_id is None else (of_all, shares.c.project_id == storable(project_id))
 
 
 def _dropped(connection: Connection, table: Table, *which: Any) -> bool:
@@ -125,6 +138,7 @@ def _view(row: RowMapping) -> SavedView:
     columns = restored(row["columns"])
     return SavedView(
         organization_id=restored(row["organization_id"]),
+        project_id=restored(row["project_id"]) or None,
         name=restored(row["name"]),
         filter=restored(row["filter"]),
         columns=tuple(columns.split(",")) if columns else (),
@@ -136,6 +150,7 @@ def _share(row: RowMapping) -> Share:
     return Share(
         id=restored(row["id"]),
         organization_id=restored(row["organization_id"]),
+        project_id=None if row["project_id"] is None else restored(row["project_id"]),
         kind=Shared(row["kind"]),
         target=restored(row["target"]),
         created_at=from_micros(row["created_at_us"]),

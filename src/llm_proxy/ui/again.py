@@ -15,7 +15,8 @@ from llm_proxy.model.completion import Bodies, Completion, JsonValue
 from llm_proxy.store.base import Store
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import again_href, call_href
-from llm_proxy.ui.room import Act, Table, first, go_to, looks, read_form
+from llm_proxy.ui.reach import call_of
+from llm_proxy.ui.room import Table, changes, first, go_to, looks, read_form
 from llm_proxy.ui.sending import NotSent, Sender
 from llm_proxy.ui.templating import page, problem
 
@@ -33,11 +34,11 @@ _VERSIONS = frozenset({"anthropic-version", "anthropic-beta", "openai-beta", "op
 def table(store: Store, sender: Sender | None) -> Table:
     """What is asked for where; without a ``sender`` it is said why there is none."""
     if sender is None:
-        return {"/playground/{completion_id:path}": looks(_nowhere)}
+        return {"/playground/{completion_id:path}": looks(_nowhere, by_project=True)}
     return {
         "/playground/{completion_id:path}": {
-            "GET": Act(Scope.WRITE, partial(_form, store)),
-            "POST": Act(Scope.WRITE, partial(_send, store, sender)),
+            **looks(partial(_form, store), Scope.WRITE, by_project=True),
+            **changes(partial(_send, store, sender), by_project=True),
         }
     }
 
@@ -68,13 +69,13 @@ async def _send(store: Store, sender: Sender, request: Request, principal: Princ
         sent = await sender.send(_path(completion), _headers(completion, key), body)
     except (ValueError, RecursionError, NotSent) as exc:
         return _page(completion, written, model=model, fault=f"Not sent: {exc}.")
-    if sent.id is not None and await _recorded(store, sent.id, principal.organization_id):
+    if sent.id is not None and await _recorded(store, sent.id, principal):
         return go_to(call_href(sent.id))
     return problem(
         502,
         "Sent, but not found",
         f"The proxy answered {sent.status}, but the record is not here: it may still come, or belong to the"
-        " organisation of the key that was sent along.",
+        " organisation or the project of the key that was sent along.",
     )
 
 
@@ -95,7 +96,7 @@ def _body(written: str, model: str) -> bytes:
 
 async def _found(store: Store, request: Request, principal: Principal) -> Completion:
     completion_id: str = request.path_params["completion_id"]
-    completion = await store.get(completion_id, principal.organization_id)
+    completion = await call_of(store, completion_id, principal)
     if completion is None:
         raise Refused(f"There is no call {present.visible(completion_id)}.", status=404, code="not_found")
     return completion
@@ -159,10 +160,10 @@ def _credential(completion: Completion, key: str) -> dict[str, str]:
     return {"x-goog-api-key": key} if ":" in path.rpartition("/")[2] else {"authorization": f"Bearer {key}"}
 
 
-async def _recorded(store: Store, completion_id: str, organization_id: str) -> bool:
+async def _recorded(store: Store, completion_id: str, principal: Principal) -> bool:
     """Whether the record comes in time."""
     for _ in range(int(_WAIT_S / _LOOK_S)):
-        if await store.get(completion_id, organization_id) is not None:
+        if await call_of(store, completion_id, principal) is not None:
             return True
         await asyncio.sleep(_LOOK_S)
     return False

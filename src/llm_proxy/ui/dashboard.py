@@ -19,6 +19,7 @@ from llm_proxy.model.series import Line, Measured, Percentiles, Point, SeriesBy,
 from llm_proxy.store.base import Statistics
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import href
+from llm_proxy.ui.reach import asked
 from llm_proxy.ui.room import Table, looks
 from llm_proxy.ui.templating import page
 
@@ -58,8 +59,8 @@ class _Wanted:
     def step(self) -> timedelta:
         return PERIODS[self.period][2]
 
-    def query(self, organization_id: str, *, by: SeriesBy | None = None) -> SeriesQuery:
-        calls = self.found.query(organization_id, now=self.until, after=None, limit=None)
+    def query(self, principal: Principal, *, by: SeriesBy | None = None) -> SeriesQuery:
+        calls = asked(principal, self.found, now=self.until)
         return SeriesQuery(calls=calls, since=self.since, until=self.until, step=self.step, by=by, limit=_LINES)
 
     def address(self, path: str = "/dashboard", **different: str) -> str:
@@ -78,8 +79,8 @@ class _Wanted:
 def table(statistics: Statistics) -> Table:
     """What can be asked for."""
     return {
-        "/dashboard": looks(partial(_dashboard, statistics)),
-        "/dashboard/series": looks(partial(_series, statistics)),
+        "/dashboard": looks(partial(_dashboard, statistics), by_project=True),
+        "/dashboard/series": looks(partial(_series, statistics), by_project=True),
     }
 
 
@@ -89,9 +90,9 @@ async def _dashboard(statistics: Statistics, request: Request, principal: Princi
         wanted = _wanted(request)
     except ValueError as exc:
         return _refused(request, written, str(exc))
-    query = wanted.query(principal.organization_id, by=wanted.by)
+    query = wanted.query(principal, by=wanted.by)
     series = await statistics.series(query)
-    before = await statistics.series(wanted.query(principal.organization_id).previous)
+    before = await statistics.series(wanted.query(principal).previous)
     now, then = series.all.total, before.all.total
     return page(
         "dashboard.html",
@@ -115,7 +116,7 @@ async def _series(statistics: Statistics, request: Request, principal: Principal
         wanted = _wanted(request)
     except ValueError as exc:
         return JSONResponse({"fault": str(exc)}, status_code=400)
-    query = wanted.query(principal.organization_id)
+    query = wanted.query(principal)
     series = await statistics.series(query)
     before = await statistics.series(query.previous)
     points = series.all.points

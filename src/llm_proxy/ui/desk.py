@@ -22,7 +22,7 @@ class Desk:
     async def task(self, principal: Principal, task_id: str) -> FeedbackTask:
         """The task. Raises Refused if there is none of this id."""
         task = await self.feedback.task(principal.organization_id, task_id)
-        if task is None:
+        if task is None or not principal.has_project(task.project_id):
             raise Refused(f"There is no feedback task {visible(task_id)}.", status=404, code="not_found")
         return task
 

@@ -64,8 +64,11 @@ def table(findings: Findings, keepsakes: Keepsakes) -> Table:
     return {
         "/suggest": looks(partial(_suggest, findings), by_project=True),
         "/histogram": looks(partial(_histogram, findings), by_project=True),
-        "/views": {**looks(partial(_views, keepsakes)), **changes(partial(_save, keepsakes))},
-        "/views/drop": changes(partial(_drop, keepsakes)),
+        "/views": {
+            **looks(partial(_views, keepsakes), by_project=True),
+            **changes(partial(_save, keepsakes), by_project=True),
+        },
+        "/views/drop": changes(partial(_drop, keepsakes), by_project=True),
     }
 
 
@@ -126,7 +129,8 @@ async def _histogram(findings: Findings, request: Request, principal: Principal)
 
 async def _views(keepsakes: Keepsakes, request: Request, principal: Principal) -> ASGIApp:
     """The saved views as a page, or in short for a list."""
-    shown = [_shown(view) for view in await keepsakes.views(principal.organization_id)]
+    owner, project = principal.organization_id, principal.project_id
+    shown = [_shown(view) for view in await keepsakes.views(owner, project_id=project)]
     written = request.query_params.get("q", "")
     if "short" in request.query_params:
         return Response(fragment("view_chips.html", views=shown, written=written), media_type="text/html")
@@ -152,7 +156,12 @@ async def _save(keepsakes: Keepsakes, request: Request, principal: Principal) ->
         raise Refused(str(exc), status=400, code="invalid_request") from exc
     columns = tuple(column.name for column in named([first(fields, "columns")]))
     view = SavedView(
-        organization_id=principal.organization_id, name=name, filter=str(found), columns=columns, created_at=now
+        organization_id=principal.organization_id,
+        project_id=principal.project_id,
+        name=name,
+        filter=str(found),
+        columns=columns,
+        created_at=now,
     )
     await keepsakes.save_view(view)
     return go_to(_shown(view).href)
@@ -160,7 +169,8 @@ async def _save(keepsakes: Keepsakes, request: Request, principal: Principal) ->
 
 async def _drop(keepsakes: Keepsakes, request: Request, principal: Principal) -> ASGIApp:
     fields = await read_form(request)
-    await keepsakes.drop_view(principal.organization_id, (fields.get("name") or [""])[0])
+    name = (fields.get("name") or [""])[0]
+    await keepsakes.drop_view(principal.organization_id, name, project_id=principal.project_id)
     return go_to("/views")
 
 

@@ -21,7 +21,7 @@ from llm_proxy.ui import present
 from llm_proxy.ui.calls import call_href, session_href
 from llm_proxy.ui.desk import Desk, in_words, task_href
 from llm_proxy.ui.questions import questions
-from llm_proxy.ui.room import Act, Table, changes, first, go_to, looks, read_form
+from llm_proxy.ui.room import Table, changes, first, go_to, looks, read_form
 from llm_proxy.ui.templating import fragment, page
 from llm_proxy.ui.written_tags import read_tags, write_tags
 
@@ -48,18 +48,21 @@ _EXAMPLE = {
 
 def table(desk: Desk) -> Table:
     """What can be asked for."""
-    new = {**looks(partial(_new, desk), Scope.WRITE), **changes(partial(_create, desk))}
-    task = {**looks(partial(_task, desk)), "POST": Act(Scope.WRITE, partial(_change, desk))}
+    new = {
+        **looks(partial(_new, desk), Scope.WRITE, by_project=True),
+        **changes(partial(_create, desk), by_project=True),
+    }
+    task = {**looks(partial(_task, desk), by_project=True), **changes(partial(_change, desk), by_project=True)}
     return {
-        "/grading": looks(partial(_tasks, desk)),
+        "/grading": looks(partial(_tasks, desk), by_project=True),
         "/grading/new": new,
-        "/grading/preview": changes(_preview),
+        "/grading/preview": changes(_preview, by_project=True),
         "/grading/{task_id}": task,
     }
 
 
 async def _tasks(desk: Desk, request: Request, principal: Principal) -> Response:
-    tasks = await desk.feedback.tasks(principal.organization_id, limit=_TASKS)
+    tasks = await desk.feedback.tasks(principal.organization_id, project_id=principal.project_id, limit=_TASKS)
     now = datetime.now(UTC)
     progress = await asyncio.gather(*(desk.grading.progress(task, now=now) for task in tasks))
     return page(
@@ -85,8 +88,14 @@ async def _create(desk: Desk, request: Request, principal: Principal) -> Respons
         if first(fields, "act") == "preview":
             return _form(filled)
         schema = _schema(filled["schema"])
-        owner, now = principal.organization_id, datetime.now(UTC)
-        blank = FeedbackTask(id=new_id(), organization_id=owner, created_at=now, name="", json_schema=schema)
+        blank = FeedbackTask(
+            id=new_id(),
+            organization_id=principal.organization_id,
+            project_id=principal.project_id,
+            created_at=datetime.now(UTC),
+            name="",
+            json_schema=schema,
+        )
         task = _filled_in(blank, filled)
     except ValueError as exc:
         return _form(filled, fault=str(exc))

@@ -16,7 +16,7 @@ from llm_proxy.ui.calls import session_href
 from llm_proxy.ui.desk import Desk, in_words
 from llm_proxy.ui.grading_queue import checked
 from llm_proxy.ui.questions import questions
-from llm_proxy.ui.room import Act, Table, first, go_to, looks, read_form
+from llm_proxy.ui.room import Table, changes, first, go_to, looks, read_form
 from llm_proxy.ui.templating import page
 
 _KINDS = {"session": "session_id", "trace": "trace_id"}
@@ -24,14 +24,17 @@ _KINDS = {"session": "session_id", "trace": "trace_id"}
 
 def table(desk: Desk) -> Table:
     """What can be asked for."""
-    form = {"GET": Act(Scope.WRITE, partial(_form, desk)), "POST": Act(Scope.WRITE, partial(_save, desk))}
-    return {"/feedback": looks(partial(_tasks, desk)), "/feedback/{task_id}": form}
+    form = {
+        **looks(partial(_form, desk), Scope.WRITE, by_project=True),
+        **changes(partial(_save, desk), by_project=True),
+    }
+    return {"/feedback": looks(partial(_tasks, desk), by_project=True), "/feedback/{task_id}": form}
 
 
 async def _tasks(desk: Desk, request: Request, principal: Principal) -> Response:
     kind, wanted = _about(request)
     found, _ = await desk.feedback.find(_query(principal, kind, wanted))
-    tasks = await desk.feedback.tasks(principal.organization_id)
+    tasks = await desk.feedback.tasks(principal.organization_id, project_id=principal.project_id)
     names = {task.id: present.visible(task.name) for task in tasks}
     return page(
         "about.html",
@@ -70,6 +73,7 @@ async def _save(desk: Desk, request: Request, principal: Principal) -> Response:
     given = Feedback(
         id=new_id(),
         organization_id=principal.organization_id,
+        project_id=task.project_id,
         created_at=datetime.now(UTC),
         task_id=task.id,
         json_values=values,
@@ -120,6 +124,7 @@ def _query(
 ) -> FeedbackQuery:
     return FeedbackQuery(
         organization_id=principal.organization_id,
+        project_id=principal.project_id,
         task_id=None if task is None else task.id,
         given_by=None if task is None else principal.who,
         session_id=wanted if kind == "session" else None,

@@ -23,7 +23,7 @@ from llm_proxy.ui.calls import call_href
 from llm_proxy.ui.conversation import conversation
 from llm_proxy.ui.desk import Desk, task_href
 from llm_proxy.ui.questions import questions, read_values
-from llm_proxy.ui.room import Act, Table, changes, first, go_to, read_form
+from llm_proxy.ui.room import Table, changes, first, go_to, looks, read_form
 from llm_proxy.ui.templating import page
 from llm_proxy.ui.turns import PART_CHARACTERS, Rendering
 
@@ -51,9 +51,12 @@ class _Place:
 
 def table(desk: Desk) -> Table:
     """What can be asked for."""
-    call = {"GET": Act(Scope.WRITE, partial(_call, desk)), "POST": Act(Scope.WRITE, partial(_act, desk))}
+    call = {
+        **looks(partial(_call, desk), Scope.WRITE, by_project=True),
+        **changes(partial(_act, desk), by_project=True),
+    }
     return {
-        "/grading/{task_id}/next": changes(partial(_next, desk)),
+        "/grading/{task_id}/next": changes(partial(_next, desk), by_project=True),
         "/grading/{task_id}/calls/{completion_id:path}": call,
     }
 
@@ -94,6 +97,7 @@ async def _act(desk: Desk, request: Request, principal: Principal) -> Response:
     given = Feedback(
         id=new_id(),
         organization_id=principal.organization_id,
+        project_id=place.task.project_id,
         created_at=datetime.now(UTC),
         task_id=place.task.id,
         json_values=values,
@@ -126,7 +130,7 @@ async def _found(desk: Desk, request: Request, principal: Principal) -> tuple[_P
     task = await desk.task(principal, request.path_params["task_id"])
     completion_id: str = request.path_params["completion_id"]
     completion = await desk.store.get(completion_id, principal.organization_id)
-    if completion is None:
+    if completion is None or task.project_id not in (None, completion.project_id):
         raise Refused(f"There is no call {present.visible(completion_id)}.", status=404, code="not_found")
     return _Place(task, principal.who, completion.id), completion
 

@@ -40,9 +40,9 @@ def looks(answer: Answer, scope: Scope = Scope.READ, *, by_project: bool = False
     return {"GET": Act(scope, answer, by_project)}
 
 
-def changes(answer: Answer, scope: Scope = Scope.WRITE) -> dict[str, Act]:
+def changes(answer: Answer, scope: Scope = Scope.WRITE, *, by_project: bool = False) -> dict[str, Act]:
     """What only changes something."""
-    return {"POST": Act(scope, answer)}
+    return {"POST": Act(scope, answer, by_project)}
 
 
 async def read_form(request: Request) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """Who may do what, where calls go, and what is derived from headers: for keys of the scope ``admin``.
 
-A key manages its own organisation; who runs the proxy manages all of them, one at a time. A new key is on the page that
+A key manages its own organisation, one of a project the keys of that; who runs the proxy manages all organisations, one
+at a time. A new key is on the page that
 answers the form it was made with, and never again.
 """
 
@@ -36,6 +37,7 @@ from llm_proxy.store.base import Accounts, Statistics
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import href
 from llm_proxy.ui.key_terms import terms_in_words, terms_of
+from llm_proxy.ui.reach import asked, keys_of, projects_of
 from llm_proxy.ui.room import Table, changes, first, looks, read_form
 from llm_proxy.ui.templating import Visitor, page, visitor
 
@@ -112,8 +114,11 @@ def table(house: House) -> Table:
     acts = {"keys": _add_key, "keys/revoke": _revoke, "keys/rotate": _rotate, "organizations": _add_organization,
             "projects": _add_project, "headers": _derive}  # fmt: skip
     return {
-        "/settings": looks(partial(_settings, house), Scope.ADMIN),
-        **{f"/settings/{path}": changes(partial(_act, house, act), Scope.ADMIN) for path, act in acts.items()},
+        "/settings": looks(partial(_settings, house), Scope.ADMIN, by_project=True),
+        **{
+            f"/settings/{path}": changes(partial(_act, house, act), Scope.ADMIN, by_project=True)
+            for path, act in acts.items()
+        },
     }
 
 
@@ -147,8 +152,8 @@ async def _chosen(house: House, request: Request, principal: Principal) -> Princ
 
 
 async def _add_key(house: House, principal: Principal, fields: _Fields) -> _Said:
-    label, project_id = first(fields, "label"), first(fields, "project")
-    if project_id and project_id not in {one.id for one in await house.accounts.projects(principal.organization_id)}:
+    label, project_id = first(fields, "label"), first(fields, "project") or principal.project_id
+    if project_id and project_id not in {one.id for one in await projects_of(house.accounts, principal)}:
         raise ValueError("there is no such project")
     secret, scopes = new_secret(), parse_scopes(",".join(fields.get("scope", [])))
     key = new_key(
@@ -156,7 +161,7 @@ async def _add_key(house: House, principal: Principal, fields: _Fields) -> _Said
         principal.organization_id,
         scopes=scopes,
         now=datetime.now(UTC),
-        project_id=project_id or None,
+        project_id=project_id,
         label=checked_name(label) if label else None,
         terms=terms_of(fields, scopes),
     )
@@ -167,7 +172,8 @@ async def _add_key(house: House, principal: Principal, fields: _Fields) -> _Said
 
 
 async def _revoke(house: House, principal: Principal, fields: _Fields) -> _Said:
-    key = await house.accounts.expire_key(first(fields, "id"), principal.organization_id, at=datetime.now(UTC))
+    key_id = await _managed(house, principal, fields)
+    key = await house.accounts.expire_key(key_id, principal.organization_id, at=datetime.now(UTC))
     if key is None:
         raise ValueError("there is no such key")
     house.forget()
@@ -180,7 +186,7 @@ async def _rotate(house: House, principal: Principal, fields: _Fields) -> _Said:
         raise ValueError(f"the old key can go on for {', '.join(_GRACES)}")
     secret, now = new_secret(), datetime.now(UTC)
     key = await house.accounts.replace_key(
-        first(fields, "id"),
+        await _managed(house, principal, fields),
         principal.organization_id,
         lambda old: (successor(old, secret, now=now), secret_hash(secret)),
         now=now,
@@ -192,6 +198,14 @@ async def _rotate(house: House, principal: Principal, fields: _Fields) -> _Said:
     return _Said(done="There is a key in its place. It is shown this once:", secret=secret)
 
 
+async def _managed(house: House, principal: Principal, fields: _Fields) -> str:
+    """The id of the key that a form is about. Raises ValueError."""
+    key_id = first(fields, "id")
+    if key_id not in {one.id for one in await keys_of(house.accounts, principal)}:
+        raise ValueError("there is no such key")
+    return key_id
+
+
 async def _add_organization(house: House, principal: Principal, fields: _Fields) -> _Said:
     if not principal.everywhere:
         raise ValueError("only who runs the proxy makes organisations")
@@ -201,6 +215,8 @@ async def _add_organization(house: House, principal: Principal, fields: _Fields)
 
 
 async def _add_project(house: House, principal: Principal, fields: _Fields) -> _Said:
+    if principal.project_id is not None:
+        raise ValueError("a key of a project makes no other one")
     owner, now = principal.organization_id, datetime.now(UTC)
     wanted = Project(id=new_id(), organization_id=owner, name=_name(fields), created_at=now)
     made = await house.accounts.add_project(wanted)
@@ -238,8 +254,8 @@ def _name(fields: _Fields) -> str:
 async def _page(house: House, principal: Principal, said: _Said) -> Response:
     owner = principal.organization_id
     organizations = [one for one in await house.accounts.organizations() if principal.everywhere or one.id == owner]
-    projects = await house.accounts.projects(owner)
-    keys = await house.accounts.keys(owner)
+    projects = await projects_of(house.accounts, principal)
+    keys = await keys_of(house.accounts, principal)
     now = datetime.now(UTC)
     names = {one.id: present.visible(one.name) for one in projects}
     return page(
@@ -256,7 +272,7 @@ async def _page(house: House, principal: Principal, said: _Said) -> Response:
             for one in organizations
         ],
         is_operator=principal.everywhere,
-        upstreams=await asyncio.gather(*(_health(house, owner, one, now) for one in house.upstreams)),
+        upstreams=await asyncio.gather(*(_health(house, principal, one, now) for one in house.upstreams)),
     )
 
 
@@ -274,10 +290,10 @@ def _key(key: ApiKey, projects: dict[str, str], now: datetime) -> dict[str, obje
     }
 
 
-async def _health(house: House, owner: str, upstream: ShownUpstream, now: datetime) -> dict[str, object]:
-    """What an upstream did lately, by the calls of the organisation."""
+async def _health(house: House, principal: Principal, upstream: ShownUpstream, now: datetime) -> dict[str, object]:
+    """What an upstream did lately, by the calls that he sees."""
     found = Filter((("upstream", upstream.name),))
-    calls = found.query(owner, now=now, after=None, limit=None)
+    calls = asked(principal, found, now=now)
     query = SeriesQuery(calls=calls, since=now - _LATELY, until=now, step=_LATELY)
     lately = (await house.statistics.series(query)).all.total
     left_alone = (await asyncio.to_thread(house.left_alone)).get(upstream.name, 0)

@@ -18,14 +18,15 @@ from starlette.types import ASGIApp
 
 from llm_proxy.api.seal import Seal
 from llm_proxy.errors import Refused, StoreUnavailable
-from llm_proxy.model.account import Principal, Scope
+from llm_proxy.model.account import Principal
+from llm_proxy.model.completion import Completion
 from llm_proxy.model.keepsake import Share, Shared, new_share_id
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.base import Keepsakes, Store
 from llm_proxy.ui import present
 from llm_proxy.ui.call import call_page
 from llm_proxy.ui.calls import call_href, session_href
-from llm_proxy.ui.room import Act, Table, changes, first, go_to, read_form
+from llm_proxy.ui.room import Table, changes, first, go_to, looks, read_form
 from llm_proxy.ui.templating import base_url, page, problem, visitor
 from llm_proxy.ui.totals import totals
 
@@ -63,8 +64,8 @@ class Sharing:
     def table(self) -> Table:
         """What those do who have a key."""
         return {
-            "/shares": {"GET": Act(Scope.READ, self.shares), "POST": Act(Scope.WRITE, self.make)},
-            "/shares/drop": changes(self.take_back),
+            "/shares": {**looks(self.shares, by_project=True), **changes(self.make, by_project=True)},
+            "/shares/drop": changes(self.take_back, by_project=True),
         }
 
     def routes(self, middleware: list[Middleware]) -> list[Route]:
@@ -81,7 +82,8 @@ class Sharing:
     async def shares(self, request: Request, principal: Principal) -> ASGIApp:
         """The links that there are."""
         fresh = request.query_params.get("new")
-        found = await self._keepsakes.shares(principal.organization_id, at=datetime.now(UTC))
+        owner, project = principal.organization_id, principal.project_id
+        found = await self._keepsakes.shares(owner, at=datetime.now(UTC), project_id=project)
         return page("shares.html", shares=[self._line(share, request, fresh) for share in found])
 
     async def make(self, request: Request, principal: Principal) -> ASGIApp:
@@ -94,6 +96,7 @@ class Sharing:
         share = Share(
             id=new_share_id(),
             organization_id=principal.organization_id,
+            project_id=principal.project_id,
             kind=Shared(kind),
             target=target,
             created_at=now,
@@ -106,7 +109,8 @@ class Sharing:
 
     async def take_back(self, request: Request, principal: Principal) -> ASGIApp:
         """Let a link show nothing any more."""
-        await self._keepsakes.drop_share(principal.organization_id, first(await read_form(request), "id"))
+        owner, project = principal.organization_id, principal.project_id
+        await self._keepsakes.drop_share(owner, first(await read_form(request), "id"), project_id=project)
         return go_to("/shares")
 
     async def shown(self, request: Request) -> Response:
@@ -117,7 +121,7 @@ class Sharing:
         here = f"/shared/{quote(request.path_params['token'], safe='')}"
         if share.kind is Shared.SESSION:
             return await self._session(share, here)
-        completion = await self._store.get(share.target, share.organization_id)
+        completion = await self._call(share, share.target)
         return _nothing() if completion is None else await call_page(self._store, request, completion, shared_at=here)
 
     async def call_of_session(self, request: Request) -> Response:
@@ -125,15 +129,14 @@ class Sharing:
         share = await self._share(request)
         if share is None or share.kind is not Shared.SESSION:
             return _nothing()
-        completion = await self._store.get(request.path_params["completion_id"], share.organization_id)
+        completion = await self._call(share, request.path_params["completion_id"])
         if completion is None or completion.context.session_id != share.target:
             return _nothing()
         token, completion_id = (quote(request.path_params[name], safe="") for name in ("token", "completion_id"))
         return await call_page(self._store, request, completion, shared_at=f"/shared/{token}/{completion_id}")
 
     async def _session(self, share: Share, here: str) -> Response:
-        query = CompletionQuery(organization_id=share.organization_id, session_id=share.target, limit=_SHOWN)
-        calls = (await self._store.find(query)).completions[::-1]
+        calls = (await self._store.find(_calls_of(share, _SHOWN))).completions[::-1]
         if not calls:
             return _nothing()
         name = next((call.context.session_name for call in calls[::-1] if call.context.session_name), share.target)
@@ -150,9 +153,13 @@ class Sharing:
 
     async def _is_there(self, share: Share) -> bool:
         if share.kind is Shared.CALL:
-            return await self._store.get(share.target, share.organization_id) is not None
-        query = CompletionQuery(organization_id=share.organization_id, session_id=share.target, limit=1)
-        return bool((await self._store.find(query)).completions)
+            return await self._call(share, share.target) is not None
+        return bool((await self._store.find(_calls_of(share, 1))).completions)
+
+    async def _call(self, share: Share, completion_id: str) -> Completion | None:
+        """The call of this id, if it is of the project that the link is of."""
+        found = await self._store.get(completion_id, share.organization_id)
+        return found if found is not None and share.project_id in (None, found.project_id) else None
 
     def _line(self, share: Share, request: Request, fresh: str | None) -> Line:
         return Line(
@@ -164,6 +171,12 @@ class Sharing:
             until=present.time(share.expires_at),
             fresh=share.id == fresh,
         )
+
+
+def _calls_of(share: Share, limit: int) -> CompletionQuery:
+    return CompletionQuery(
+        organization_id=share.organization_id, project_id=share.project_id, session_id=share.target, limit=limit
+    )
 
 
 async def _answered(answer: _Answer, request: Request) -> Response:

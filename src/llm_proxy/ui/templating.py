@@ -48,10 +48,10 @@ ROOMS = (
     Room("Calls", "/", "c", by_project=True),
     Room("Sessions", "/sessions", "s", by_project=True),
     Room("Traces", "/traces", "t", by_project=True),
-    Room("Dashboard", "/dashboard", "d"),
-    Room("Grading", "/grading", "r"),
+    Room("Dashboard", "/dashboard", "d", by_project=True),
+    Room("Grading", "/grading", "r", by_project=True),
     Room("Pipeline", "/pipeline", "p"),
-    Room("Settings", "/settings", "e", Scope.ADMIN),
+    Room("Settings", "/settings", "e", Scope.ADMIN, by_project=True),
 )
 
 
