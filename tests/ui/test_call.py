@@ -85,7 +85,7 @@ async def test_the_pieces_of_the_answer_are_drawn(client, store):
     page = await read(client, "/calls/1")
 
     assert "Answer 2 pieces" in page.text
-    assert len(page.attributes("rect", "width")) == 7
+    assert len(page.attributes("rect", "width")) == 12
 
 
 async def test_a_call_without_bodies_says_so(client, store):

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from msgspec.structs import replace
 
 from llm_proxy.model.completion import Context, Status
+from llm_proxy.model.exchange import Attempt
 from llm_proxy.ui import present
 from llm_proxy.ui.present import DASH, body, count, dollars, duration, failure, row, sections, size, time, visible
 from records import BODIES, COST, NO_COST, NOON, bare, completions, record, texts
@@ -157,6 +158,7 @@ def test_sections_say_all_that_is_known():
     assert said["Belongs to", "Session"] == "evening run · s-1"
     assert said["Belongs to", "Metadata"] == "team=search, attempt=2"
     assert said["Timing", "First byte"] == "400 ms"
+    assert (said["Timing", "… TLS"], said["Timing", "Our own part"]) == ("25 ms", "2.0 ms")
     assert said["Tokens", "… cached"] == "0"
     assert said["Tokens", "… reasoning"] == DASH
     assert said["Recorded", "Request"] == "88 B"
@@ -224,3 +226,28 @@ def test_a_tag_and_a_header_cannot_steer():
     assert row(record(context=Context(tags=("\x1b]0;x\x07",)))).tags == ("␛]0;x␇",)
     headers = replace(BODIES, request_headers=(("x\x1b", "\x9b"),)).request_headers
     assert body(None, None, headers).headers == (("x␛", "\ufffd"),)
+
+
+def test_each_attempt_is_told_in_a_line():
+    attempts = (
+        Attempt(upstream="a", model="m", started_s=0.1, ended_s=0.4, http_status=429, wait_s=0.25),
+        Attempt(upstream="b", started_s=0.5, ended_s=0.5, failure="left_alone", reason="b has failed too often"),
+        Attempt(upstream="c", started_s=0.5, ended_s=1.5, failure="upstream_timeout", reason="no answer\x07"),
+    )
+    told = record(bodies=replace(BODIES, attempts=attempts))
+
+    (facts,) = (section.facts for section in sections(told) if section.title == "Attempts")
+
+    assert facts == (
+        ("1", "a, m: HTTP 429 after 300 ms; the next one 250 ms later"),
+        ("2", "b: left alone"),
+        ("3", "c: upstream_timeout after 1.00 s (no answer\u2407)"),
+    )
+    assert "Attempts" not in {section.title for section in sections(record())}
+
+
+def test_of_a_connection_that_was_not_made_no_step_is_shown():
+    (facts,) = (dict(section.facts) for section in sections(bare()) if section.title == "Timing")
+
+    assert facts.keys() & {"… DNS", "… TCP", "… TLS", "Turn"} == set()
+    assert facts["Connect"] == facts["Our own part"] == facts["Tokens/s"] == DASH

@@ -103,7 +103,7 @@ def _shown(request: Request, completion: Completion, previous: Completion | None
         raw=raw,
         other_view=here + _query(view=None if raw else "raw", all="1" if everything else None),
         all_href=here + _query(view="raw" if raw else None, all="1"),
-        lanes=waterfall(completion, bodies.chunks),
+        lanes=waterfall(completion, bodies.chunks, bodies.attempts),
         axis=(WIDTH, HEIGHT),
         streamed=len(bodies.chunks.times_us) > 1 and completion.stream is not False,
         sound=answered_sound(completion),

@@ -5,13 +5,14 @@ character, so it can neither steer a terminal nor turn the reading direction of 
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from decimal import Decimal
 
 from llm_proxy.model.completion import Completion, Context, Cost, JsonValue, Status, Usage
 from llm_proxy.model.cost_json import decimal_text
-from llm_proxy.model.exchange import RecordedHeaders
+from llm_proxy.model.exchange import Attempt, RecordedHeaders
 
 DASH = "\u2013"
 _REPLACEMENT = "\ufffd"
@@ -105,10 +106,12 @@ def row(completion: Completion, *, zone: tzinfo | None = None) -> Row:
 
 def sections(completion: Completion, *, zone: tzinfo | None = None) -> tuple[Section, ...]:
     """All that is known of ``completion`` but its bodies."""
+    attempts = () if completion.bodies is None else completion.bodies.attempts
     return (
         Section(title="Call", facts=_call(completion, zone)),
         Section(title="Belongs to", facts=_context(completion.context)),
         Section(title="Timing", facts=_timing(completion)),
+        *([Section(title="Attempts", facts=_attempts(attempts))] if attempts else []),
         Section(title="Tokens", facts=_tokens(completion)),
         Section(title="Cost", facts=_cost(completion.cost or Cost())),
         Section(title="Recorded", facts=_recorded(completion)),
@@ -232,9 +235,33 @@ def _timing(completion: Completion) -> tuple[tuple[str, str], ...]:
         ("First token", duration(completion.ttft_s)),
         ("First byte", duration(completion.ttfb_s)),
         ("Connect", duration(completion.connect_s)),
+        *_if_known(("… DNS", completion.dns_s), ("… TCP", completion.tcp_s), ("… TLS", completion.tls_s)),
+        *_if_known(("Turn", completion.queued_s)),
+        ("Our own part", duration(completion.overhead_s)),
         ("Longest gap", duration(completion.longest_gap_s)),
         ("Chunks", count(completion.chunk_count)),
+        ("Tokens/s", DASH if completion.tokens_per_s is None else f"{completion.tokens_per_s:,.1f}"),
     )
+
+
+def _if_known(*facts: tuple[str, float | None]) -> list[tuple[str, str]]:
+    return [(label, duration(seconds)) for label, seconds in facts if seconds is not None]
+
+
+def _attempts(attempts: Sequence[Attempt]) -> tuple[tuple[str, str], ...]:
+    return tuple((f"{number}", _tried(attempt)) for number, attempt in enumerate(attempts, 1))
+
+
+def _tried(attempt: Attempt) -> str:
+    """``groq, llama-3: HTTP 429 after 300 ms, the next one 250 ms later``."""
+    where = ", ".join(filter(None, (attempt.upstream, attempt.model)))
+    took = duration(max(attempt.ended_s - attempt.started_s, 0))
+    came = f"HTTP {attempt.http_status} after {took}" if attempt.failure is None else f"{attempt.failure} after {took}"
+    if attempt.failure == "left_alone":
+        came = "left alone"
+    reason = f" ({attempt.reason})" if attempt.reason and attempt.failure != "left_alone" else ""
+    later = "" if attempt.wait_s is None else f"; the next one {duration(attempt.wait_s)} later"
+    return visible(f"{where}: {came}{reason}{later}")
 
 
 def _tokens(completion: Completion) -> tuple[tuple[str, str], ...]:

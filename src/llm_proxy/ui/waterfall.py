@@ -1,9 +1,14 @@
-"""Where the time of a call went, as bars on one axis: connecting, waiting, and the pieces of the answer."""
+"""Where the time of a call went, as bars on one axis: the way out step by step, waiting, and the pieces of the answer.
 
+Of several attempts each has a line of its own; the steps that have lines are those of the last one.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from llm_proxy.model.completion import Completion
-from llm_proxy.model.exchange import Chunks
+from llm_proxy.model.exchange import Attempt, Chunks
 from llm_proxy.ui.present import count, duration
 
 #: Length of the axis; a piece that would be shorter than one is drawn as one.
@@ -21,6 +26,8 @@ class Bar:
     width: float
     y: float = 0
     height: float = HEIGHT
+    #: A class of the style sheet, if it is not that of the lane.
+    style: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,17 +42,23 @@ class Lane:
     bars: tuple[Bar, ...]
 
 
-def waterfall(completion: Completion, chunks: Chunks) -> tuple[Lane, ...]:
+class _Step(NamedTuple):
+    """From when to when something took place, in seconds since the call began."""
+
+    label: str
+    style: str
+    start: float
+    end: float
+
+
+def waterfall(completion: Completion, chunks: Chunks, attempts: Sequence[Attempt] = ()) -> tuple[Lane, ...]:
     """The lanes of a call that has ended; none if too little is known."""
     total = completion.duration_s
     if not total:
         return ()
-    lanes: list[Lane] = []
-    connect, first_byte, first_token = completion.connect_s, completion.ttfb_s, completion.ttft_s
-    if connect:
-        lanes.append(_span("Connect", "connect", 0, connect, total))
-    if first_byte is not None:
-        lanes.append(_span("First byte", "wait", connect or 0, first_byte, total, value=duration(first_byte)))
+    lanes = [_tried(number, attempt, total) for number, attempt in enumerate(attempts, 1)]
+    first_byte, first_token = completion.ttfb_s, completion.ttft_s
+    lanes += [_span(*step, total) for step in _steps(completion, total, is_first=not attempts)]
     if first_token is not None:
         lanes.append(_span("First token", "token", first_byte or 0, first_token, total, value=duration(first_token)))
     if len(chunks.times_us) > 1:
@@ -57,11 +70,56 @@ def waterfall(completion: Completion, chunks: Chunks) -> tuple[Lane, ...]:
     return tuple(lanes)
 
 
+def _steps(completion: Completion, total: float, *, is_first: bool) -> list[_Step]:
+    """What came before the answer; ``is_first`` is whether nothing was tried before that."""
+    sent, first_byte, connect = completion.sent_s, completion.ttfb_s, completion.connect_s
+    way = _way(completion, total if sent is None else sent)
+    if way and is_first and completion.overhead_s is not None:
+        way.insert(0, _Step("Request", "request", 0, way[0].start))
+    if sent is not None:
+        return way if first_byte is None else [*way, _Step("Waiting", "wait", sent, first_byte)]
+    if way:  # it was never sent, and what the client got as an answer was ours
+        return way
+    way = [_Step("Connect", "tcp", 0, connect)] if connect else []
+    return way if first_byte is None else [*way, _Step("Waiting", "wait", connect or 0, first_byte)]
+
+
+def _way(one: Completion | Attempt, end: float) -> list[_Step]:
+    """The steps of the way out, of which the last one came to its end then; none of a record that tells none."""
+    told = (
+        ("Our own part", "own", one.overhead_s),
+        ("Turn", "turn", one.queued_s),
+        ("DNS", "dns", one.dns_s),
+        ("TCP", "tcp", one.tcp_s),
+        ("TLS", "tls", one.tls_s),
+    )
+    way: list[_Step] = []
+    for label, style, took in reversed(told):
+        if took is not None:
+            way.insert(0, _Step(label, style, end - took, end))
+            end -= took
+    return way
+
+
+def _tried(number: int, attempt: Attempt, total: float) -> Lane:
+    steps = _way(attempt, attempt.ended_s if attempt.sent_s is None else attempt.sent_s)
+    if attempt.sent_s is not None or not steps:
+        since = attempt.started_s if attempt.sent_s is None else attempt.sent_s
+        steps.append(_Step("Waiting", "wait", since, attempt.ended_s))
+    bars = tuple(_bar(step.start, step.end, total, step.style) for step in steps)
+    took = duration(max(attempt.ended_s - attempt.started_s, 0))
+    return Lane(label=f"Attempt {number}", value=took, style="attempt", bars=bars)
+
+
 def _span(label: str, style: str, start: float, end: float, total: float, *, value: str | None = None) -> Lane:
+    bar = _bar(start, end, total)
+    return Lane(label=label, value=value or duration(max(end - start, 0)), style=style, bars=(bar,))
+
+
+def _bar(start: float, end: float, total: float, style: str = "") -> Bar:
     x = min(max(start / total, 0), 1) * (WIDTH - 2)
     width = max(min(end / total, 1) * WIDTH - x, 2)
-    bar = Bar(x=round(x, 1), width=round(width, 1))
-    return Lane(label=label, value=value or duration(max(end - start, 0)), style=style, bars=(bar,))
+    return Bar(x=round(x, 1), width=round(width, 1), style=style)
 
 
 def _pieces(chunks: Chunks, total: float) -> tuple[Bar, ...]:
