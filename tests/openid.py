@@ -33,6 +33,9 @@ class OpenIdProvider:
         self.algorithm = "RS256"
         #: Signs in place of the key that is published.
         self.signer: Any = None
+        self.endpoints = dict(_ENDPOINTS)
+        #: What those asked who logged out.
+        self.left: list[dict[str, str]] = []
         self.tokens_asked = 0
         self.keys_asked = 0
         self._codes: dict[str, dict[str, str]] = {}
@@ -52,6 +55,7 @@ class OpenIdProvider:
                 Route("/token", self._token, methods=["POST"]),
                 Route("/keys", self._keys),
                 Route("/userinfo", self._userinfo),
+                Route("/logout", self._logout),
             ]
         )
 
@@ -62,7 +66,7 @@ class OpenIdProvider:
         return code
 
     async def _document(self, request: Request) -> Response:
-        named = {name: f"{self.url}/{path}" for name, path in _ENDPOINTS.items()}
+        named = {name: f"{self.url}/{path}" for name, path in self.endpoints.items()}
         return JSONResponse({"issuer": self.url, **named})
 
     async def _authorize(self, request: Request) -> Response:
@@ -104,12 +108,17 @@ class OpenIdProvider:
         assert request.headers["authorization"] == "Bearer at"
         return JSONResponse({"sub": self.claims["sub"], **self.userinfo})
 
+    async def _logout(self, request: Request) -> Response:
+        self.left.append(dict(request.query_params))
+        return RedirectResponse(request.query_params["post_logout_redirect_uri"], status_code=303)
+
 
 _ENDPOINTS = {
     "authorization_endpoint": "authorize",
     "token_endpoint": "token",
     "jwks_uri": "keys",
     "userinfo_endpoint": "userinfo",
+    "end_session_endpoint": "logout",
 }
 
 

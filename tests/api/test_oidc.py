@@ -30,7 +30,7 @@ async def signed_in(there, provider, *, issuer=None, wanted=()):
     begun = begin("/", BACK, life_s=600)
     address = await provider.address(begun)
     asked = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
-    return await provider.claims(begun, there.code_for(asked), issuer=issuer, wanted=wanted)
+    return (await provider.identity(begun, there.code_for(asked), issuer=issuer, wanted=wanted)).claims
 
 
 async def test_who_signs_in_is_told_by_a_token_for_this_very_login(there):
@@ -117,12 +117,12 @@ async def test_a_code_is_good_once_and_for_who_asked(there):
     provider, begun = registered(there), begin("/", BACK, life_s=600)
     asked = {name: values[0] for name, values in parse_qs(urlsplit(await provider.address(begun)).query).items()}
     code, other = there.code_for(asked), there.code_for(asked)
-    await provider.claims(begun, code, issuer=None, wanted=())
+    await provider.identity(begun, code, issuer=None, wanted=())
 
     with pytest.raises(Refused, match="invalid_grant"):
-        await provider.claims(begun, code, issuer=None, wanted=())
+        await provider.identity(begun, code, issuer=None, wanted=())
     with pytest.raises(Refused, match="invalid_grant"):
-        await provider.claims(begin("/", BACK, life_s=600), other, issuer=None, wanted=())
+        await provider.identity(begin("/", BACK, life_s=600), other, issuer=None, wanted=())
 
 
 async def test_what_the_token_has_not_is_asked_for_of_the_same_person(there):

@@ -21,7 +21,7 @@ from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_logins import SqlLogins
 from llm_proxy.ui.access import Access
 from llm_proxy.ui.pages import routes
-from llm_proxy.ui.sign_on import BACK, START, SignOn
+from llm_proxy.ui.sign_on import BACK, OUT, START, SignOn
 from openid import CLIENT, SECRET, openid_provider
 from records import record
 from running import serve
@@ -80,8 +80,41 @@ async def test_who_comes_back_is_at_the_page_that_was_wanted_and_of_the_organisa
     assert "HttpOnly" in welcomed.headers["set-cookie"]
     assert "/calls/ours" in shown.text
     assert "theirs" not in shown.text
-    assert list(client.cookies) == [COOKIE]
+    assert set(client.cookies) == {COOKIE, "llm-proxy-oidc-token"}
     await client.post("/logout", headers=HERE)
+    assert (await client.get("/")).status_code == 401
+
+
+async def test_who_logs_out_is_led_to_the_provider_with_a_hint_of_who_it_is(client, there):
+    there.claims["org"] = "default"
+    await back(client, there, await sent_there(client))
+
+    out = await client.post("/logout", headers=HERE)
+    leaving = await client.get(out.headers["location"], headers={"sec-fetch-site": "same-origin"})
+
+    address = urlsplit(leaving.headers["refresh"].removeprefix("0; url="))
+    asked = {name: values[0] for name, values in parse_qs(address.query).items()}
+    assert f"{address.scheme}://{address.netloc}{address.path}" == f"{there.url}/logout"
+    assert asked["post_logout_redirect_uri"] == "http://proxy.test/login"
+    assert (asked["client_id"], asked["id_token_hint"].count(".")) == (CLIENT, 2)
+    assert list(client.cookies) == []
+
+
+async def test_the_page_of_another_site_logs_nobody_out_there(client, there):
+    led = await client.get(OUT, headers={"sec-fetch-site": "cross-site"})
+
+    assert (led.status_code, led.headers["location"]) == (303, "/login")
+
+
+async def test_where_the_provider_has_no_address_for_it_one_is_logged_out_here_alone(client, there):
+    there.claims["org"] = "default"
+    del there.endpoints["end_session_endpoint"]
+    await back(client, there, await sent_there(client))
+
+    out = await client.post("/logout", headers=HERE)
+    led = await client.get(out.headers["location"])
+
+    assert (led.status_code, led.headers["location"]) == (303, "/login")
     assert (await client.get("/")).status_code == 401
 
 
@@ -171,6 +204,7 @@ async def test_in_a_browser_somebody_logs_in_is_named_and_logs_out(browser, know
 
         await page.get_by_title("ann@acme.test").click()
         await expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+        assert [one["client_id"] for one in provider.left] == [CLIENT]
         await page.goto("/")
         await expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 

@@ -52,19 +52,29 @@ class Registration:
 
 
 class _Document(msgspec.Struct, frozen=True, kw_only=True):
-    """Of OpenID Connect Discovery 1.0 section 3, what is needed here."""
+    """Of OpenID Connect Discovery 1.0 section 3 and RP-Initiated Logout 1.0 section 2.1, what is needed here."""
 
     issuer: str
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
     userinfo_endpoint: str | None = None
+    end_session_endpoint: str | None = None
     token_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
 
 
 class _Tokens(msgspec.Struct, frozen=True, kw_only=True):
     id_token: str
     access_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who somebody is."""
+
+    claims: Claims
+    #: The token that said so.
+    token: str
 
 
 class Provider:
@@ -89,10 +99,21 @@ class Provider:
             "code_challenge": base64.urlsafe_b64encode(digest).decode().rstrip("="),
             "code_challenge_method": "S256",
         }
-        joint = "&" if "?" in document.authorization_endpoint else "?"
-        return f"{document.authorization_endpoint}{joint}{urlencode(asked)}"
+        return _with_query(document.authorization_endpoint, asked)
 
-    async def claims(self, begun: Begun, code: str, *, issuer: str | None, wanted: Iterable[str]) -> Claims:
+    async def farewell(self, token: str, back: str) -> str | None:
+        """Where the browser is to go to log out, and come ``back`` from; None if the provider has no such address.
+
+        ``token`` is that of the login, or empty (OpenID Connect RP-Initiated Logout 1.0 section 2).
+        """
+        document = await self._discover()
+        if document.end_session_endpoint is None:
+            return None
+        hint = {"id_token_hint": token} if token else {}
+        asked = {**hint, "client_id": self._me.client_id, "post_logout_redirect_uri": back}
+        return _with_query(document.end_session_endpoint, asked)
+
+    async def identity(self, begun: Begun, code: str, *, issuer: str | None, wanted: Iterable[str]) -> Identity:
         """What the provider says of who is back with ``code``; ``issuer`` is the one that the address named, if any.
 
         Of the claims that are ``wanted``, those that the token has not are asked for where the provider has them.
@@ -103,12 +124,12 @@ class Provider:
         tokens = await self._redeem(document, begun, code)
         claims = await self._checked(document, tokens.id_token, begun.nonce)
         if document.userinfo_endpoint is None or tokens.access_token is None or all(name in claims for name in wanted):
-            return claims
+            return Identity(claims=claims, token=tokens.id_token)
         bearer = {"authorization": f"Bearer {tokens.access_token}"}
         more = await self._get(document.userinfo_endpoint, dict[str, Any], headers=bearer)
         if more.get("sub") != claims["sub"]:  # OpenID Connect Core section 5.3.2
             raise _refused("it told of somebody else")
-        return {**more, **claims}
+        return Identity(claims={**more, **claims}, token=tokens.id_token)
 
     async def _discover(self) -> _Document:
         if self._document is None or time.monotonic() - self._document[0] > _REMEMBERED_S:
@@ -121,7 +142,7 @@ class Provider:
 
     def _check_addresses(self, document: _Document) -> None:
         named = (document.authorization_endpoint, document.token_endpoint, document.jwks_uri)
-        for url in (*named, document.userinfo_endpoint):
+        for url in (*named, document.userinfo_endpoint, document.end_session_endpoint):
             if url is not None and urlsplit(url).scheme not in ("https", urlsplit(self._me.issuer).scheme):
                 raise _refused("its document names an address without TLS")
 
@@ -205,6 +226,10 @@ class Provider:
             raise _refused("it cannot be reached") from exc
         except msgspec.MsgspecError as exc:
             raise _refused("its answer is not as it should be") from exc
+
+
+def _with_query(address: str, asked: Mapping[str, str]) -> str:
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}"
 
 
 def _fitting(keys: list[RSAKey | ECKey], kid: str | None) -> list[RSAKey | ECKey]:

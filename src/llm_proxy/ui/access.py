@@ -20,7 +20,7 @@ from llm_proxy.model.account import Principal, Scope, secret_hash
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION
 from llm_proxy.ui.present import visible
 from llm_proxy.ui.room import first, read_form
-from llm_proxy.ui.sign_on import BACK, START, SignOn
+from llm_proxy.ui.sign_on import BACK, OUT, START, SignOn
 from llm_proxy.ui.templating import page, problem
 
 Holder = Callable[[str], Awaitable[Principal]]
@@ -48,7 +48,7 @@ class Access:
         """The form, and what it does."""
         acts = {"/login": {"GET": self.form, "POST": self.log_in}, "/logout": {"POST": self.log_out}}
         if self._sign_on is not None:
-            acts |= {START: {"GET": self.sign_on}, BACK: {"GET": self.back}}
+            acts |= {START: {"GET": self.sign_on}, BACK: {"GET": self.back}, OUT: {"GET": self.leave}}
         return [
             Route(path, partial(self._answered, answer), methods=[method], middleware=middleware)
             for path, methods in acts.items()
@@ -88,14 +88,23 @@ class Access:
     async def back(self, request: Request) -> Response:
         """Back from the provider."""
         assert self._sign_on is not None
-        return await self._sign_on.end(request, self.keep)
+        return await self._sign_on.end(request, self.keep, is_secure=is_behind_tls(request))
+
+    async def leave(self, request: Request) -> Response:
+        """To the provider, to log out there; another site's page leads nobody out."""
+        assert self._sign_on is not None
+        if is_of_this_site(request.headers) is False:
+            return RedirectResponse("/login", status_code=303)
+        return await self._sign_on.leave(request, is_secure=is_behind_tls(request))
 
     async def log_out(self, request: Request) -> Response:
         """Forget who it was, here and in whatever has a copy of the cookie."""
         if is_of_this_site(request.headers) is False:
             return self.asked(request, status=403, fault=_FOREIGN)
+        login = self._logins.read(request.headers)
         await self._logins.end(request.headers)
-        response = RedirectResponse("/login", status_code=303)
+        is_by_provider = self._sign_on is not None and login is not None and login.provider
+        response = RedirectResponse(OUT if is_by_provider else "/login", status_code=303)
         response.delete_cookie(COOKIE, httponly=True, samesite="lax")
         return response
 
@@ -121,7 +130,7 @@ class Access:
     ) -> Response:
         """The form, which leads to the page that was asked for, or to ``leads_to``."""
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        on_the_way = request.url.path in ("/login", "/logout", START, BACK) or request.method == "POST"
+        on_the_way = request.url.path in ("/login", "/logout", START, BACK, OUT) or request.method == "POST"
         default = request.query_params.get("next", "/") if on_the_way else wanted
         leads_to = _local(leads_to or default)
         by_provider = None if self._sign_on is None else f"{START}?{urlencode({'next': leads_to})}"
