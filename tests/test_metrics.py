@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from llm_proxy import metrics
-from llm_proxy.metrics import COUNTERS, GAUGES, Ledger, exposition, forget_gauges, read_all, read_each, settle
+from llm_proxy.metrics import COUNTERS, GAUGES, OVERHEAD, Ledger, exposition, forget_gauges, read_all, read_each, settle
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_the_file_is_readable_for_its_owner_only(path):
 
 
 def test_the_names_fit_into_their_part_of_the_file():
-    assert len(json.dumps([*COUNTERS, *GAUGES])) <= 4096
+    assert len(json.dumps([*COUNTERS, *GAUGES, *OVERHEAD])) <= 3072  # the rest is for names of upstreams
 
 
 def test_a_file_of_an_older_version_keeps_its_numbers_when_counters_are_added(path):
@@ -245,10 +245,28 @@ def test_the_exposition_is_what_prometheus_reads():
         assert read.pop((f"llm_proxy_{base}_total", *filter(None, [label]))) == numbers[name]
     for name in GAUGES:
         assert read.pop((f"llm_proxy_{name}",)) == numbers[name]
-    assert read == {}
+    assert {name for name, *_ in read} == {f"llm_proxy_overhead_seconds_{of}" for of in ("bucket", "sum", "count")}
     assert len({family.name for family in families}) == len(families)
     assert all(family.documentation for family in families)
-    assert {family.type for family in families} == {"counter", "gauge"}
+    assert {family.type for family in families} == {"counter", "gauge", "histogram"}
+
+
+def test_our_own_part_is_a_histogram_over_all_processes(tmp_path):
+    one, other = Ledger(tmp_path / "one.ledger"), Ledger(tmp_path / "other.ledger")
+
+    for seconds in (0.0, 0.0001, 0.00011, 0.004):
+        one.observe_overhead(seconds)
+    other.observe_overhead(7.5)
+
+    (family,) = (
+        family
+        for family in text_string_to_metric_families(exposition(read_all(tmp_path)))
+        if family.name == "llm_proxy_overhead_seconds"
+    )
+    told = {(sample.name.rpartition("_")[2], sample.labels.get("le")): sample.value for sample in family.samples}
+    counts = [told["bucket", bound] for bound in ("0.0001", "0.00025", "0.0025", "0.005", "1", "+Inf")]
+    assert counts == [2, 3, 3, 4, 4, 5]
+    assert (told["count", None], told["sum", None]) == (5, pytest.approx(7.50421))
 
 
 def test_numbers_that_nobody_counted_are_shown_as_zero():

@@ -9,9 +9,10 @@ import pytest
 
 from journal.frames import Recording
 from llm_proxy.errors import StoreRejected, StoreUnavailable
+from llm_proxy.journal.format import Answer, Timing
 from llm_proxy.journal.reader import JournalReader
 from llm_proxy.journal.writer import JournalLimits, JournalWriter
-from llm_proxy.metrics import Ledger
+from llm_proxy.metrics import OVERHEAD, Ledger
 from llm_proxy.model.completion import Completion, Status
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.queue.in_journal import JournalQueue
@@ -366,3 +367,17 @@ def test_a_process_that_only_works_looks_for_garbage_rarely_and_still_finds_it()
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
 
     assert said == "True True True\n"
+
+
+async def test_our_own_part_of_calls_that_have_ended_is_counted(make_queue, writer, store, ledger):
+    timed, running, untimed = (Recording() for _ in range(3))
+    for call in (timed, running):
+        writer.open(call.open())
+        writer.append(call.answer(Answer(200, [], timing=Timing(sent_us=900, overhead_us=300))))
+    writer.append(timed.close())
+    writer.open(untimed.all())
+
+    await drain(Worker(make_queue(), store, note_overhead=ledger.observe_overhead))
+
+    counted = {name: ledger.get(name) for name in OVERHEAD if ledger.get(name)}
+    assert counted == {"overhead.500": 1, "overhead.sum_us": 300}

@@ -21,8 +21,10 @@ import json
 import mmap
 import os
 import struct
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -72,9 +74,14 @@ GAUGES = {
 #: A gauge of each upstream, whose name stands behind the dot; only in the files of proxies that have breakers.
 LEFT_ALONE = "upstream_left_alone."
 _LEFT_ALONE_TEXT = "Proxy processes that leave the upstream alone at the moment"
+#: Our own part of the time of calls, counted as they are stored: bounds of the buckets, in microseconds.
+OVERHEAD_BOUNDS_US = (100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000)
+#: How many are in each of the buckets, in the last one those beyond; and the sum of all, in microseconds.
+OVERHEAD = (*(f"overhead.{bound_us}" for bound_us in OVERHEAD_BOUNDS_US), "overhead.more", "overhead.sum_us")
+_OVERHEAD_TEXT = "What the proxy needed for itself of the time of calls that are stored, in seconds"
 #: What is about to be counted: the position of the name, the number that it will have, and the 16 bytes of the witness.
 _INTENTION = ("_position", "_number", "_witness_high", "_witness_low")
-_NAMES = (*COUNTERS, *GAUGES, *_INTENTION)
+_NAMES = (*COUNTERS, *GAUGES, *OVERHEAD, *_INTENTION)
 #: The names stand in the first part of the file as JSON, the numbers behind it.
 _NAMES_BYTES = 4096
 _CELL_BYTES = 8
@@ -124,6 +131,12 @@ class Ledger:
     def add(self, name: str, amount: int = 1) -> None:
         """Count ``amount`` more of ``name``, a key of COUNTERS."""
         self._cells[self._index[name]] += amount
+
+    def observe_overhead(self, overhead_s: float) -> None:
+        """Count what the proxy needed for itself in one call."""
+        overhead_us = round(overhead_s * 1e6)
+        self.add(OVERHEAD[bisect_left(OVERHEAD_BOUNDS_US, overhead_us)])
+        self.add(OVERHEAD[-1], overhead_us)
 
     def put(self, name: str, value: int) -> None:
         """Set the gauge ``name``, a key of GAUGES."""
@@ -220,11 +233,23 @@ def exposition(numbers: Counter[str]) -> str:
             lines += [f"# HELP {metric} {text.split(':')[0]}.", f"# TYPE {metric} {kind}"]
         labels = f'{{{_LABEL_NAMES[base]}="{label}"}}' if label else ""
         lines.append(f"{metric}{labels} {numbers[name]}")
+    lines += _overhead_lines(numbers)
     metric = f"llm_proxy_{LEFT_ALONE[:-1]}"
     lines += [f"# HELP {metric} {_LEFT_ALONE_TEXT}.", f"# TYPE {metric} gauge"]
     upstreams = sorted(name for name in numbers if name.startswith(LEFT_ALONE))
     lines += [f'{metric}{{upstream="{name.removeprefix(LEFT_ALONE)}"}} {numbers[name]}' for name in upstreams]
     return "\n".join(lines) + "\n"
+
+
+def _overhead_lines(numbers: Counter[str]) -> list[str]:
+    metric = "llm_proxy_overhead_seconds"
+    lines = [f"# HELP {metric} {_OVERHEAD_TEXT}.", f"# TYPE {metric} histogram"]
+    counts = accumulate(numbers[name] for name in OVERHEAD[:-1])
+    bounds = (*(f"{bound_us / 1e6:g}" for bound_us in OVERHEAD_BOUNDS_US), "+Inf")
+    total = 0
+    for bound, total in zip(bounds, counts, strict=True):
+        lines.append(f'{metric}_bucket{{le="{bound}"}} {total}')
+    return [*lines, f"{metric}_sum {numbers[OVERHEAD[-1]] / 1e6:g}", f"{metric}_count {total}"]
 
 
 _LABEL_NAMES = {"dropped": "reason", "refused": "reason", "ended": "ending", "restarts": "role", "deleted": "what"}

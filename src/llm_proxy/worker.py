@@ -40,6 +40,8 @@ _NOTE_BYTES = 2 * _ID_CHARACTERS + 1
 
 #: What a record cost; None if it has nothing to be priced.
 Pricer: TypeAlias = Callable[[Completion], Cost | None]
+#: Counts what the proxy needed for itself in one call, in seconds.
+NoteOverhead: TypeAlias = Callable[[float], None]
 #: Notes when a key was used.
 NoteUse: TypeAlias = Callable[[str, datetime], Awaitable[None]]
 #: How often that is noted at most.
@@ -75,6 +77,7 @@ class Worker:
         estimates: bool = False,
         suspect_note: Path | None = None,
         note_use: NoteUse | None = None,
+        note_overhead: NoteOverhead | None = None,
     ) -> None:
         """Without ``price``, no cost is known; with ``estimates``, tokens that nobody counted are estimated.
 
@@ -86,6 +89,7 @@ class Worker:
         self._estimates = estimates
         self._suspect = _Suspect(suspect_note)
         self._note_use = note_use
+        self._note_overhead = note_overhead
         self._noted: dict[str, datetime] = {}
         self._stop = asyncio.Event()
 
@@ -116,6 +120,14 @@ class Worker:
         else:
             await self._queue.ack(deliveries)
         await self._note_uses(completions)
+        self._note_overheads(completions)
+
+    def _note_overheads(self, completions: Sequence[Completion]) -> None:
+        if self._note_overhead is None:
+            return
+        for one in completions:
+            if one.ending is not None and one.overhead_s is not None:
+                self._note_overhead(one.overhead_s)
 
     async def _note_uses(self, completions: Sequence[Completion]) -> None:
         """Note when the keys of these calls were last used, to the minute."""

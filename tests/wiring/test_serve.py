@@ -82,8 +82,12 @@ async def test_several_workers_share_the_port_and_the_record(upstream, tmp_path)
         proxies[1].resume()
         records = await product.ended(6)
         numbers = await product.numbers()
+        async with asyncio.timeout(PATIENCE_S):
+            while (await product.numbers())["overhead_seconds_count"] < 6:  # noqa: ASYNC110 - a counter sets no event
+                await asyncio.sleep(0.05)
 
     assert len(proxies) == 2
+    assert all(0 < record["overhead_s"] < record["sent_s"] < record["ttfb_s"] for record in records)
     assert {record["id"] for record in records} == {call.headers["x-llm-proxy-id"] for call in calls}
     assert (numbers["accepted_total"], numbers["stored_total"]) == (6, 6)
 

@@ -118,6 +118,7 @@ def _worker(settings: Settings, store: SqlStore, ledger: Ledger) -> Worker:
         estimates=settings.usage.estimate,
         suspect_note=data.suspect,
         note_use=SqlAccounts(store).note_use,
+        note_overhead=ledger.observe_overhead,
     )
 
 

@@ -46,6 +46,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         price=make_pricer(settings),
         estimates=settings.usage.estimate,
         note_use=SqlAccounts(store).note_use,
+        note_overhead=ledger.observe_overhead,
     )
     async with upgrading(store) as upgrade:
 
