@@ -51,14 +51,14 @@ _log = get_logger(__name__)
 
 
 #: Thresholds of the garbage collector in a process that does nothing but this.
-_COLLECT_AT = (20_000, 20, 20)
+_COLLECT_AT = (100_000, 20, 20)
 
 
 def collect_rarely() -> None:
-    """Let the garbage collector of this process look at a batch about once, and never at what there was before.
+    """Let the garbage collector of this process look at no batch, nor at what there was before.
 
-    A batch is tens of thousands of objects that all are needed until it is stored: at the usual thresholds they are
-    looked through dozens of times, which takes a sixth of all.
+    A batch is tens of thousands of objects that all are needed until it is stored, and then go without a collector: at
+    the usual thresholds they are looked through dozens of times, which takes a sixth of all.
     """
     gc.collect()
     gc.freeze()
