@@ -35,6 +35,8 @@ _COMPRESSION: dict[int, int] = {
     zstd.CompressionParameter.checksum_flag: 1,
     zstd.CompressionParameter.content_size_flag: 1,
 }
+#: One for all, since to make one takes as long as a small call; a frame is one call of it, which locks it.
+_compressor = zstd.ZstdCompressor(options=_COMPRESSION)
 #: Unpacked bytes that an envelope may claim; two bodies at the largest capture limit that is of use are far less.
 MAX_UNPACKED_BYTES = 2 * 2**30
 
@@ -113,7 +115,7 @@ def pack(exchange: Exchange) -> bytes:
         _gaps(exchange.sent),
         exchange.sent.sizes.tolist(),
     )
-    return bytes([VERSION]) + zstd.compress(_encode(packed), options=_COMPRESSION)
+    return bytes([VERSION]) + _compressor.compress(_encode(packed), mode=zstd.ZstdCompressor.FLUSH_FRAME)
 
 
 def unpack(envelope: bytes) -> Exchange:
