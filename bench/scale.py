@@ -29,8 +29,8 @@ from llm_proxy.store.search_indexer import SearchIndexer
 from llm_proxy.store.sql_findings import SqlFindings
 from llm_proxy.store.sql_series import SqlSeries
 from llm_proxy.store.sql_store import SqlStore
-from llm_proxy.store.sql_sums import SumsKeeper
 from llm_proxy.store.sqlite import SqliteStore
+from llm_proxy.store.sums_keeper import SumsKeeper
 
 ROUNDS = 12
 

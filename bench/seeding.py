@@ -22,7 +22,7 @@ from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.rows import to_micros
 from llm_proxy.store.search_indexer import SearchIndexer
 from llm_proxy.store.sql_store import SqlStore
-from llm_proxy.store.sql_sums import SumsKeeper
+from llm_proxy.store.sums_keeper import SumsKeeper
 
 BATCH = 500
 DAYS = 30

@@ -42,15 +42,15 @@ async def test_each_step_of_the_time_has_a_point_that_sums_its_calls_up(store, s
 
     series = await statistics.series(query())
 
-    first, second, third = (point.measured for point in series.all.points)
-    assert [point.since for point in series.all.points] == [START, START + HOUR, START + 2 * HOUR]
+    first, second, third = (point.measured for point in series.points)
+    assert [point.since for point in series.points] == [START, START + HOUR, START + 2 * HOUR]
     assert (first.calls, first.failed, first.input_tokens, first.cost_usd) == (2, 0, 28, COST.usd)
     assert first.latency_s.p50 == pytest.approx(1.0, rel=0.02)
     assert first.latency_s.p99 == pytest.approx(2.0, rel=0.02)
     assert first.ttft_s.p99 == pytest.approx(0.5, rel=0.02)
     assert (second.calls, second.input_tokens, second.latency_s) == (0, None, None)
     assert (third.calls, third.failed, third.cost_usd, third.calls_without_cost) == (1, 1, None, 1)
-    assert (series.all.total.calls, series.all.total.cost_usd) == (3, Decimal("0.000065"))
+    assert (series.total.calls, series.total.cost_usd) == (3, Decimal("0.000065"))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ async def test_calls_are_told_apart_by_what_they_have_in_common(store, statistic
     series = await statistics.series(query(by=by))
 
     assert [(line.of, line.total.calls) for line in series.lines] == expected
-    assert series.all.total.calls == 4
+    assert series.total.calls == 4
 
 
 async def test_only_the_largest_lines_are_told_apart_and_the_sum_holds_all(store, statistics):
@@ -85,7 +85,7 @@ async def test_only_the_largest_lines_are_told_apart_and_the_sum_holds_all(store
     series = await statistics.series(query(by=SeriesBy.MODEL, limit=2))
 
     assert [line.of for line in series.lines] == ["m0", "m1"]
-    assert series.all.total.calls == 9
+    assert series.total.calls == 9
 
 
 async def test_only_what_matches_is_counted(store, statistics):
@@ -93,7 +93,7 @@ async def test_only_what_matches_is_counted(store, statistics):
 
     series = await statistics.series(query(calls=CompletionQuery(model="x")))
 
-    assert series.all.total.calls == 1
+    assert series.total.calls == 1
 
 
 async def test_the_time_before_is_as_long(store, statistics):
@@ -101,7 +101,7 @@ async def test_the_time_before_is_as_long(store, statistics):
 
     series = await statistics.series(query().previous)
 
-    assert [point.measured.calls for point in series.all.points] == [1, 0, 1]
+    assert [point.measured.calls for point in series.points] == [1, 0, 1]
 
 
 async def test_a_store_without_tables_has_points_without_calls(tmp_path):
@@ -109,5 +109,5 @@ async def test_a_store_without_tables_has_points_without_calls(tmp_path):
 
     series = await SqlSeries(store).series(query())
 
-    assert [point.measured.calls for point in series.all.points] == [0, 0, 0]
+    assert [point.measured.calls for point in series.points] == [0, 0, 0]
     await store.close()

@@ -20,9 +20,11 @@ async def counted(store, organization_id, *, length):
     other = organization_id != "default"
 
     def read(connection):
-        (rows,) = connection.execute(
-            text(f"{SIZES_OF_RECORDS} organization_id = :id GROUP BY organization_id"), {"id": organization_id}
-        ).all() or [(organization_id, 0, 0)]
+        sizes = (
+            f"WITH sizes (owner, count, bytes, hour, change) AS ({SIZES_OF_RECORDS.format('organization_id = :id')})"
+        )
+        summed = f"{sizes} SELECT 0, coalesce(sum(count), 0), coalesce(sum(bytes), 0) FROM sizes"
+        rows = connection.execute(text(summed), {"id": organization_id}).one()
         bodies = _BODIES_OF.format("LIKE" if other else "NOT LIKE")
         count, size = connection.execute(text(f"SELECT count(*), coalesce(sum({length}(content)), 0) {bodies}")).one()
         return int(rows[1]), int(rows[2]), count * BODY_BYTES + int(size)

@@ -1,5 +1,6 @@
 """The dashboard, from a real store and in a browser."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -36,6 +37,12 @@ def ago(minutes, **different):
     return record(started_at=datetime.now(UTC) - timedelta(minutes=minutes), bodies=None, **different)
 
 
+def pictures(page):
+    """What the pictures are drawn from."""
+    (series,) = page.attributes("div", "data-series")
+    return json.loads(series)
+
+
 def tiles(page):
     text = page.text.partition("By model")[0]
     found = re.findall(r"(Calls|Failed|Cost|Tokens in|Latency p50) (\S+)", text.rpartition(" Filter ")[2])
@@ -60,7 +67,7 @@ async def test_the_numbers_are_those_of_the_calls_beside_the_time_before(client,
 async def test_the_pictures_have_a_value_for_each_point_and_each_leads_to_its_calls(client, store, period):
     await store.put([ago(3), ago(8)])
 
-    series = (await client.get(f"/dashboard/series?period={period}&q=model:gpt-4o")).json()
+    series = pictures(await read(client, f"/dashboard?period={period}&q=model:gpt-4o"))
 
     count = len(series["times"])
     assert count == PERIODS[period][1] // PERIODS[period][2]
@@ -105,7 +112,6 @@ async def test_a_filter_narrows_the_numbers_and_stays_in_every_link(client, stor
 async def test_what_is_not_understood_is_said(client, wrong):
     page = await read(client, f"/dashboard?{wrong}", status=400)
 
-    assert (await client.get(f"/dashboard/series?{wrong}")).status_code == 400
     assert re.search("did you mean|there are|text:", page.text)
 
 
@@ -119,6 +125,22 @@ async def test_what_is_unknown_is_a_dash_and_not_nothing(client, store):
     shown = tiles(await read(client, "/dashboard"))
 
     assert {shown[name] for name in ("Tokens in", "Latency p50", "Cost")} == {DASH}
+
+
+async def test_what_takes_too_long_to_count_is_said_and_counted_when_it_is_asked_for(client, store, monkeypatch):
+    await store.put([ago(minutes) for minutes in (0, 50)])
+    monkeypatch.setattr("llm_proxy.ui.dashboard._PATIENCE_S", 0.0)
+
+    page = await read(client, "/dashboard?period=1h&q=latency:>0s")
+
+    assert "Only calls since" in page.text
+    assert "Compared with" not in page.text
+    assert tiles(page)["Calls"] == "1"
+    assert pictures(page)["calls"][0] is None
+    (everything,) = [href for href in page.attributes("a", "href") if "count=everything" in href]
+    whole = await read(client, everything)
+    assert tiles(whole)["Calls"] == "2"
+    assert "Only calls since" not in whole.text
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -137,7 +159,7 @@ async def busy(stand):
 async def test_a_click_on_a_point_leads_to_its_calls_and_back_keeps_the_picture(page, stand, busy):
     await page.goto("/dashboard?q=tag:dash&period=24h")
     await expect(page.locator("#plots[data-drawn='6']")).to_be_visible()
-    series = await (await page.request.get("/dashboard/series?q=tag:dash&period=24h")).json()
+    series = json.loads(await page.locator("#plots").get_attribute("data-series"))
     at = max(index for index, calls in enumerate(series["calls"][:-4]) if calls)
     over = page.locator("[data-plot='calls'] .u-over")
     box = await over.bounding_box()

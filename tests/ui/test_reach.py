@@ -151,7 +151,7 @@ async def pages_for(store, key):
         ("/export?q=text:said", "1 call"),
         ("/dashboard?period=90d&by=tag", "open"),
         ("/dashboard?period=90d&by=user", "open"),
-        ("/dashboard/series?period=90d", '"calls"'),
+        ("/dashboard?period=90d", "&#34;calls&#34;"),
         ("/views", "tag:open"),
         ("/views?short", "open"),
         ("/shares", "/calls/mine"),

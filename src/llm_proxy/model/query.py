@@ -118,11 +118,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """How many calls began in a part of a time, and how many of these failed."""
+    """How many calls began in a part of a time, and how many of these failed; None if they were not all counted."""
 
     since: datetime
-    calls: int
-    failed: int
+    calls: int | None
+    failed: int | None
 
 
 class Grouping(StrEnum):

@@ -36,6 +36,8 @@ class SeriesQuery:
     by: SeriesBy | None = None
     #: Lines that are told apart, those of the most calls; the rest is in the sum alone.
     limit: int = 10
+    #: How long to read what no sum tells, in seconds; None is as long as it takes.
+    patience_s: float | None = None
 
     @property
     def previous(self) -> "SeriesQuery":
@@ -75,25 +77,33 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One step of a line."""
+    """One step of the time."""
 
     since: datetime
-    measured: Measured
+    #: None if some of its calls are not counted.
+    measured: Measured | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """Calls that have something in common, over the time: every point of it, also those without a call."""
+    """Calls that have something in common."""
 
     #: None if it is unknown, or there is none.
     of: str | None = None
     total: Measured
-    points: tuple[Point, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """All calls together, and the lines that they are told apart in, that of the most calls first."""
+    """All calls together, as a whole and by step, and what they are told apart in, that of the most calls first.
 
-    all: Line
+    Where the patience was over before all were read, the oldest are missing.
+    """
+
+    total: Measured
+    points: tuple[Point, ...]
+    #: From when on calls are counted; None if all are.
+    counted_since: datetime | None = None
     lines: tuple[Line, ...] = ()
+    #: The same of the lines.
+    lines_since: datetime | None = None

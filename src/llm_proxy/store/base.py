@@ -220,8 +220,13 @@ class Findings(Protocol):
     async def first_at(self, organization_id: str, *, project_id: str | None = None) -> datetime | None:
         """When the oldest call began, of a project or of all; None if there is none."""
 
-    async def histogram(self, query: CompletionQuery, since: datetime, until: datetime, *, count: int) -> list[Bucket]:
-        """How many calls that match, but for a search, began in each of so many equal parts of a time."""
+    async def histogram(
+        self, query: CompletionQuery, since: datetime, until: datetime, *, count: int, patience_s: float | None = None
+    ) -> list[Bucket]:
+        """How many calls that match, but for a search, began in each of so many equal parts of a time.
+
+        When the patience is over, those of the oldest parts are not counted; None is as long as it takes.
+        """
 
     async def told(
         self,

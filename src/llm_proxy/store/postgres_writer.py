@@ -41,6 +41,7 @@ from llm_proxy.store.postgres_pieces import PIECES, Cursor, add_links, remove_li
 from llm_proxy.store.postgres_threads import forget, threaded
 from llm_proxy.store.rows import Rows, latest, to_rows
 from llm_proxy.store.sql import completion_bodies, completion_tags, completions
+from llm_proxy.store.sql_hours import NEWEST, HourChanges
 from llm_proxy.store.sql_sizes import (
     PIECE_BYTES,
     SIZES_OF_RECORDS,
@@ -123,13 +124,17 @@ class PostgresWriter:
         with errors_of(self._place), self._transaction() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (PIECES,))
             cursor.execute(_UNINDEX, (stored_ids,))
-            bodies, growth, rows = cursor.execute(_REMOVE_BODIES, (stored_ids,)).fetchall(), Growth(), 0
+            bodies = cursor.execute(_REMOVE_BODIES, (stored_ids,)).fetchall()
+            growth, changes, rows = Growth(), HourChanges(), 0
             if not bodies_only:
-                growth.remove(cursor.execute(_SIZES, (stored_ids,)).fetchall())
+                gone = cursor.execute(_SIZES, (stored_ids,)).fetchall()
+                growth.remove(gone)
+                changes.remove(gone)
                 forget(cursor, stored_ids)
                 cursor.execute("DELETE FROM completion_tags WHERE completion_id = ANY(%b)", (stored_ids,))
                 rows = cursor.execute("DELETE FROM completions WHERE id = ANY(%b)", (stored_ids,)).rowcount
             pieces = _remove_tips(cursor, gone_by_owner(bodies, growth), growth)
+            _note(cursor, changes)
             _add_sizes(cursor, growth)
             total_bytes = sum(pieces) + sum(length for _, length, _ in bodies)
             return Receipt(rows=rows, bodies=len(bodies), pieces=len(pieces), bytes=total_bytes)
@@ -218,16 +223,20 @@ class PostgresWriter:
         kept, joined = threaded(cursor, [rows for rows in batch if rows.id not in late])
         ids = [rows.id for rows in kept]
         kept = with_edited_tags(kept, cursor.execute(EDITED_IN_POSTGRES, (ids,)).fetchall())
-        growth = growth_of(kept, joined)
+        growth, changes = growth_of(kept, joined), HourChanges()
         for owner, body_bytes in added.items():
             growth.add(owner, body_bytes=body_bytes)
         left_behind = gone_by_owner(cursor.execute(_REMOVE_BODIES, (ids,)).fetchall(), growth)
-        growth.remove(cursor.execute(_SIZES, (ids,)).fetchall())
+        gone = cursor.execute(_SIZES, (ids,)).fetchall()
+        growth.remove(gone)
+        changes.remove(gone)
+        changes.write(kept)
         cursor.execute("DELETE FROM completion_tags WHERE completion_id = ANY(%b)", (ids,))
         cursor.execute("DELETE FROM completions WHERE id = ANY(%b)", (ids,))
         _copy(cursor, completions, [rows.completion for rows in kept])
         _copy(cursor, completion_tags, [tag for rows in kept for tag in rows.tags])
         _copy(cursor, completion_bodies, [rows.bodies for rows in kept if rows.bodies is not None])
+        _note(cursor, changes)
         _add_sizes(cursor, growth)
         # The links of a record that came too late are in nobody's use, either.
         for rows in batch:
@@ -264,7 +273,7 @@ class PostgresWriter:
 _REMOVE_BODIES = """
     DELETE FROM completion_bodies WHERE completion_id = ANY(%b) RETURNING completion_id, octet_length(content), tip
 """
-_SIZES = f"{SIZES_OF_RECORDS} id = ANY(%b) GROUP BY organization_id"
+_SIZES = SIZES_OF_RECORDS.format("id = ANY(%b)")
 _ADD_SIZES = add_sizes("%s")
 #: The blocks of the index for search that hold these records; what else they held is indexed again.
 _UNINDEX = """
@@ -285,6 +294,12 @@ def _remove_tips(cursor: Cursor, tips: Mapping[str, set[bytes]], growth: Growth)
         growth.add(owner, body_bytes=-sum(removed) - PIECE_BYTES * len(removed))
         lengths += removed
     return lengths
+
+
+def _note(cursor: Cursor, changes: HourChanges) -> None:
+    ((newest,),) = cursor.execute(NEWEST).fetchall()
+    for statement, values in changes.statements("%s", newest=int(newest)):
+        cursor.execute(statement, values)
 
 
 def _add_sizes(cursor: Cursor, growth: Growth) -> None:

@@ -239,10 +239,10 @@ def page(query: CompletionQuery, *, merges: bool = True) -> Statement:
         rows = with_bodies(select(completions)) if _needs_bodies(query) else select(completions)
         rows = rows.where(completions.c.id.in_(select(which.c.id)))
     elif query.model is not None and (query.tags or _is_about_somebody(query)):
-        rows = listed.where(or_(*_of_model(query.model)))
+        rows = listed.where(or_(*of_model(query.model)))
     elif query.model is not None:
         # No OR here: it would read and sort all that match, while two ordered lists are merged.
-        lists = [listed.where(condition) for condition in _of_model(query.model)]
+        lists = [listed.where(condition) for condition in of_model(query.model)]
         rows = union_all(*(lists if merges else [select(_cut(one, query).subquery()) for one in lists]))
     return _cut(rows, query)
 
@@ -271,7 +271,7 @@ def changed(query: CompletionQuery, *, after: int, until: int) -> Statement:
         *_tagged(query.tags),
     )
     if query.model is not None:
-        rows = rows.where(or_(*_of_model(query.model)))
+        rows = rows.where(or_(*of_model(query.model)))
     return (with_bodies(rows) if _needs_bodies(query) else rows).order_by(completions.c.change)
 
 
@@ -294,7 +294,7 @@ def matching(query: CompletionQuery, *, is_few: bool = False) -> Iterator[Column
     yield from _attributes(query)
     yield from _tagged(query.tags)
     if query.model is not None:
-        yield or_(*_of_model(query.model))
+        yield or_(*of_model(query.model))
 
 
 def oldest_of(organization_id: str, *, after: tuple[int, str], with_bodies: bool, limit: int) -> Select[int, str]:
@@ -390,7 +390,7 @@ def _tagged(tags: tuple[str, ...]) -> Iterator[ColumnElement[bool]]:
         yield exists().where(tagged.c.completion_id == completions.c.id, tagged.c.tag == storable(tag))
 
 
-def _of_model(model: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def of_model(model: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """Asked for, and answered by without being asked for: no record is in both."""
     name = storable(model)
     asked, answered = completions.c.model, completions.c.response_model

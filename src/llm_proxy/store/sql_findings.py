@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
-from llm_proxy.model.completion import Status
 from llm_proxy.model.query import Attribute, Bucket, CompletionQuery
 from llm_proxy.model.trace import Entity, Kind
 from llm_proxy.store.rows import from_micros, restored, storable, to_micros
 from llm_proxy.store.sql import completion_tags, completions, matching
+from llm_proxy.store.sql_calls import Patience
+from llm_proxy.store.sql_histogram import histogram
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.store.trace_rows import entities, from_row
 
@@ -71,27 +72,17 @@ class SqlFindings:
 
         return await self._store.reading(read, otherwise=None)
 
-    async def histogram(self, query: CompletionQuery, since: datetime, until: datetime, *, count: int) -> list[Bucket]:
+    async def histogram(
+        self, query: CompletionQuery, since: datetime, until: datetime, *, count: int, patience_s: float | None = None
+    ) -> list[Bucket]:
         """How many calls that match began in each of so many equal parts of a time, oldest first."""
         start, width = to_micros(since), max((to_micros(until) - to_micros(since)) // count, 1)
-        part = (completions.c.started_at_us - start) // width
-        failed = func.sum(case((completions.c.status == Status.FAILED.value, 1), else_=0))
-        within: ColumnElement[bool] = and_(
-            completions.c.started_at_us >= start, completions.c.started_at_us < start + width * count
-        )
-        summed = select(part.label("part"), func.count().label("calls"), failed.label("failed"))
-        summed = summed.where(*matching(query), within).group_by(part)
 
-        def read(connection: Connection) -> dict[int, tuple[int, int]]:
-            return {int(row.part): (row.calls, int(row.failed)) for row in connection.execute(summed)}
+        def read(connection: Connection) -> list[Bucket]:
+            return histogram(connection, query, start, width, count=count, patience=Patience(patience_s))
 
-        none: dict[int, tuple[int, int]] = {}
-        found = await self._store.reading(read, otherwise=none)
-        return [
-            Bucket(since=from_micros(start + width * place), calls=calls, failed=failed)
-            for place in range(count)
-            for calls, failed in [found.get(place, (0, 0))]
-        ]
+        empty = [Bucket(since=from_micros(start + width * place), calls=0, failed=0) for place in range(count)]
+        return await self._store.reading(read, otherwise=empty)
 
     async def told(
         self,

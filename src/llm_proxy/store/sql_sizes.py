@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Column, Select, Table, Text, select
 from llm_proxy.store.content import Link
 from llm_proxy.store.rows import Rows, owner, storable
 from llm_proxy.store.sql import completions, metadata
+from llm_proxy.store.sql_hours import HOUR_US
 
 #: Of a record, of its bodies and of each piece: what stands beside the text or content, with indexes and links.
 ROW_BYTES, BODY_BYTES, PIECE_BYTES = 400, 100, 100
@@ -27,8 +28,14 @@ organization_sizes = Table(
 
 _TEXTS = [column.name for column in completions.c if isinstance(column.type, Text)]
 _LENGTHS = " + ".join(f"coalesce(length({name}), 0)" for name in _TEXTS)
-#: Organisation, number and bytes of the records that meet a condition, which stands behind it.
-SIZES_OF_RECORDS = f"SELECT organization_id, count(*), sum({ROW_BYTES} + {_LENGTHS}) FROM completions WHERE "  # noqa: S608
+#: Rounded down, also before 1970.
+_DIVIDED = f"started_at_us / {HOUR_US}"
+_HOUR = f"{_DIVIDED} - CASE WHEN started_at_us < {_DIVIDED} * {HOUR_US} THEN 1 ELSE 0 END"
+#: Of the records that meet a condition, by organisation and hour: number, bytes, hour and the oldest change.
+SIZES_OF_RECORDS = (
+    f"SELECT organization_id, count(*), sum({ROW_BYTES} + {_LENGTHS}), {_HOUR}, min(change)"  # noqa: S608
+    f" FROM completions WHERE {{}} GROUP BY organization_id, {_HOUR}"
+)
 
 
 class Growth:
@@ -45,7 +52,7 @@ class Growth:
 
     def remove(self, sizes_of_records: Iterable[Sequence[object]]) -> None:
         """Note that what SIZES_OF_RECORDS has found goes."""
-        for organization_id, records, record_bytes in sizes_of_records:
+        for organization_id, records, record_bytes, *_ in sizes_of_records:
             # PostgreSQL's sum is a Decimal.
             self.add(str(organization_id), records=-int(str(records)), record_bytes=-int(str(record_bytes)))
 

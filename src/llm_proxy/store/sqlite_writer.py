@@ -24,6 +24,7 @@ from llm_proxy.store.edited_tags import EDITED_IN_SQLITE, with_edited_tags
 from llm_proxy.store.migrations import HEAD
 from llm_proxy.store.rows import Rows, latest, to_rows
 from llm_proxy.store.sql import completion_bodies, completion_tags, completions
+from llm_proxy.store.sql_hours import NEWEST, HourChanges
 from llm_proxy.store.sql_sizes import (
     PIECE_BYTES,
     SIZES_OF_RECORDS,
@@ -63,7 +64,7 @@ _UNINDEX = """
     )
 """
 _REMOVE_BODY = "DELETE FROM completion_bodies WHERE completion_id = ? RETURNING completion_id, length(content), tip"
-_SIZES = f"{SIZES_OF_RECORDS} id IN (SELECT value FROM json_each(?)) GROUP BY organization_id"  # noqa: S608
+_SIZES = SIZES_OF_RECORDS.format("id IN (SELECT value FROM json_each(?))")
 _ADD_SIZES = add_sizes("?")
 #: Pages that are given back in one transaction, during which others cannot write.
 _PAGES_AT_ONCE = 2000
@@ -104,14 +105,17 @@ class SqliteWriter:
     def delete(self, row_ids: Sequence[str], *, bodies_only: bool) -> Receipt:
         """See ``Writer.delete``."""
         with errors_of(self._path), _transaction(self._connection()) as connection:
-            growth, rows = Growth(), 0
+            growth, changes, rows = Growth(), HourChanges(), 0
             connection.execute(_UNINDEX, (encode_json(list(row_ids)).decode(),))
             bodies = [body for one in row_ids for body in connection.execute(_REMOVE_BODY, (one,)).fetchall()]
             if not bodies_only:
                 forget(connection, row_ids)
-                growth.remove(connection.execute(_SIZES, (encode_json(list(row_ids)).decode(),)).fetchall())
+                gone = connection.execute(_SIZES, (encode_json(list(row_ids)).decode(),)).fetchall()
+                growth.remove(gone)
+                changes.remove(gone)
                 rows = sum(connection.execute(_DELETE, (one,)).rowcount for one in row_ids)
             pieces = _remove_bodies(connection, bodies, growth)
+            _note(connection, changes)
             connection.executemany(_ADD_SIZES, growth.rows())
             total_bytes = sum(pieces) + sum(length for _, length, _ in bodies)
             return Receipt(rows=rows, bodies=len(bodies), pieces=len(pieces), bytes=total_bytes)
@@ -181,10 +185,14 @@ class SqliteWriter:
 
     def _replace(self, connection: sqlite3.Connection, batch: Sequence[Rows]) -> None:
         batch, joined = threaded(connection, batch)
-        ids, growth = encode_json([rows.id for rows in batch]).decode(), growth_of(batch, joined)
+        ids = encode_json([rows.id for rows in batch]).decode()
+        growth, changes = growth_of(batch, joined), HourChanges()
         batch = with_edited_tags(batch, connection.execute(EDITED_IN_SQLITE, (ids,)).fetchall())
         replaced = connection.execute(_BODIES, (ids,)).fetchall()
-        growth.remove(connection.execute(_SIZES, (ids,)).fetchall())
+        gone = connection.execute(_SIZES, (ids,)).fetchall()
+        growth.remove(gone)
+        changes.remove(gone)
+        changes.write(batch)
         for owner, links in links_by_owner(batch).items():
             added = add_links(connection, links, self._packer.compress)
             growth.add(owner, body_bytes=sum(added) + PIECE_BYTES * len(added))
@@ -193,6 +201,7 @@ class SqliteWriter:
         connection.executemany(_INSERT_TAG, [tag for rows in batch for tag in rows.tags])
         connection.executemany(_INSERT_BODIES, [rows.bodies for rows in batch if rows.bodies is not None])
         _remove_bodies(connection, replaced, growth)
+        _note(connection, changes)
         connection.executemany(_ADD_SIZES, growth.rows())
 
     def _can_be_written(self, rows: Rows) -> bool:
@@ -202,6 +211,12 @@ class SqliteWriter:
         except _NEVER:
             return False
         return True
+
+
+def _note(connection: sqlite3.Connection, changes: HourChanges) -> None:
+    (newest,) = connection.execute(NEWEST).fetchone()
+    for statement, values in changes.statements("?", newest=newest):
+        connection.execute(statement, values)
 
 
 def _remove_bodies(

@@ -1,21 +1,23 @@
 """How the calls went over a time, in numbers and pictures, beside the time before; each number leads to its calls.
 
-The numbers are on the page; the pictures are drawn from the same as JSON. Filter and time are in the URL.
+The numbers are on the page; the pictures are drawn from the same, which the page holds as JSON. Filter and time are in
+the URL.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from llm_proxy.model.account import Principal
 from llm_proxy.model.filters import Filter, parse
-from llm_proxy.model.series import Line, Measured, Percentiles, Point, SeriesBy, SeriesQuery
+from llm_proxy.model.json_text import encode_json
+from llm_proxy.model.series import Line, Measured, Percentiles, Point, Series, SeriesBy, SeriesQuery
 from llm_proxy.store.base import Statistics
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import href
@@ -26,13 +28,15 @@ from llm_proxy.ui.templating import page
 #: How long, how it is called, and how long a point of it is.
 PERIODS = {
     "1h": ("1 hour", timedelta(hours=1), timedelta(minutes=1)),
-    "24h": ("24 hours", timedelta(days=1), timedelta(minutes=30)),
+    "24h": ("24 hours", timedelta(days=1), timedelta(hours=1)),
     "7d": ("7 days", timedelta(days=7), timedelta(hours=2)),
     "30d": ("30 days", timedelta(days=30), timedelta(hours=12)),
     "90d": ("90 days", timedelta(days=90), timedelta(days=1)),
 }
 _DEFAULT = "24h"
 _LINES = 20
+#: How long to read what no sum tells, of this time and of the one before, in seconds: at first, and when asked to.
+_PATIENCE_S, _MORE_PATIENCE_S = 0.3, 20.0
 #: What calls may be without, in the words of the table.
 _NONE = {
     SeriesBy.MODEL: "no model",
@@ -43,6 +47,7 @@ _NONE = {
 }
 #: The filter says these itself.
 _TIMES = ("since", "until")
+_NOTHING = Series(total=Measured(), points=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +59,29 @@ class _Wanted:
     by: SeriesBy
     since: datetime
     until: datetime
+    #: Whether to count what takes long, too.
+    everything: bool
 
     @property
     def step(self) -> timedelta:
         return PERIODS[self.period][2]
 
-    def query(self, principal: Principal, *, by: SeriesBy | None = None) -> SeriesQuery:
+    def query(self, principal: Principal) -> SeriesQuery:
         calls = asked(principal, self.found, now=self.until)
-        return SeriesQuery(calls=calls, since=self.since, until=self.until, step=self.step, by=by, limit=_LINES)
+        return SeriesQuery(
+            calls=calls,
+            since=self.since,
+            until=self.until,
+            step=self.step,
+            by=self.by,
+            limit=_LINES,
+            patience_s=_MORE_PATIENCE_S if self.everything else _PATIENCE_S,
+        )
 
-    def address(self, path: str = "/dashboard", **different: str) -> str:
+    def address(self, **different: str) -> str:
         words = str(self.found)
         given = {"q": words, "period": self.period, "by": self.by.value} | different
-        return f"{path}?{urlencode({name: value for name, value in given.items() if value}, errors='replace')}"
+        return f"/dashboard?{urlencode({name: value for name, value in given.items() if value}, errors='replace')}"
 
     def calls_between(self, since: datetime, until: datetime, *words: tuple[str, str]) -> str:
         """The list of the calls of a time."""
@@ -80,7 +95,6 @@ def table(statistics: Statistics) -> Table:
     """What can be asked for."""
     return {
         "/dashboard": looks(partial(_dashboard, statistics), by_project=True),
-        "/dashboard/series": looks(partial(_series, statistics), by_project=True),
     }
 
 
@@ -90,10 +104,14 @@ async def _dashboard(statistics: Statistics, request: Request, principal: Princi
         wanted = _wanted(request)
     except ValueError as exc:
         return _refused(request, written, str(exc))
-    query = wanted.query(principal, by=wanted.by)
+    query = wanted.query(principal)
     series = await statistics.series(query)
-    before = await statistics.series(wanted.query(principal).previous)
-    now, then = series.all.total, before.all.total
+    before = _NOTHING
+    if series.counted_since is None:
+        found = await statistics.series(replace(query, by=None).previous)
+        # What was not counted to its end is not to be compared with.
+        before = _NOTHING if found.counted_since is not None else found
+    now, then = series.total, before.total
     return page(
         "dashboard.html",
         written=present.visible(str(wanted.found)),
@@ -104,42 +122,49 @@ async def _dashboard(statistics: Statistics, request: Request, principal: Princi
         groupings=[(each.value, wanted.address(by=each.value)) for each in SeriesBy],
         tiles=_tiles(now, then, wanted),
         lines=[_row(line, wanted, now) for line in series.lines],
-        points=[_told(point, wanted) for point in reversed(series.all.points) if point.measured.calls],
-        series=wanted.address("/dashboard/series"),
-        empty=not now.calls,
+        points=[
+            _told(point, point.measured, wanted)
+            for point in reversed(series.points)
+            if point.measured is not None and point.measured.calls
+        ],
+        series=_pictures(series, before, wanted),
+        counted_since=_time(series.counted_since),
+        # Only where it is not the same.
+        lines_since=None if series.lines_since == series.counted_since else _time(series.lines_since),
+        everything=None if wanted.everything else wanted.address(count="everything"),
+        empty=not now.calls and series.counted_since is None,
     )
 
 
-async def _series(statistics: Statistics, request: Request, principal: Principal) -> Response:
-    """The same as JSON, for the pictures: one list for each line, one value for each point."""
-    try:
-        wanted = _wanted(request)
-    except ValueError as exc:
-        return JSONResponse({"fault": str(exc)}, status_code=400)
-    query = wanted.query(principal)
-    series = await statistics.series(query)
-    before = await statistics.series(query.previous)
-    points = series.all.points
-    earlier = [point.measured for point in before.all.points][-len(points) :]
-    return JSONResponse(
-        {
-            "times": [point.since.timestamp() for point in points],
-            "hrefs": [_href(point, wanted) for point in points],
-            "calls": [point.measured.calls for point in points],
-            "failed": [point.measured.failed for point in points],
-            "earlier": [None] * (len(points) - len(earlier)) + [measured.calls for measured in earlier],
-            "latency": _drawn(points, lambda measured: measured.latency_s),
-            "ttft": _drawn(points, lambda measured: measured.ttft_s),
-            "speed": _drawn(points, lambda measured: measured.tokens_per_s),
-            "input": [point.measured.input_tokens for point in points],
-            "output": [point.measured.output_tokens for point in points],
-            "cost": [_float(point.measured.cost_usd) for point in points],
-        }
-    )
+def _pictures(series: Series, before: Series, wanted: _Wanted) -> str:
+    """The same as JSON: one list for each line, one value for each point."""
+    points = series.points
+    measured = [point.measured for point in points]
+    earlier = [None if point.measured is None else point.measured.calls for point in before.points][-len(points) :]
+
+    def each(of: Callable[[Measured], float | None]) -> list[float | None]:
+        return [None if one is None else of(one) for one in measured]
+
+    drawn = {
+        "times": [point.since.timestamp() for point in points],
+        "hrefs": [_href(point, wanted) for point in points],
+        "calls": each(lambda one: one.calls),
+        "failed": each(lambda one: one.failed),
+        "earlier": [None] * (len(points) - len(earlier)) + earlier,
+        "latency": _drawn(measured, lambda one: one.latency_s),
+        "ttft": _drawn(measured, lambda one: one.ttft_s),
+        "speed": _drawn(measured, lambda one: one.tokens_per_s),
+        "input": each(lambda one: one.input_tokens),
+        "output": each(lambda one: one.output_tokens),
+        "cost": each(lambda one: _float(one.cost_usd)),
+    }
+    return encode_json(drawn).decode()
 
 
-def _drawn(points: tuple[Point, ...], of: Callable[[Measured], Percentiles | None]) -> dict[str, list[float | None]]:
-    found = [of(point.measured) for point in points]
+def _drawn(
+    measured: Sequence[Measured | None], of: Callable[[Measured], Percentiles | None]
+) -> dict[str, list[float | None]]:
+    found = [None if one is None else of(one) for one in measured]
     return {name: [None if one is None else getattr(one, name) for one in found] for name in ("p50", "p95", "p99")}
 
 
@@ -159,7 +184,8 @@ def _wanted(request: Request) -> _Wanted:
     # From the beginning of a point, so that none is cut short but the one that is not over.
     steps = (now - span).timestamp() // step.total_seconds() + 1
     since = datetime.fromtimestamp(steps * step.total_seconds(), UTC)
-    return _Wanted(found.without(*_TIMES), period, SeriesBy(by), since, now)
+    everything = request.query_params.get("count") == "everything"
+    return _Wanted(found.without(*_TIMES), period, SeriesBy(by), since, now, everything)
 
 
 def _refused(request: Request, written: str, fault: str) -> Response:
@@ -176,6 +202,9 @@ def _refused(request: Request, written: str, fault: str) -> Response:
         lines=[],
         points=[],
         series=None,
+        counted_since=None,
+        lines_since=None,
+        everything=None,
         empty=True,
     )
 
@@ -255,8 +284,11 @@ def _row(line: Line, wanted: _Wanted, whole: Measured) -> dict[str, object]:
     }
 
 
-def _told(point: Point, wanted: _Wanted) -> dict[str, object]:
-    measured = point.measured
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else present.time(at)
+
+
+def _told(point: Point, measured: Measured, wanted: _Wanted) -> dict[str, object]:
     return {
         "time": present.time(point.since),
         "href": _href(point, wanted),

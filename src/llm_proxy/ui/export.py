@@ -25,6 +25,7 @@ from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store.base import Findings
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import href
+from llm_proxy.ui.histogram import span
 from llm_proxy.ui.reach import asked
 from llm_proxy.ui.room import Table, looks
 from llm_proxy.ui.templating import page, problem
@@ -33,6 +34,8 @@ from llm_proxy.ui.templating import page, problem
 _PIECE_BYTES = 2**16
 #: Exports of which it is remembered how far they came.
 _REMEMBERED = 50
+#: How long to count what there is to export, in seconds.
+_PATIENCE_S = 1.0
 _TOKEN = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 
@@ -199,15 +202,17 @@ async def _form(findings: Findings, request: Request, principal: Principal) -> A
         return problem(400, "No such filter", str(exc))
     query = asked(principal, found, now=now)
     first = await findings.first_at(principal.organization_id, project_id=principal.project_id)
-    buckets = [] if first is None else await findings.histogram(query, first, now, count=1)
+    start, end, parts = span(first or now, now)
+    buckets = await findings.histogram(query, start, end, count=parts, patience_s=_PATIENCE_S)
     # What is searched for is not counted: that would be to read it all.
-    count = sum(bucket.calls for bucket in buckets)
+    count, is_all = sum(one.calls or 0 for one in buckets), all(one.calls is not None for one in buckets)
     return page(
         "export.html",
         written=present.visible(str(found)),
         formats=FORMATS.values(),
         count=count,
-        shown_count=present.count(count),
+        shown_count=f"{present.count(count)}{'' if is_all else ' or more'}",
+        total=count if is_all and query.search is None else "",
         searched=query.search is not None,
         command=_command(str(found)),
         list_href=href(found),

@@ -27,6 +27,8 @@ from llm_proxy.ui.templating import fragment, page
 
 _SUGGESTED = 10
 _NAME_CHARACTERS = 80
+#: How long to count what no sum tells, in seconds.
+_PATIENCE_S = 0.3
 #: Of which there are values to suggest.
 _FOUND: frozenset[str] = frozenset(
     {
@@ -110,11 +112,14 @@ async def _histogram(findings: Findings, request: Request, principal: Principal)
     if since is None or since >= until:
         return Response(b"", media_type="text/html")
     start, end, parts = span(since, until)
-    buckets = await findings.histogram(replace(query, search=None), start, end, count=parts)
+    asked_for = replace(query, search=None)
+    buckets = await findings.histogram(asked_for, start, end, count=parts, patience_s=_PATIENCE_S)
+    picture = drawn(buckets, end)
     return Response(
         fragment(
             "histogram.html",
-            histogram=drawn(buckets, end),
+            histogram=picture,
+            counted_since=None if picture.counted_since is None else present.time(picture.counted_since),
             axis=(WIDTH, HEIGHT),
             start=present.time(start),
             end=present.time(end),

@@ -33,6 +33,8 @@ class Histogram:
     since: datetime
     until: datetime
     summary: str
+    #: From when on calls are counted; None if all are.
+    counted_since: datetime | None = None
 
 
 def span(first: datetime, last: datetime) -> tuple[datetime, datetime, int]:
@@ -48,23 +50,27 @@ def span(first: datetime, last: datetime) -> tuple[datetime, datetime, int]:
 
 def drawn(buckets: list[Bucket], until: datetime) -> Histogram:
     """The picture of ``buckets``, of which the last ends at ``until``."""
-    most = max((bucket.calls for bucket in buckets), default=0) or 1
+    known = [
+        (place, one.since, one.calls, one.failed or 0) for place, one in enumerate(buckets) if one.calls is not None
+    ]
+    most = max((calls for _, _, calls, _ in known), default=0) or 1
     width = WIDTH / max(len(buckets), 1)
-    calls, failed = (sum(getattr(bucket, name) for bucket in buckets) for name in ("calls", "failed"))
     bars = tuple(
         Bar(
             x=round(place * width, 2),
             width=round(max(width - 2, 1), 2),
-            failed_height=_height(bucket.failed, most),
-            height=_height(bucket.calls - bucket.failed, most),
-            title=f"{time(bucket.since)}: {count(bucket.calls)} calls, {count(bucket.failed)} failed",
+            failed_height=_height(failed, most),
+            height=_height(calls - failed, most),
+            title=f"{time(since)}: {count(calls)} calls, {count(failed)} failed",
         )
-        for place, bucket in enumerate(buckets)
-        if bucket.calls
+        for place, since, calls, failed in known
+        if calls
     )
     since = buckets[0].since if buckets else until
-    summary = f"{count(calls)} calls, {count(failed)} failed, {time(since)} to {time(until)}"
-    return Histogram(bars=bars, since=since, until=until, summary=summary)
+    calls, failed = sum(one[2] for one in known), sum(one[3] for one in known)
+    counted_since = None if len(known) == len(buckets) else known[0][1] if known else until
+    summary = f"{count(calls)} calls, {count(failed)} failed, {time(counted_since or since)} to {time(until)}"
+    return Histogram(bars=bars, since=since, until=until, summary=summary, counted_since=counted_since)
 
 
 def _height(calls: int, most: int) -> float:

@@ -45,6 +45,8 @@ from llm_proxy.ui.templating import Visitor, page, visitor
 _GRACES = {"0": timedelta(), "1h": timedelta(hours=1), "1d": timedelta(days=1), "7d": timedelta(days=7)}
 #: Of what upstreams did lately.
 _LATELY = timedelta(hours=1)
+#: How long to read for it, in seconds; the health is that of the calls that were read.
+_PATIENCE_S = 0.3
 _MAX_HEADERS = 200
 
 KeepIn = Callable[[Request, Response], Response]
@@ -294,8 +296,8 @@ async def _health(house: House, principal: Principal, upstream: ShownUpstream, n
     """What an upstream did lately, by the calls that he sees."""
     found = Filter((("upstream", upstream.name),))
     calls = asked(principal, found, now=now)
-    query = SeriesQuery(calls=calls, since=now - _LATELY, until=now, step=_LATELY)
-    lately = (await house.statistics.series(query)).all.total
+    query = SeriesQuery(calls=calls, since=now - _LATELY, until=now, step=_LATELY, patience_s=_PATIENCE_S)
+    lately = (await house.statistics.series(query)).total
     left_alone = (await asyncio.to_thread(house.left_alone)).get(upstream.name, 0)
     share = lately.failed / lately.calls if lately.calls else None
     health = "unknown" if share is None else "good" if share < 0.05 else "poor" if share < 0.5 else "bad"

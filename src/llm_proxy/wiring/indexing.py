@@ -12,7 +12,7 @@ from llm_proxy.settings.table import Settings
 from llm_proxy.store.rows import to_micros
 from llm_proxy.store.search_indexer import SearchIndexer
 from llm_proxy.store.sql_store import SqlStore
-from llm_proxy.store.sql_sums import SumsKeeper
+from llm_proxy.store.sums_keeper import SumsKeeper
 from llm_proxy.wiring.progress import Advance, progress
 from llm_proxy.wiring.retention import leading
 from llm_proxy.wiring.stores import open_store
