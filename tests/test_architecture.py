@@ -56,7 +56,7 @@ NARROW = {
     ("proxy", "attribution"): {"path", "vocabulary"},
     ("api", "store"): {"base"},
     ("api", "decode"): {"socket_events"},
-    ("ui", "decode"): {"replay", "socket_events"},
+    ("ui", "decode"): {"body", "replay", "socket_events"},
     ("ui", "store"): {"base"},
     ("ui", "api"): {"json_schema", "login", "login_begun", "login_link", "person", "seal"},
     ("worker", "store"): {"base"},

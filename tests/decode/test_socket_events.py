@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Close, Frame, Opcode
 
-from llm_proxy.decode.socket_events import SocketEvent, events_of, json_lines
+from llm_proxy.decode.socket_events import SocketEvent, json_lines, session_events
 from llm_proxy.model.completion import Bodies
 from llm_proxy.model.exchange import Chunks
 
@@ -37,7 +37,7 @@ def session(client, server, *, sent_us=(), received_us=(), headers=()):
 
 
 def lines(bodies):
-    return [json.loads(line) for line in b"".join(json_lines(events_of(bodies))).splitlines()]
+    return [json.loads(line) for line in b"".join(json_lines(session_events(bodies))).splitlines()]
 
 
 def test_the_events_of_both_sides_stand_in_the_order_in_which_they_came():
@@ -45,7 +45,7 @@ def test_the_events_of_both_sides_stand_in_the_order_in_which_they_came():
     server = [frame(b'{"type":"b"}', by_client=False), frame(b'{"setupComplete":{},"x":1}', by_client=False)]
     bodies = session(client, server, sent_us=[1000, 3000], received_us=[2000, 4000])
 
-    events = list(events_of(bodies))
+    events = list(session_events(bodies))
 
     assert [(event.type, event.by_client, event.at_s, event.size) for event in events] == [
         ("a", True, 0.001, 12),
@@ -58,7 +58,7 @@ def test_the_events_of_both_sides_stand_in_the_order_in_which_they_came():
 def test_a_line_has_what_was_said_byte_for_byte_but_for_its_line_breaks():
     said = session([frame(GIVEN, by_client=True)], [], sent_us=[1000])
 
-    (line,) = json_lines(events_of(said))
+    (line,) = json_lines(session_events(said))
 
     assert b'"event":' + GIVEN.replace(b"\r\n", b"  ") + b"}\n" in line
     assert line.count(b"\n") == 1
@@ -103,7 +103,7 @@ def test_a_part_of_a_huge_session_is_made_without_reading_the_rest():
     )
 
     began = time.process_time()
-    events = list(events_of(bodies))
+    events = list(session_events(bodies))
     last = [event.type for event in islice(events, count - 100, None)]
     took_s = time.process_time() - began
 
@@ -118,5 +118,5 @@ def test_no_bytes_are_too_much(sent, received, deflated):
     headers = (("Sec-WebSocket-Extensions", "permessage-deflate"),) if deflated else ()
     bodies = session([sent], [received], sent_us=[1], received_us=[2], headers=headers)
 
-    for line in json_lines(events_of(bodies)):
+    for line in json_lines(session_events(bodies)):
         assert json.loads(line)["bytes"] >= 0

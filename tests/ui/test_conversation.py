@@ -201,3 +201,22 @@ def test_json_of_any_shape_is_read(request, response):
     for key in keys:
         conversation({key: request}, {key: response})
         conversation({"messages": [{key: request}]}, {"content": [{key: response}], "output": [{key: response}]})
+
+
+def test_what_was_said_in_a_session_stands_in_its_order_with_its_times_and_sounds():
+    said = [
+        {"type": "message", "role": "user", "content": [{"type": "text", "text": "Hi"}], "at_s": 0.5},
+        {"type": "message", "role": "assistant", "content": [], "audio_bytes": 1200, "at_s": 1.5},
+        {"type": "function_call", "call_id": "c", "name": "now", "arguments": "{}", "at_s": 2},
+        {"type": "function_call_output", "call_id": "c", "output": "noon", "at_s": 3.0},
+    ]
+
+    turns = conversation(None, {"output": said})
+
+    assert [(turn.role, turn.answered, turn.at_s) for turn in turns] == [
+        ("user", False, 0.5),
+        ("assistant", True, 1.5),
+        ("assistant", True, 2.0),
+    ]
+    assert turns[1].parts[0].text == "audio: 1.2 kB"
+    assert turns[2].parts[0].results[0].text == "noon"

@@ -96,3 +96,7 @@ def test_only_what_the_sdk_can_say_is_said_with_it():
     assert "client.chat.completions.create(**request)" in written()["OpenAI SDK"]
     assert "OpenAI SDK" not in written(endpoint=Endpoint.OTHER)
     assert written(None) == {}
+
+
+def test_a_session_over_a_websocket_is_no_request_to_be_made_again():
+    assert snippets(record(endpoint=Endpoint.REALTIME, method="GET"), REQUEST, BASE) == ()

@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from llm_proxy.api.calls import call_of
 from llm_proxy.api.operation import Operation, unknown
 from llm_proxy.api.resource import Fault, Table, words
-from llm_proxy.decode.socket_events import events_of, json_lines
+from llm_proxy.decode.socket_events import json_lines, session_events
 from llm_proxy.model.account import Principal, Scope
 from llm_proxy.model.completion import Bodies, Completion
 from llm_proxy.model.exchange import Endpoint, RecordedHeaders
@@ -77,7 +77,7 @@ async def _events(store: Store, request: Request, principal: Principal) -> Respo
     if bodies.request_body is None and bodies.response_body is None:
         raise Fault("no bytes of it are kept", status=404, code="not_kept", param="id")
     # Line by line, in a thread: those of a long session are never in memory at once.
-    lines = json_lines(events_of(bodies))
+    lines = json_lines(session_events(bodies))
     return StreamingResponse(lines, headers=_headers(completion, "events.jsonl"), media_type="application/octet-stream")
 
 

@@ -12,17 +12,22 @@ from itertools import accumulate
 
 from llm_proxy.decode.body import is_stream, member, object_members, parse_json, plain_body, text_member
 from llm_proxy.decode.event_stream import events_of, is_event_stream, parse_frames
+from llm_proxy.decode.socket_events import session_events
 from llm_proxy.decode.sse import Event, parse_events
 from llm_proxy.model.completion import Bodies, JsonValue
 
 #: Of a body without its content codings; what is longer is replayed that far.
 MAX_BYTES = 32 * 2**20
+#: The header of a 101 that grants a WebSocket, of which at least the name is on record.
+_GRANTED = "sec-websocket-accept"
 _TEXT, _REASONING, _TOOL = "text", "reasoning", "tool"
 #: What brings text in the events of the Responses API and of Anthropic's, by the type of the event or of its delta.
 _KINDS = {
     "response.output_text.delta": _TEXT,
     "response.refusal.delta": _TEXT,
+    "response.text.delta": _TEXT,
     "response.audio_transcript.delta": _TEXT,
+    "response.output_audio_transcript.delta": _TEXT,
     "response.reasoning_text.delta": _REASONING,
     "response.reasoning_summary_text.delta": _REASONING,
     "response.function_call_arguments.delta": _TOOL,
@@ -48,6 +53,8 @@ def replayed(bodies: Bodies) -> tuple[Beat, ...]:
     chunks, body = bodies.chunks, bodies.response_body
     if not body or not chunks.times_us:
         return ()
+    if any(name.lower() == _GRANTED for name, _ in bodies.response_headers):
+        return tuple(_of_session(bodies))
     plain = plain_body(body, bodies.response_headers, chunks.sizes, MAX_BYTES)
     if is_event_stream(bodies.response_headers):
         events = events_of(parse_frames(plain.content)[0])
@@ -57,6 +64,14 @@ def replayed(bodies: Bodies) -> tuple[Beat, ...]:
         return ()
     ends = plain.ends or tuple(accumulate(chunks.sizes))
     return tuple(_beats(events, ends, chunks.times_us.tolist()))
+
+
+def _of_session(bodies: Bodies) -> Iterator[Beat]:
+    """What was answered in a session over a WebSocket."""
+    for event in session_events(bodies):
+        if not event.by_client and event.at_s is not None:
+            for kind, text in _said(event.value):
+                yield Beat(at_s=event.at_s, kind=kind, text=text)
 
 
 def _beats(events: list[Event], ends: tuple[int, ...], times_us: list[int]) -> Iterator[Beat]:
@@ -93,6 +108,11 @@ def _said(value: JsonValue) -> Iterator[tuple[str, str]]:
     for candidate in object_members(value, "candidates"):
         for part in object_members(member(candidate, "content"), "parts"):
             yield from _of_part(part)
+    content = member(value, "serverContent")  # of Google's live sessions
+    for part in object_members(member(content, "modelTurn"), "parts"):
+        yield from _of_part(part)
+    if spoken := text_member(member(content, "outputTranscription"), "text"):
+        yield _TEXT, spoken
     # Bedrock's own, and what a model of it sends as it is.
     yield from _of_block(member(member(value, "contentBlockDelta"), "delta"))
     for key in ("outputText", "generation"):

@@ -79,7 +79,7 @@ _encode = msgspec.json.Encoder().encode
 _parse = msgspec.json.Decoder().decode
 
 
-def events_of(bodies: Bodies) -> Iterator[SocketEvent]:
+def session_events(bodies: Bodies) -> Iterator[SocketEvent]:
     """What both sides said in a session; nothing if its bodies are not kept."""
     extensions = header_members(bodies.response_headers, "sec-websocket-extensions")
     sides = (bodies.request_body, bodies.sent, True), (bodies.response_body, bodies.chunks, False)

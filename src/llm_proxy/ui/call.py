@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, replace
 from urllib.parse import urlencode
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from llm_proxy.decode.replay import replayed
+from llm_proxy.decode.socket_events import json_lines, session_events
 from llm_proxy.model.account import Principal
 from llm_proxy.model.completion import Bodies, Completion
 from llm_proxy.model.exchange import RecordedHeaders
@@ -25,6 +26,7 @@ from llm_proxy.ui.conversation import Turn, conversation
 from llm_proxy.ui.explain import explain
 from llm_proxy.ui.reach import call_of, calls_of
 from llm_proxy.ui.snippets import snippets
+from llm_proxy.ui.socket import FIRST_EVENTS, PAGE_EVENTS, asked_first, is_session, part_of, session_facts
 from llm_proxy.ui.sound import answered_sound
 from llm_proxy.ui.templating import base_url, page, problem
 from llm_proxy.ui.turns import ALL_CHARACTERS, PART_CHARACTERS, Rendering
@@ -55,14 +57,17 @@ async def call_page(
     shared_at: str = "",
 ) -> Response:
     """What is asked for of a call; without a principal it is shared at that path, and nothing leads elsewhere."""
+    here = shared_at or call_href(completion.id)
     if wanted := request.query_params.get("download"):
         return _file(completion, wanted)
+    if (first := request.query_params.get("events")) is not None and is_session(completion):
+        part = await asyncio.to_thread(part_of, completion, here, first=asked_first(first), count=PAGE_EVENTS)
+        return page("events.html", row=present.row(completion), part=part, call_href=here)
     if "replay" in request.query_params:
         beats = await asyncio.to_thread(replayed, completion.bodies or Bodies())
         return JSONResponse([asdict(beat) for beat in beats])
     before, after = (None, None) if principal is None else await _neighbours(store, completion, principal)
     previous = None if before is None else await store.get(before, completion.organization_id)
-    here = shared_at or call_href(completion.id)
     # In a thread: while a long conversation is rendered, others are answered.
     return await asyncio.to_thread(_shown, request, completion, previous, _Around(here, after, principal is None))
 
@@ -108,7 +113,9 @@ def _shown(request: Request, completion: Completion, previous: Completion | None
         streamed=len(bodies.chunks.times_us) > 1 and completion.stream is not False,
         sound=answered_sound(completion),
         per_second=_per_second(completion),
-        sections=present.sections(completion),
+        sections=[*filter(None, [session_facts(completion)]), *present.sections(completion)],
+        events=part_of(completion, here, first=0, count=FIRST_EVENTS) if is_session(completion) else None,
+        events_href=here + _query(events="0"),
         bodies=(
             ("Request", sent, bodies.request_body is not None and here + _query(download="request")),
             ("Response", answered, bodies.response_body is not None and here + _query(download="response")),
@@ -177,8 +184,11 @@ async def _neighbours(store: Store, completion: Completion, principal: Principal
 
 
 def _file(completion: Completion, wanted: str) -> Response:
-    """The bytes of the wire as a file that no browser shows."""
+    """The bytes of the wire as a file that no browser shows, or the events in them."""
     bodies = completion.bodies or Bodies()
+    safe_id = re.sub(r"[^A-Za-z0-9._-]", "_", completion.id)[:100]
+    if wanted == "events" and is_session(completion):
+        return StreamingResponse(json_lines(session_events(bodies)), headers=_as_file(f"{safe_id}.events.jsonl"))
     content, headers = (
         (bodies.request_body, bodies.request_headers)
         if wanted == "request"
@@ -186,12 +196,11 @@ def _file(completion: Completion, wanted: str) -> Response:
     )
     if wanted not in ("request", "response") or content is None:
         return problem(404, "Not found", "No such body was recorded.")
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", completion.id)[:100] + f".{wanted}{_extension(headers)}"
-    return Response(
-        content,
-        media_type="application/octet-stream",
-        headers={"content-disposition": f'attachment; filename="{name}"'},
-    )
+    return Response(content, headers=_as_file(f"{safe_id}.{wanted}{_extension(headers)}"))
+
+
+def _as_file(name: str) -> dict[str, str]:
+    return {"content-disposition": f'attachment; filename="{name}"', "content-type": "application/octet-stream"}
 
 
 def _extension(headers: RecordedHeaders) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from llm_proxy.model.completion import JsonObject, JsonValue
+from llm_proxy.ui.present import size
 from llm_proxy.ui.sound import sound_url
 
 
@@ -54,6 +55,8 @@ class Turn:
     answered: bool = False
     #: Why the model ended here, or what tells several answers apart.
     note: str | None = None
+    #: When it began, in seconds since the call did; of what was said in a session over a WebSocket.
+    at_s: float | None = None
 
 
 _IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+")
@@ -102,12 +105,22 @@ def _answered(response: JsonValue) -> Iterator[Turn]:
     if isinstance(output, dict):
         output = [output.get("message")]
     for item in _objects(output):
-        yield replace(_turn(item, role="assistant"), answered=True)
+        yield _of_output(item)
     if isinstance(response.get("content"), list):
         yield replace(_turn(response, role="assistant"), answered=True, note=_text(response.get("stop_reason")) or None)
     for candidate in _objects(response.get("candidates")):
         turn = _turn(candidate.get("content"), role="assistant")
         yield replace(turn, answered=True, note=_text(candidate.get("finishReason")) or None)
+
+
+def _of_output(item: JsonObject) -> Turn:
+    """An item of the Responses API, or of a session over a WebSocket, in which there are those of the user, too."""
+    turn, at_s, heard = _turn(item, role="assistant"), item.get("at_s"), item.get("audio_bytes")
+    if isinstance(heard, int) and not isinstance(heard, bool):
+        turn = replace(turn, parts=(*turn.parts, Part(kind=Kind.ATTACHMENT, text=f"audio: {size(heard)}")))
+    if isinstance(at_s, int | float) and not isinstance(at_s, bool):
+        turn = replace(turn, at_s=float(at_s))
+    return replace(turn, answered=turn.role not in ("user", "system", "tool"))
 
 
 def _turn(message: JsonValue, *, role: str = "user") -> Turn:
@@ -245,7 +258,7 @@ def _joined(turns: Iterable[Turn]) -> Iterator[Turn]:
     before: Turn | None = None
     for turn in turns:
         same = before is not None and turn.role == before.role == "assistant" and turn.answered == before.answered
-        if before is not None and same and not (before.note or turn.note):
+        if before is not None and same and turn.at_s is None and not (before.note or turn.note):
             before = replace(before, parts=before.parts + turn.parts)
             continue
         if before is not None:

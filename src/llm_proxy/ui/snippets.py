@@ -34,8 +34,8 @@ class Snippet:
 
 def snippets(completion: Completion, request: JsonValue, base_url: str) -> tuple[Snippet, ...]:
     """The ways to make a call again, at ``base_url``, which has no slash at its end; none if nothing is known of it."""
-    if not isinstance(request, dict):
-        return ()
+    if not isinstance(request, dict) or completion.endpoint is Endpoint.REALTIME:
+        return ()  # a session is no request that could be made again
     found = [
         Snippet(title="curl", text=_curl(completion, request, base_url)),
         Snippet(title="Python", text=_python(completion, request, base_url)),

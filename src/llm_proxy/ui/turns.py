@@ -38,6 +38,8 @@ class ShownTurn:
     note: str | None
     answered: bool
     parts: tuple[ShownPart, ...]
+    #: When it began, if that is known.
+    at: str | None
 
 
 class Rendering:
@@ -55,6 +57,7 @@ class Rendering:
             note=turn.note and present.visible(turn.note),
             answered=turn.answered,
             parts=tuple(map(self._part, turn.parts)),
+            at=None if turn.at_s is None else present.duration(turn.at_s),
         )
 
     def _part(self, part: Part) -> ShownPart:
