@@ -9,7 +9,18 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from llm_proxy import metrics
-from llm_proxy.metrics import COUNTERS, GAUGES, OVERHEAD, Ledger, exposition, forget_gauges, read_all, read_each, settle
+from llm_proxy.metrics import (
+    COUNTERS,
+    GAUGES,
+    OVERHEAD,
+    Ledger,
+    exposition,
+    forget_gauges,
+    read_all,
+    read_each,
+    read_living,
+    settle,
+)
 
 
 @pytest.fixture
@@ -249,6 +260,14 @@ def test_the_exposition_is_what_prometheus_reads():
     assert len({family.name for family in families}) == len(families)
     assert all(family.documentation for family in families)
     assert {family.type for family in families} == {"counter", "gauge", "histogram"}
+
+
+def test_the_numbers_of_processes_that_run_are_told_from_those_that_do_not(tmp_path):
+    living = Ledger(tmp_path / "living.ledger")
+    write_ledger(tmp_path / "dead.ledger", ["stored"], [5])
+    living.add("stored", 7)
+
+    assert {name: numbers["stored"] for name, numbers in read_living(tmp_path).items()} == {"living": 7}
 
 
 def test_our_own_part_is_a_histogram_over_all_processes(tmp_path):

@@ -188,6 +188,11 @@ def read_each(directory: Path) -> dict[str, Counter[str]]:
     }
 
 
+def read_living(directory: Path) -> dict[str, Counter[str]]:
+    """The numbers of each process that runs now, by its name."""
+    return {name: numbers for name, numbers in read_each(directory).items() if _is_locked(directory / f"{name}.ledger")}
+
+
 def settle(directory: Path, happened: Callable[[str, bytes], bool]) -> bool:
     """Count in the place of processes that were killed before they could, of each if ``happened(name, witness)``.
 
@@ -267,14 +272,18 @@ def _with_upstreams(upstreams: Sequence[str]) -> tuple[str, ...]:
 
 def _is_held(path: Path) -> bool:
     """Whether the file is that of a process that lives, or has an intention that is not settled yet."""
+    return _is_locked(path) or _open_intention(_read(path)) is not None
+
+
+def _is_locked(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return _open_intention(_read(path)) is not None
     except BlockingIOError:
         return True
     except OSError:
         return False
+    return False
 
 
 def _create(path: Path, names: Sequence[str], numbers: Counter[str]) -> BinaryIO:

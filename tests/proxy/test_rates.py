@@ -5,7 +5,7 @@ import os
 import pytest
 
 from llm_proxy.proxy import rates as module
-from llm_proxy.proxy.rates import Rates
+from llm_proxy.proxy.rates import Rates, RatesSeen
 
 KEY, OTHER = bytes(range(16)), bytes(range(1, 17))
 #: The beginning of a minute.
@@ -74,3 +74,16 @@ def test_a_full_table_counts_no_further_keys(tmp_path, monkeypatch):
     assert counted == [True] * 4 + [False]
     assert rates.look(known[3], MINUTE).calls == 1
     assert rates.look(KEY, MINUTE).calls == 0
+
+
+def test_who_only_looks_sees_what_all_have_counted_and_changes_nothing(tmp_path, two):
+    for rates in two:
+        rates.begin(KEY, MINUTE)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    seen = RatesSeen(tmp_path, ["proxy-0", "proxy-1", "proxy-2"])
+    began = seen.begin(KEY, MINUTE)
+    seen.end(KEY)
+
+    assert (began, seen.look(KEY, MINUTE).calls, seen.look(KEY, MINUTE).running) == (True, 2, 2)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

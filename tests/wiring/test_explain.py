@@ -1,10 +1,14 @@
 """That what is told of a request is what would happen to it."""
 
 import json
+from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
 from llm_proxy.errors import ConfigError
+from llm_proxy.model.key_snapshot import Spent
+from llm_proxy.proxy.rates import Rates
 from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.explain import show_route
 from llm_proxy.wiring.layout import DataDir
@@ -29,7 +33,7 @@ CONFIGURED = {
 
 @pytest.fixture
 def explain(tmp_path, capsys):
-    def explained(*headers, model="gpt-4o", key=None, path="/v1/chat/completions", body_file=None, as_json=True, **own):
+    def explained(*headers, model="gpt-4o", key=None, path=None, body_file=None, websocket=False, as_json=True, **own):
         settings = Settings.model_validate({**CONFIGURED, "data_dir": tmp_path, **own})
         status = show_route(
             settings,
@@ -39,6 +43,7 @@ def explain(tmp_path, capsys):
             headers=headers,
             key=key,
             body_file=body_file,
+            websocket=websocket,
             as_json=as_json,
         )
         out = capsys.readouterr().out
@@ -97,10 +102,64 @@ def test_a_request_that_would_be_refused_is_told_why_with_status_1(explain, tmp_
     ]
 
 
-def test_people_get_lines(explain):
-    _, text = explain(as_json=False)
+def test_a_websocket_goes_where_its_query_says_and_its_two_headers_go_on(explain, tmp_path):
+    secret, key = proxy_key(models=("gpt-realtime",))
+    write_keys(DataDir(tmp_path).keys, key)
+
+    status, told = explain("Sec-WebSocket-Version: 13", websocket=True, model="gpt-realtime", key=secret)
+    refused, why = explain(websocket=True, path="/v1/realtime?model=other", model="gpt-realtime", key=secret)
+
+    assert (status, told["websocket"], told["endpoint"], told["model"]) == (0, True, "realtime", "gpt-realtime")
+    assert [there["url"] for there in told["targets"]] == ["wss://api.openai.com/v1/realtime?model=gpt-realtime"]
+    assert told["headers_that_end_here"] == ["Authorization"]
+    assert (refused, why["refused"]["code"]) == (1, "model_not_allowed")
+
+
+def test_what_running_proxies_have_counted_of_a_key_is_told_and_decides(explain, tmp_path):
+    secret, key = proxy_key(requests_per_minute=3, concurrent=5, usd_per_day=Decimal("2.5"), spent=Spent(Decimal(1)))
+    data = DataDir(tmp_path)
+    write_keys(data.keys, key)
+    rates = Rates(data.rates, "proxy-0")
+    for _ in range(3):
+        rates.begin(UUID(key.id).bytes)
+
+    nobody_runs = explain(key=secret)
+    data.prepare()
+    held = data.ledger("proxy-0")  # as long as the process lives
+    one_runs = explain(key=secret)
+    del held
+
+    assert [status for status, _ in (nobody_runs, one_runs)] == [0, 1]
+    assert [told["running_proxies"] for _, told in (nobody_runs, one_runs)] == [0, 1]
+    assert nobody_runs[1]["limits"]["requests_per_minute"] == {"limit": 3, "used": 0}
+    assert one_runs[1]["limits"] == {
+        "requests_per_minute": {"limit": 3, "used": 3},
+        "concurrent": {"limit": 5, "used": 3},
+        "usd_per_day": {"limit": "2.5", "used": "1"},
+    }
+    assert one_runs[1]["refused"]["code"] == "rate_limit_exceeded"
+    assert rates.look(UUID(key.id).bytes).running == 3
+
+
+def test_an_upstream_that_running_proxies_leave_alone_is_told(explain, tmp_path):
+    data = DataDir(tmp_path)
+    data.prepare()
+    ledger = data.ledger("proxy-0", upstreams=("default", "azure"))
+    ledger.put_left_alone("azure", 1)
+
+    _, told = explain()
+
+    assert [there["left_alone_by"] for there in told["targets"]] == [0, 1, None]
+
+
+def test_people_get_lines(explain, tmp_path):
+    secret, key = proxy_key(requests_per_minute=3)
+    write_keys(DataDir(tmp_path).keys, key)
+
+    _, text = explain(key=secret, as_json=False)
 
     assert "target 2\n  upstream             azure\n" in text
+    assert "limits\n  requests per minute  0 of 3\n" in text
 
 
 def test_what_cannot_be_read_is_said_in_one_line(explain, tmp_path):

@@ -24,10 +24,13 @@ def check(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
 @having(FLAGS)
 @AS_JSON
 @click.option("--model", help="Model that the request asks for.")
-@click.option("--path", default="/v1/chat/completions", show_default=True, help="Its path, with its query.")
+@click.option(
+    "--path", help="Its path, with its query; otherwise /v1/chat/completions, or /v1/realtime with --websocket."
+)
 @click.option("--method", default="POST", show_default=True, help="Its method.")
 @click.option("--header", "headers", multiple=True, help="A header of it, 'Name: value'; may be repeated.")
 @click.option("--key", help="The key that it comes with, as a bearer token.")
+@click.option("--websocket", is_flag=True, help="It asks for a WebSocket; a model is then in its query.")
 @click.option("--body", "body_file", type=click.Path(path_type=Path), help="File with its body, in place of --model.")
 def route(*, config: str | None, data_dir: str | None, **wanted: Any) -> None:
     """Show what would happen to a request: where it goes, with which key, what is changed and what recorded."""

@@ -21,6 +21,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 #: Keys with limits that a process counts; beyond that they cannot be checked.
 CELLS = 4096
@@ -46,15 +47,16 @@ class Rates:
 
     def __init__(self, directory: Path, mine: str, others: Sequence[str] = ()) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._mine = _Table(directory / f"{mine}.rates", empty=True)
-        self._others = [_Table(directory / f"{name}.rates", empty=False) for name in others if name != mine]
+        self._mine = _Table(_mapped(_path(directory, mine), empty=True))
+        beside = (_Table(_mapped(_path(directory, name), empty=False)) for name in others if name != mine)
+        self._tables: Sequence[_Table] = (self._mine, *beside)
 
     def look(self, key: bytes, now: float | None = None) -> Rate:
         """The rate of the key of these 16 bytes; ``now`` is in seconds since 1970."""
         now = time.time() if now is None else now
         minute, passed_s = int(now // _MINUTE_S), now % _MINUTE_S
         here = before = running = 0
-        for table in (self._mine, *self._others):
+        for table in self._tables:
             counted = table.read(key, minute)
             here, before, running = here + counted[0], before + counted[1], running + counted[2]
         share = before * (1 - passed_s / _MINUTE_S)
@@ -72,18 +74,42 @@ class Rates:
         self._mine.end(key)
 
 
+class RatesSeen(Rates):
+    """What processes have counted, for one that only looks: calls that it lets begin are counted nowhere."""
+
+    def __init__(self, directory: Path, names: Sequence[str]) -> None:
+        found = [path for name in names if (path := _path(directory, name)).is_file()]
+        self._tables = [_Table(path.read_bytes().ljust(CELLS * _CELL.size, b"\0")) for path in found]
+
+    def begin(self, key: bytes, now: float | None = None) -> bool:
+        """There is always room."""
+        return True
+
+    def end(self, key: bytes) -> None:
+        """Nothing was counted."""
+
+
+def _path(directory: Path, name: str) -> Path:
+    return directory / f"{name}.rates"
+
+
+def _mapped(path: Path, *, empty: bool) -> mmap.mmap:
+    size = CELLS * _CELL.size
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with contextlib.closing(os.fdopen(file, "r+b")) as table:
+        # In the file that the others have mapped; written, so that there is room for every page of it.
+        if empty or os.fstat(file).st_size < size:
+            table.write(bytes(size))
+            table.flush()
+        return mmap.mmap(file, size)
+
+
 class _Table:
     """Cells in open addressing: one is looked for from where its id says, up to the first free one."""
 
-    def __init__(self, path: Path, *, empty: bool) -> None:
-        size = CELLS * _CELL.size
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with contextlib.closing(os.fdopen(file, "r+b")) as table:
-            # In the file that the others have mapped; written, so that there is room for every page of it.
-            if empty or os.fstat(file).st_size < size:
-                table.write(bytes(size))
-                table.flush()
-            self._cells = mmap.mmap(file, size)
+    def __init__(self, cells: Any) -> None:
+        """``cells`` is a mapping of a file, or the bytes of one if they are only looked at."""
+        self._cells = cells
 
     def read(self, key: bytes, minute: int) -> tuple[int, int, int]:
         """Calls of this minute and of the one before, and how many run."""
