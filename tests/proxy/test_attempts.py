@@ -154,8 +154,13 @@ async def test_an_upstream_that_cannot_be_reached_costs_nothing_but_an_attempt(s
 
     assert answer.json() == chat_answer("from the second")
     [exchange] = await proxy.ended()
-    assert exchange.attempts[0].failure == "upstream_unreachable"
-    assert "no connection to" in exchange.attempts[0].reason
+    first, last = exchange.attempts
+    assert first.failure == "upstream_unreachable"
+    assert "no connection to" in first.reason
+    assert first.tcp_s > 0
+    assert (first.sent_s, first.overhead_s, last.dns_s) == (None, None, None)
+    assert last.started_s + last.overhead_s + last.tcp_s == pytest.approx(last.sent_s, abs=2e-6)
+    assert (exchange.sent_s, exchange.tcp_s) == (last.sent_s, last.tcp_s)
 
 
 async def test_an_upstream_that_stays_silent_for_too_long_is_left_for_the_next(upstream, second, start_proxy):
@@ -216,6 +221,7 @@ async def test_a_wait_that_the_upstream_asks_for_is_kept(upstream, start_proxy):
     first, last = exchange.attempts
     assert first.wait_s == 0.08
     assert last.started_s - first.ended_s >= 0.079
+    assert 0 < exchange.overhead_s < exchange.sent_s - 0.079  # of which the wait is no part
 
 
 async def test_a_client_that_leaves_while_an_attempt_is_waited_for_ends_the_call(upstream, start_proxy):

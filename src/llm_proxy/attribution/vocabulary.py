@@ -142,6 +142,9 @@ HEADERS: tuple[Header, ...] = (
         _as("Helicone-Omit-Response", Tells.OMIT_RESPONSE, Form.IF_TRUE),
         _text("Helicone-Target-URL", Tells.TARGET),
         _text("Helicone-OpenAI-Api-Base", Tells.TARGET),
+        # A name for where that leads: https://docs.helicone.ai/getting-started/integration-method/gateway. It chooses
+        # nothing; Helicone tells the provider by the address alone (its worker/src/routers/gatewayRouter.ts).
+        _meta("Helicone-Target-Provider", "target_provider"),
         _text("helicone-forced-routing", Tells.UPSTREAM),
     ),
     *_rows(
