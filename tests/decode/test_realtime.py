@@ -200,6 +200,22 @@ def test_google_s_messages_are_read_in_the_same_shape():
     assert (usage.reasoning_output_tokens, usage.audio_output_tokens) == (5, 20)
 
 
+def test_what_google_s_sdk_for_python_writes_in_snake_case_is_read_as_well():
+    client = [
+        {"setup": {"model": "models/gemini-live-2.5-flash"}},
+        {"client_content": {"turns": [{"role": "user", "parts": [{"text": "Hi"}]}], "turn_complete": True}},
+        {"realtime_input": {"media_chunks": [{"data": AUDIO, "mime_type": "audio/pcm"}]}},
+        {"tool_response": {"function_responses": [{"id": "f1", "name": "now", "response": {"time": "noon"}}]}},
+    ]
+
+    decoded = decode(session(frames(client, by_client=True), []))
+
+    asked, result = decoded.response["output"]
+    assert asked["content"] == [{"type": "text", "text": "Hi"}]
+    assert (result["type"], result["call_id"], result["output"]) == ("function_call_output", "f1", {"time": "noon"})
+    assert decoded.response["audio_bytes"] == {"input": 480}
+
+
 @given(st.binary(), st.binary())
 def test_no_bytes_are_too_much(sent, received):
     decoded = decode(session([sent], [received]))

@@ -6,6 +6,7 @@ Google's messages as https://ai.google.dev/api/live has them. Of audio only the 
 raw bodies. The response is ``{"output": [items], "usage", "close"}``; each item says with ``at_s`` when it began.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import parse_qs
@@ -223,15 +224,17 @@ class _Session:
     def _google_asked(self, event: _Event) -> None:
         value = event.value
         self.config = self.config | object_member(value, "setup")
-        for turn in object_members(object_member(value, "clientContent"), "turns"):
+        for turn in object_members(_either(value, "clientContent"), "turns"):
             self._turn_of("user", event, fresh=True).texts.append(text_of(turn.get("parts")))
-        heard = object_member(value, "realtimeInput")
-        for blob in [object_member(heard, "audio"), *object_members(heard, "mediaChunks")]:
+        heard = _either(value, "realtimeInput")
+        chunks = *object_members(heard, "mediaChunks"), *object_members(heard, "media_chunks")
+        for blob in [object_member(heard, "audio"), *chunks]:
             if blob:
                 self._hear("input", blob.get("data"))
         if text := text_member(heard, "text"):
             self._turn_of("user", event, fresh=True).texts.append(text)
-        for answer in object_members(object_member(value, "toolResponse"), "functionResponses"):
+        answers = _either(value, "toolResponse")
+        for answer in object_members(answers, "functionResponses") or object_members(answers, "function_responses"):
             made: JsonObject = {"type": "function_call_output", "call_id": answer.get("id")}
             self._items[f"#{len(self._items)}"] = _Item(made | {"output": answer.get("response")}, event.at_s)
 
@@ -264,6 +267,11 @@ class _Session:
             made = self._turns[role] = _Item({"type": "message", "role": role}, event.at_s)
             self._items[f"#{len(self._items)}"] = made
         return self._turns[role]
+
+
+def _either(value: JsonObject, name: str) -> JsonObject:
+    """An object under a name of Google's, or under the same in snake case, as its own SDK for Python writes it."""
+    return object_member(value, name) or object_member(value, re.sub("[A-Z]", lambda big: "_" + big[0].lower(), name))
 
 
 def _of_google(raw: JsonObject) -> JsonObject:

@@ -1,10 +1,10 @@
 """Upstreams worked by hand, and certificates for those that speak TLS."""
 
 import ssl
-import subprocess
 
 import pytest
 
+from certificates import make_certificate
 from proxy.transport.by_hand import HandServer
 
 
@@ -18,18 +18,7 @@ def server():
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
     """A certificate for localhost and 127.0.0.1 that vouches for itself, and its key."""
-    directory = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-            *("-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-        ],
-        cwd=directory,
-        check=True,
-        capture_output=True,
-    )
-    return directory / "cert.pem", directory / "key.pem"
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
