@@ -15,7 +15,7 @@ STATIC = Path(__file__).parent / "static"
 VENDOR = STATIC / "vendor"
 #: In the order in which they have to run.
 _SCRIPTS = ("htmx.min.js", "hx-sse.min.js", "hx-upsert.min.js")
-_OWN_SCRIPT = "page.js"
+_OWN_SCRIPTS = ("page.js", "keep.js")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,8 @@ def scripts() -> tuple[Script, ...]:
     """The scripts of every page, in their order."""
     by_name = {path.rpartition("/")[2]: (path, stated) for path, stated in vendored().items()}
     others = [by_name[name] for name in _SCRIPTS]
-    return *(Script(url=f"/static/vendor/{path}", integrity=stated) for path, stated in others), script(_OWN_SCRIPT)
+    vendored_first = (Script(url=f"/static/vendor/{path}", integrity=stated) for path, stated in others)
+    return *vendored_first, *map(script, _OWN_SCRIPTS)
 
 
 @cache

@@ -88,7 +88,7 @@ def _way(one: Completion | Attempt, end: float) -> list[_Step]:
     """The steps of the way out, of which the last one came to its end then; none of a record that tells none."""
     told = (
         ("Our own part", "own", one.overhead_s),
-        ("Turn", "turn", one.queued_s),
+        ("Turn", "queued", one.queued_s),
         ("DNS", "dns", one.dns_s),
         ("TCP", "tcp", one.tcp_s),
         ("TLS", "tls", one.tls_s),

@@ -41,6 +41,8 @@
   const days = (series.times.at(-1) - series.times[0]) / 86400;
   const told = days < 2 ? { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } : { day: "numeric", month: "short" };
   const clock = (at) => new Date(at * 1000).toLocaleString("en-GB", told);
+  const said = (at) => new Date(at * 1000).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+  const whole = `${said(series.times[0])} to ${said(series.times.at(-1))}`;
   const sync = uPlot.sync("dashboard");
   let drawn = [];
 
@@ -55,11 +57,11 @@
         legend: { live: true },
         scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
         axes: [
-          { ...axis, space: 70, values: (_, ticks) => ticks.map(clock) },
+          { ...axis, space: 70, size: 32, values: (_, ticks) => ticks.map(clock) },
           { ...axis, size: 62, values: (_, ticks) => ticks.map(kind.show) },
         ],
         series: [
-          { label: "from", value: (_, at) => (at == null ? "" : new Date(at * 1000).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" })) },
+          { label: "", value: (_, at) => (at == null ? whole : said(at)) },
           ...kind.lines.map((line) => ({
             label: line.label,
             stroke: colour(line.stroke),
@@ -69,7 +71,8 @@
             paths: line.bars ? uPlot.paths.bars({ size: [0.8, 40] }) : undefined,
             points: { show: !line.bars && line.values.filter((value) => value != null).length < 3, size: 5 },
             spanGaps: true,
-            value: (_, value) => kind.show(value),
+            // Without a point under the pointer there is nothing to tell.
+            value: (of, value) => (value === null && of.cursor.idx == null ? "" : kind.show(value)),
           })),
         ],
       },

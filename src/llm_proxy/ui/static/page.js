@@ -180,4 +180,10 @@
   });
   // After htmx has gone through the page by itself.
   document.addEventListener("DOMContentLoaded", start);
+  // A page that the browser had kept whole comes back without its connection: what it missed comes with a new one.
+  addEventListener("pageshow", (event) => {
+    if (!event.persisted || !find("#tail")) return;
+    button.click();
+    button.click();
+  });
 })();
