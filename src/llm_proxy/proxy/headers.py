@@ -43,23 +43,24 @@ _REMEMBERED = 4096
 
 #: Names and values as recorded; None for a value that is not kept.
 Recorded = list[tuple[bytes, bytes | None]]
+#: A name without its value.
+_Withheld = tuple[bytes, None]
 
 
 _Verdict = TypeVar("_Verdict")
 
 
 class _Fate(Enum):
-    FORWARD = 1
-    DROP = 2
-    HOST = 3
-    CREDENTIAL = 4
-    CONNECTION = 5
+    DROP = 1
+    HOST = 2
+    CREDENTIAL = 3
+    CONNECTION = 4
     #: Framing and upgrade: looked at, then forwarded or dropped like any other.
-    LENGTH = 6
-    CODING = 7
-    UPGRADE = 8
+    LENGTH = 5
+    CODING = 6
+    UPGRADE = 7
     #: May hold a key.
-    PROTOCOLS = 10
+    PROTOCOLS = 8
     #: The key of a gateway, which may be one of ours.
     GATEWAY_KEY = 9
 
@@ -146,8 +147,10 @@ class HeaderPolicy:
 
     rules: HeaderRules
     fingerprints: Fingerprints
-    _request: dict[bytes, tuple[_Fate, bool]] = field(default_factory=dict)
-    _response: dict[bytes, tuple[bool, bool]] = field(default_factory=dict)
+    #: Of a name: what becomes of it, None for most, which are forwarded; and what is recorded in its place, if not all.
+    _request: dict[bytes, tuple[_Fate | None, _Withheld | None]] = field(default_factory=dict)
+    #: Of a name: whether it goes on, and the same.
+    _response: dict[bytes, tuple[bool, _Withheld | None]] = field(default_factory=dict)
 
     def request(self, headers: RawHeaders) -> RequestHead:
         """What may go to an upstream, and what is recorded."""
@@ -161,16 +164,17 @@ class HeaderPolicy:
     def _read(self, headers: RawHeaders) -> tuple[RequestHead, frozenset[bytes]]:
         """One pass, and the names that Connection lists."""
         head = RequestHead([], [])
-        passed = head.passed
+        passed, recorded, verdicts = head.passed, head.recorded, self._request
         listed: frozenset[bytes] = frozenset()
-        for name, value in headers:
-            fate, kept = self._request.get(name) or self._judge_request(name)
-            head.recorded.append((name, value if kept else None))
-            if fate is _Fate.FORWARD:
-                passed.append((name, value))
+        for header in headers:
+            name, value = header
+            fate, withheld = verdicts.get(name) or self._judge_request(name)
+            recorded.append(withheld or header)
+            if fate is None:
+                passed.append(header)
             elif fate is _Fate.HOST:
                 head.hosts.append(len(passed))
-                passed.append((name, value))
+                passed.append(header)
             elif fate is _Fate.CONNECTION:
                 listed |= _listed(value)
             elif fate is _Fate.CREDENTIAL:
@@ -180,7 +184,7 @@ class HeaderPolicy:
                     head.proxy_keys.append(value.rsplit(b" ", 1)[-1].strip())
                 else:
                     head.credentials.append(len(passed))
-                    passed.append((name, value))
+                    passed.append(header)
             elif fate is _Fate.GATEWAY_KEY:
                 if self._is_ours(value):
                     head.proxy_keys.insert(0, value.rsplit(b" ", 1)[-1].strip())
@@ -211,38 +215,40 @@ class HeaderPolicy:
         forward: RawHeaders = []
         recorded: Recorded = []
         listed: frozenset[bytes] = frozenset()
-        for name, value in headers:
-            goes_on, kept = self._response.get(name) or self._judge_response(name)
-            recorded.append((name, value if kept else None))
+        for header in headers:
+            name, value = header
+            goes_on, withheld = self._response.get(name) or self._judge_response(name)
+            recorded.append(withheld or header)
             if goes_on:
-                forward.append((name, value))
+                forward.append(header)
             elif len(name) == len(b"connection") and name.lower() == b"connection":
                 listed |= _listed(value)
         if listed:
             forward = [header for header in forward if header[0].lower() not in listed]
         return forward, recorded
 
-    def _judge_request(self, name: bytes) -> tuple[_Fate, bool]:
+    def _judge_request(self, name: bytes) -> tuple[_Fate | None, _Withheld | None]:
         lower, rules = name.lower(), self.rules
         kept = lower in rules.recorded_request or lower.startswith(rules.recorded_request_prefixes)
         if rules.recorded_request_pattern is not None:
             kept = kept or rules.recorded_request_pattern.fullmatch(lower) is not None
-        verdict = _Fate.FORWARD, kept
-        if lower in _FATES:
-            verdict = _FATES[lower], kept and _FATES[lower] is not _Fate.PROTOCOLS
+        fate = _FATES.get(lower)
+        if fate is not None:
+            kept = kept and fate is not _Fate.PROTOCOLS
         elif lower in CREDENTIAL_HEADERS:
-            verdict = _Fate.CREDENTIAL, False
+            fate, kept = _Fate.CREDENTIAL, False
         elif lower in rules.gateway_keys:
-            verdict = _Fate.GATEWAY_KEY, False
+            fate, kept = _Fate.GATEWAY_KEY, False
         elif lower in HOP_BY_HOP or lower in rules.stripped or lower.startswith(rules.stripped_prefixes):
-            verdict = _Fate.DROP, kept
+            fate = _Fate.DROP
+        verdict = fate, None if kept else (name, None)
         _remember(self._request, name, verdict)
         return verdict
 
-    def _judge_response(self, name: bytes) -> tuple[bool, bool]:
+    def _judge_response(self, name: bytes) -> tuple[bool, _Withheld | None]:
         lower, rules = name.lower(), self.rules
         kept = lower in rules.recorded_response or lower.startswith(rules.recorded_response_prefixes)
-        verdict = lower not in HOP_BY_HOP, kept
+        verdict = lower not in HOP_BY_HOP, None if kept else (name, None)
         _remember(self._response, name, verdict)
         return verdict
 

@@ -160,13 +160,14 @@ class WireProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
             return  # trailers are not relayed
-        self._head_bytes += len(name) + len(value)
-        if len(self._raw_headers) >= self._limits.max_header_count:
+        name_bytes, headers = len(name), self._raw_headers
+        self._head_bytes += name_bytes + len(value)
+        headers.append((name, value))
+        if len(headers) > self._limits.max_header_count:
             self._refuse(400, "too_many_headers", f"there are more than {self._limits.max_header_count} headers")
         if self._head_bytes > self._limits.max_header_bytes:
             self._refuse(431, "header_too_large", f"the headers are longer than {self._limits.max_header_bytes} bytes")
-        self._raw_headers.append((name, value))
-        if len(name) in _NOTED_LENGTHS:
+        if name_bytes in _NOTED_LENGTHS:
             self._note(name.lower(), value)
 
     def on_headers_complete(self) -> None:

@@ -165,11 +165,12 @@ class Http1Response:
             if self._on_informational is not None:
                 self._on_informational(status, self._arriving)
             return
-        if _is_coded(self._arriving):
+        framing = [header for header in self._arriving if len(header[0]) in _FRAMING_LENGTHS]
+        if _is_coded(framing):
             self.fail(UpstreamBrokeOff("the upstream's answer comes in a transfer coding that nobody asked for"))
             return
         self.status, self.headers = status, self._arriving
-        self._ends_with_connection = not _has_own_framing(self.headers)
+        self._ends_with_connection = not _has_own_framing(framing)
         self._head_complete = True
         if self._head_only:
             # llhttp would wait for the body that Content-Length speaks of: this message ends here.
@@ -225,6 +226,10 @@ class Http1Response:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+#: Of the names of the headers that tell how long a body is: to look at lengths first is quicker.
+_FRAMING_LENGTHS = frozenset({len(b"content-length"), len(b"transfer-encoding")})
 
 
 def _is_coded(headers: RawHeaders) -> bool:
