@@ -61,6 +61,15 @@ def test_an_assignment_may_come_in_pieces(start_child):
     assert lifeline.recv(64) == b"ready\n"
 
 
+def test_the_store_process_gives_way_to_those_that_answer_calls(start_child):
+    process, lifeline, assignment = start_child()
+
+    lifeline.sendall(assignment.to_line())
+    lifeline.recv(64)
+
+    assert psutil.Process(process.pid).nice() > psutil.Process().nice()
+
+
 def test_the_end_of_its_lifeline_ends_it(start_child):
     process, lifeline, assignment = start_child()
     lifeline.sendall(assignment.to_line())

@@ -8,6 +8,7 @@ drains and stops by itself. In the other direction it says once that it is ready
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import socket
 import sys
@@ -26,6 +27,15 @@ from llm_proxy.settings.table import Settings
 #: make one of the next. With Python's 700 it runs every few calls, to find that they are still being answered. Rare
 #: is enough: what a call leaves behind is freed by its counts of references, and hardly any of it is in cycles.
 _GC_THRESHOLDS = (50_000, 20, 50)
+
+
+#: By how much a process gives way (nice(2)).
+_WAY = 5
+
+
+def give_way() -> None:
+    """Let those that answer calls have the processor first, where it does not suffice for all."""
+    os.nice(_WAY)
 
 
 class Lifeline:

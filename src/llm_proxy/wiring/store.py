@@ -30,7 +30,7 @@ from llm_proxy.api.auth import Gate
 from llm_proxy.api.login import Logins
 from llm_proxy.api.seal import Seal
 from llm_proxy.assignment import Assignment
-from llm_proxy.child import Lifeline, main, serve_app
+from llm_proxy.child import Lifeline, give_way, main, serve_app
 from llm_proxy.decode import pushed
 from llm_proxy.decode.generation import completion_of
 from llm_proxy.journal.reader import ANNOUNCE_AFTER_S, JournalReader
@@ -68,6 +68,7 @@ _DRAIN_S = 2.0
 
 async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) -> None:
     """Serve until the lifeline ends; where there is no Redis, also work until the journal is taken in."""
+    give_way()
     data = DataDir(settings.data_dir)
     async with contextlib.AsyncExitStack() as held:
         if assignment.takes_journal:
