@@ -21,7 +21,7 @@ from llm_proxy.model.query import Cursor
 from llm_proxy.store.base import Store
 from llm_proxy.ui import present
 from llm_proxy.ui.again import RESEND_OF
-from llm_proxy.ui.calls import again_href, call_href, session_href, trace_href
+from llm_proxy.ui.calls import again_href, call_href, feedback_href, session_href, trace_href
 from llm_proxy.ui.conversation import Turn, conversation
 from llm_proxy.ui.explain import explain
 from llm_proxy.ui.reach import call_of, calls_of
@@ -130,6 +130,7 @@ def _elsewhere(completion: Completion, before: str | None, after: str | None) ->
     context = completion.context
     return {
         "is_shared": False,
+        "feedback": feedback_href("call", completion.id),
         "again": again_href(completion.id) if is_posted else None,
         "original": _original(completion),
         "trace": context.trace_id and trace_href(context.trace_id),

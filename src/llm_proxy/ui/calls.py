@@ -99,6 +99,11 @@ def trace_href(trace_id: str) -> str:
     return f"/traces/{quote(trace_id, safe='', errors='replace')}"
 
 
+def feedback_href(kind: str, its_id: str) -> str:
+    """The page of the feedback to a ``call``, a ``session`` or a ``trace``."""
+    return f"/feedback?{urlencode({kind: its_id}, errors='replace')}"
+
+
 def place(completion: Completion) -> str:
     """Where a record stands in the order of the lists, as text that sorts as they do."""
     return written_cursor(Cursor(started_at=completion.started_at, id=completion.id))

@@ -1,5 +1,9 @@
-"""Feedback to a whole session or trace: which task, and then its questions; what was said before stands below."""
+"""Feedback to a call, or to a whole session or trace: what was said, which tasks there are, and the questions of one.
 
+The pages of these show it as a part of theirs.
+"""
+
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from urllib.parse import quote, urlencode
@@ -12,14 +16,17 @@ from llm_proxy.model.account import Principal, Scope
 from llm_proxy.model.exchange import new_id
 from llm_proxy.model.feedback import Feedback, FeedbackQuery, FeedbackTask
 from llm_proxy.ui import present
-from llm_proxy.ui.calls import session_href
-from llm_proxy.ui.desk import Desk, in_words
+from llm_proxy.ui.calls import call_href, feedback_href, session_href, trace_href
+from llm_proxy.ui.desk import Desk, in_words, task_href
 from llm_proxy.ui.grading_queue import checked
 from llm_proxy.ui.questions import questions
 from llm_proxy.ui.room import Table, changes, first, go_to, looks, read_form
-from llm_proxy.ui.templating import page
+from llm_proxy.ui.templating import fragment, page
 
-_KINDS = {"session": "session_id", "trace": "trace_id"}
+_KINDS = ("call", "session", "trace")
+
+#: Answers that stand on the page of what they are about.
+_SHORT = 5
 
 
 def table(desk: Desk) -> Table:
@@ -35,6 +42,8 @@ async def _tasks(desk: Desk, request: Request, principal: Principal) -> Response
     kind, wanted = _about(request)
     found, _ = await desk.feedback.find(_query(principal, kind, wanted))
     tasks = await desk.feedback.tasks(principal.organization_id, project_id=principal.project_id)
+    if "short" in request.query_params:
+        return _short(kind, wanted, found, may_grade=bool(tasks) and Scope.WRITE in principal.scopes)
     names = {task.id: present.visible(task.name) for task in tasks}
     return page(
         "about.html",
@@ -42,18 +51,30 @@ async def _tasks(desk: Desk, request: Request, principal: Principal) -> Response
         wanted=present.visible(wanted),
         shown_at=_shown_at(kind, wanted),
         tasks=[(names[task.id] or "Without a name", _href(task, kind, wanted)) for task in tasks],
-        given=[
-            {
-                "time": present.time(one.created_at),
-                "task": names.get(one.task_id) or "Another task",
-                "by": present.text(one.given_by),
-                "values": in_words(one.json_values),
-                "comment": one.comment and present.visible(one.comment),
-            }
-            for one in found
-        ],
+        given=[{**_line(one), "task": names.get(one.task_id) or "Another task"} for one in found],
         may_grade=Scope.WRITE in principal.scopes,
     )
+
+
+def _short(kind: str, wanted: str, found: Sequence[Feedback], *, may_grade: bool) -> Response:
+    """What was said, as a part of the page of what it is about; nothing where nothing can be."""
+    shown = fragment(
+        "about_short.html",
+        given=[_line(one) for one in found[:_SHORT]],
+        more=max(0, len(found) - _SHORT),
+        href=feedback_href(kind, wanted),
+        may_grade=may_grade,
+    )
+    return Response(shown if found or may_grade else b"", media_type="text/html")
+
+
+def _line(one: Feedback) -> dict[str, str | None]:
+    return {
+        "time": present.time(one.created_at),
+        "by": present.text(one.given_by),
+        "values": in_words(one.json_values),
+        "comment": one.comment and present.visible(one.comment),
+    }
 
 
 async def _form(desk: Desk, request: Request, principal: Principal) -> Response:
@@ -61,7 +82,7 @@ async def _form(desk: Desk, request: Request, principal: Principal) -> Response:
 
 
 async def _save(desk: Desk, request: Request, principal: Principal) -> Response:
-    kind, wanted = _about(request)
+    kind, wanted = _about_whole(request)
     task = await desk.task(principal, request.path_params["task_id"])
     fields = await read_form(request)
     comment = first(fields, "comment")
@@ -85,13 +106,13 @@ async def _save(desk: Desk, request: Request, principal: Principal) -> Response:
     await desk.feedback.add(given)
     for one in earlier:
         await desk.grading.withdraw(principal.organization_id, one.id, principal.who)
-    return go_to(f"/feedback?{urlencode({kind: wanted}, errors='replace')}")
+    return go_to(feedback_href(kind, wanted))
 
 
 async def _asked(
     desk: Desk, request: Request, principal: Principal, *, fault: str | None = None, comment: str = ""
 ) -> Response:
-    kind, wanted = _about(request)
+    kind, wanted = _about_whole(request)
     task = await desk.task(principal, request.path_params["task_id"])
     found, _ = await desk.feedback.find(_query(principal, kind, wanted, task=task, limit=1))
     earlier = found[0] if found else None
@@ -102,7 +123,7 @@ async def _asked(
         wanted=present.visible(wanted),
         shown_at=_shown_at(kind, wanted),
         here_href=_href(task, kind, wanted),
-        all_href=f"/feedback?{urlencode({kind: wanted}, errors='replace')}",
+        all_href=feedback_href(kind, wanted),
         name=present.visible(task.name) or "Without a name",
         instruction=present.visible(task.instruction, lines=True),
         questions=questions(task.json_schema, None if earlier is None else earlier.json_values),
@@ -112,11 +133,19 @@ async def _asked(
 
 
 def _about(request: Request) -> tuple[str, str]:
-    """Which of the two, and its id. Raises Refused."""
+    """Which of them, and its id. Raises Refused."""
     for kind in _KINDS:
         if wanted := request.query_params.get(kind):
             return kind, wanted
-    raise Refused("Which session or trace? The address has to say so.", status=404, code="not_found")
+    raise Refused("Which call, session or trace? The address has to say so.", status=404, code="not_found")
+
+
+def _about_whole(request: Request) -> tuple[str, str]:
+    """The same of what has its questions here: a call has them in the queue. Raises Refused."""
+    kind, wanted = _about(request)
+    if kind == "call":
+        raise Refused("Which session or trace? The address has to say so.", status=404, code="not_found")
+    return kind, wanted
 
 
 def _query(
@@ -127,6 +156,7 @@ def _query(
         project_id=principal.project_id,
         task_id=None if task is None else task.id,
         given_by=None if task is None else principal.who,
+        completion_id=wanted if kind == "call" else None,
         session_id=wanted if kind == "session" else None,
         trace_id=wanted if kind == "trace" else None,
         limit=limit,
@@ -134,8 +164,10 @@ def _query(
 
 
 def _href(task: FeedbackTask, kind: str, wanted: str) -> str:
+    if kind == "call":
+        return task_href(task.id, "calls", wanted)
     return f"/feedback/{quote(task.id, safe='', errors='replace')}?{urlencode({kind: wanted}, errors='replace')}"
 
 
 def _shown_at(kind: str, wanted: str) -> str:
-    return session_href(wanted) if kind == "session" else f"/?q={quote(f'trace:{wanted}', errors='replace')}"
+    return {"call": call_href, "session": session_href, "trace": trace_href}[kind](wanted)

@@ -12,7 +12,7 @@ from llm_proxy.model.filters import Filter
 from llm_proxy.model.trace import Entity, Kind
 from llm_proxy.store.base import Findings, Store
 from llm_proxy.ui import present
-from llm_proxy.ui.calls import href, lines, trace_href
+from llm_proxy.ui.calls import feedback_href, href, lines, trace_href
 from llm_proxy.ui.columns import chosen
 from llm_proxy.ui.reach import calls_of
 from llm_proxy.ui.room import Table, looks
@@ -44,6 +44,7 @@ async def _session(store: Store, findings: Findings, request: Request, principal
         name=_name(calls, itself[0] if itself else None),
         session_id=present.visible(session_id),
         share_id=session_id,
+        feedback=feedback_href("session", session_id),
         inferred=any(call.context.session_inferred for call in calls),
         # All of them are of this one.
         columns=tuple(column for column in chosen(request) if column.name != "session"),

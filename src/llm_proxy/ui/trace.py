@@ -17,7 +17,7 @@ from llm_proxy.model.trace import Entity, Kind
 from llm_proxy.model.trace_tree import Node, tree_of
 from llm_proxy.store.base import Store, Traces
 from llm_proxy.ui import present
-from llm_proxy.ui.calls import call_href, href, session_href
+from llm_proxy.ui.calls import call_href, feedback_href, href, session_href
 from llm_proxy.ui.reach import calls_of
 from llm_proxy.ui.rendering import json_or_text
 from llm_proxy.ui.room import Table, looks
@@ -73,6 +73,7 @@ async def _trace(store: Store, traces: Traces, request: Request, principal: Prin
         "trace.html",
         name=present.visible(root.entity.name) if root.entity and root.entity.name else None,
         trace_id=present.visible(trace_id),
+        feedback=feedback_href("trace", trace_id),
         session=session and (session_href(session), present.visible(session)),
         totals=(*(totals(calls) if calls else ()), ("Span", present.duration((end - begin).total_seconds()))),
         lines=[_line(node, depth, begin, end) for node, depth in nodes[:_MAX_LINES]],
