@@ -16,6 +16,7 @@ from llm_proxy.metrics import (
     Ledger,
     exposition,
     forget_gauges,
+    overhead_within_s,
     read_all,
     read_each,
     read_living,
@@ -286,6 +287,24 @@ def test_our_own_part_is_a_histogram_over_all_processes(tmp_path):
     counts = [told["bucket", bound] for bound in ("0.0001", "0.00025", "0.0025", "0.005", "1", "+Inf")]
     assert counts == [2, 3, 3, 4, 4, 5]
     assert (told["count", None], told["sum", None]) == (5, pytest.approx(7.50421))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "half", "most"),
+    [
+        ([], None, None),
+        ([0.0002], 0.00025, 0.00025),
+        ([0.0002] * 99 + [0.03], 0.00025, 0.00025),
+        ([0.0002] * 98 + [0.03] * 2, 0.00025, 0.05),
+        ([0.0002, 5.0], 0.00025, None),
+    ],
+)
+def test_within_what_time_our_own_part_was(seconds, half, most):
+    ledger = Ledger()
+    for each in seconds:
+        ledger.observe_overhead(each)
+
+    assert (overhead_within_s(ledger.numbers(), 0.5), overhead_within_s(ledger.numbers(), 0.99)) == (half, most)
 
 
 def test_numbers_that_nobody_counted_are_shown_as_zero():

@@ -180,6 +180,19 @@ def left_alone(numbers: Counter[str]) -> dict[str, int]:
     return {name.removeprefix(LEFT_ALONE): number for name, number in numbers.items() if name.startswith(LEFT_ALONE)}
 
 
+def overhead_within_s(numbers: Counter[str], share: float) -> float | None:
+    """Within how many seconds our own part was for this share of the calls, by the bounds of the buckets.
+
+    None if none was counted, or it was beyond the last one.
+    """
+    wanted = share * sum(numbers[name] for name in OVERHEAD[:-1])
+    if not wanted:
+        return None
+    counts = accumulate(numbers[name] for name in OVERHEAD[:-1])
+    within = (bound_us / 1e6 for bound_us, count in zip(OVERHEAD_BOUNDS_US, counts, strict=False) if count >= wanted)
+    return next(within, None)
+
+
 def read_each(directory: Path) -> dict[str, Counter[str]]:
     """The numbers of each process, by its name."""
     return {

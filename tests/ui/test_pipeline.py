@@ -62,6 +62,18 @@ async def test_the_account_is_shown_with_what_is_missing(client, data):
     assert "Missing 1,234" in page.text
 
 
+async def test_what_the_proxies_need_for_themselves_is_told_once_something_is_known(client, data):
+    unknown = await read(client, "/pipeline")
+    ledger = data.ledger("store-0")
+    for seconds in (0.0002, 0.0002, 0.03):
+        ledger.observe_overhead(seconds)
+
+    page = await read(client, "/pipeline")
+
+    assert "Our own part" not in unknown.text
+    assert "Our own part of a call: at most 0.25 ms for half of them, 50 ms for 99 of 100" in page.text
+
+
 async def test_one_look_is_for_all_who_ask_until_something_is_changed(store, data):
     works, looks = PipelineWorks(Settings(data_dir=data.root), store), []
 

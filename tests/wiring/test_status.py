@@ -62,12 +62,14 @@ def test_what_is_missing_fails_a_check_and_nothing_else(data, capsys):
 def test_dropped_calls_are_shown_by_their_reasons(data):
     ledger = data.ledger("proxy-1")
     ledger.add("dropped.journal_full", 3)
+    ledger.observe_overhead(0.0003)
     data.ledger("supervisor-0").add("restarts.proxy", 2)
 
     account = host_account(data)
 
     assert account.dropped == {"journal_full": 3}
     assert account.restarts == 2
+    assert (account.overhead_p50_s, account.overhead_p99_s) == (0.0005, 0.0005)
 
 
 def test_with_redis_both_accounts_balance_and_workers_are_in_that_of_redis(data, redis, capsys):

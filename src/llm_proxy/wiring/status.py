@@ -19,7 +19,7 @@ from typing import Any
 from llm_proxy.errors import QueueUnavailable
 from llm_proxy.journal.survey import survey
 from llm_proxy.journal.writer import journal_bytes
-from llm_proxy.metrics import OF_REDIS, read_each
+from llm_proxy.metrics import OF_REDIS, overhead_within_s, read_each
 from llm_proxy.queue.redis_depth import RedisDepth, depth
 from llm_proxy.settings.table import Settings
 from llm_proxy.store.sql_accounts import SqlAccounts
@@ -53,6 +53,9 @@ class HostAccount:
     worker_stored: int
     worker_dead: int
     restarts: int
+    #: Within how many seconds the proxies' own part was, for half of the calls that are stored, and for 99 of 100.
+    overhead_p50_s: float | None
+    overhead_p99_s: float | None
 
     @property
     def missing(self) -> int:
@@ -110,6 +113,8 @@ def host_account(data: DataDir) -> HostAccount:
         worker_stored=of_redis["stored"],
         worker_dead=of_redis["dead"],
         restarts=sum(_labelled(mine + of_redis, "restarts").values()),
+        overhead_p50_s=overhead_within_s(mine + of_redis, 0.5),
+        overhead_p99_s=overhead_within_s(mine + of_redis, 0.99),
     )
 
 

@@ -151,7 +151,13 @@ def _of_host(host: HostAccount) -> Account:
         ("Not recorded at all", dropped, 0),
         ("Processes restarted", host.restarts, 0),
     ]
-    return Account(title="This host", lines=tuple(lines), missing=host.missing, oldest_s=host.oldest_waiting_s)
+    return Account(
+        title="This host",
+        lines=tuple(lines),
+        missing=host.missing,
+        oldest_s=host.oldest_waiting_s,
+        overheads_s=(host.overhead_p50_s, host.overhead_p99_s),
+    )
 
 
 def _of_redis(queue: RedisDepth) -> Account:

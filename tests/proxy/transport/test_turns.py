@@ -97,7 +97,9 @@ async def test_a_call_has_its_place_until_its_response_is_closed(upstream, make_
     upstream.script(response(b"ok"))
     origin = Origin("http", "127.0.0.1", upstream.port)
     first = await transport.send(request_to(origin))
-    second = asyncio.create_task(transport.send(request_to(origin)))
+    behind = request_to(origin)
+    second = asyncio.create_task(transport.send(behind))
+    await asyncio.sleep(0)  # it begins to wait
     await until(lambda: len(upstream.received) == 1)
 
     piece = first.available() or await first.read()
@@ -107,6 +109,7 @@ async def test_a_call_has_its_place_until_its_response_is_closed(upstream, make_
 
     answer = await second
     assert answer.status == 200
+    assert behind.sending.queued_s > 0
     answer.close()
 
 
