@@ -35,8 +35,25 @@ AUDIO_CACHED = {
 MAY_2025 = datetime(2025, 5, 31, tzinfo=UTC)
 MINUTE_AND_A_HALF = Usage(raw={"type": "duration", "seconds": 90})
 
+#: As response.done tells it, added up over a session.
+REALTIME_CACHED = {"input_token_details": {"cached_tokens_details": {"text_tokens": 100, "audio_tokens": 400}}}
+REALTIME_CACHED_TEXT = {"input_token_details": {"cached_tokens_details": {"text_tokens": 64, "audio_tokens": 0}}}
+
 # fmt: off
 KNOWN = [
+    # REALTIME: gpt-realtime 4, cached 0.40, 16; audio 32, cached 0.40, 64; mini 0.60, 2.40; audio 10, 20
+    ("openai", "gpt-realtime-2025-08-28",  # 55*4 + 64*0.4 + 13*32 + 30*16 + 91*64
+     usage_of(132, 121, cached_input_tokens=64, audio_input_tokens=13, audio_output_tokens=91,
+              raw=REALTIME_CACHED_TEXT), {}, "0.0069656"),
+    ("openai", "gpt-realtime",  # 100*4 + 100*0.4 + 400*32 + 400*0.4 + 50*16 + 150*64
+     usage_of(1000, 200, cached_input_tokens=500, audio_input_tokens=800, audio_output_tokens=150,
+              raw=REALTIME_CACHED), {}, "0.0238"),
+    ("openai", "gpt-realtime-mini",  # 200*0.6 + 800*10 + 50*2.4 + 150*20
+     usage_of(1000, 200, audio_input_tokens=800, audio_output_tokens=150), {}, "0.01124"),
+    ("openai", "gpt-realtime", usage_of(100, 20), {}, "0.00072"),                 # all of it text
+    # LIVE: gemini-live-2.5-flash 0.50, 2; audio 3, 12
+    ("google", "models/gemini-live-2.5-flash",  # 20*0.5 + 80*3 + 50*12
+     usage_of(100, 50, audio_input_tokens=80, audio_output_tokens=50), {}, "0.00085"),
     # OPENAI: gpt-4o 2.50, cached 1.25, out 10
     ("openai", "gpt-4o-2024-08-06", usage_of(1000, 500), {}, "0.0075"),           # 2500 + 5000
     ("openai", "gpt-4o", usage_of(2000, 300, cached_input_tokens=1024), {}, "0.00672"),  # 976*2.5 + 1024*1.25 + 3000
@@ -120,6 +137,10 @@ KNOWN = [
      usage_of(1000, 1000), {}, "0.0066"),                                         # 1.10, 5.50
 ]
 UNKNOWN = [
+    # Sessions that were heard or spoken by a model whose entry prices text only, and cached audio of unknown length.
+    ("google", "gemini-2.5-pro", usage_of(100, 50, audio_output_tokens=50), {}, "no_price_for:output_audio"),
+    ("openai", "gpt-realtime",
+     usage_of(1000, 200, audio_input_tokens=800, cached_input_tokens=500), {}, "no_split_of_cache:input_audio"),
     # The package's entry has no price for audio, and would charge it as text: a sixteenth of the real one.
     ("openai", "gpt-4o-audio-preview", usage_of(500, 300, audio_input_tokens=400), {}, "no_price_for:input_audio"),
     ("openai", "gpt-4o-audio-preview", usage_of(100, 300, audio_output_tokens=250), {}, "no_price_for:output_audio"),
