@@ -73,6 +73,7 @@ ABOUT_THE_WHOLE = {
     "test_native_bytes",
     "test_promises",
     "test_killed",
+    "test_killed_sessions",
     "test_faults",
     "test_documentation",
     "test_deployment",

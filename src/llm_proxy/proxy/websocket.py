@@ -76,19 +76,25 @@ class WebSocket:
                 down = group.create_task(self._down())
                 directions = self._directions = {group.create_task(self._up()), down}
                 self._wire.when_gone(functools.partial(self._client_gone, down))
-                await self._until_over(directions)
+                try:
+                    await self._until_over(directions)
+                except asyncio.CancelledError:
+                    # At once: until the directions have heard of it, the journal may have been closed.
+                    self._let_go(Ending.ABORTED, "the proxy was stopped while the session ran")
+                    self._end()
+                    raise
                 self._stop()
-        except asyncio.CancelledError:
-            self._let_go(Ending.ABORTED, "the proxy was stopped while the session ran")
-            raise
         finally:
             if self._deadline is not None:
                 self._deadline.cancel()
-            if self._cause is not None:
-                self._capture.end(*self._cause)
+            self._end()
             self._wire.when_gone(None)
             self._wire.finish()
             self._upstream.finish()
+
+    def _end(self) -> None:
+        if self._cause is not None:
+            self._capture.end(*self._cause)
 
     async def _up(self) -> None:
         while piece := await self._wire.read_beyond():
