@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic.fields import FieldInfo
 
 from llm_proxy.settings.oidc import Oidc, Role
+from llm_proxy.settings.retention import OrganizationRetention, Retention
 from llm_proxy.settings.routes import Breaker, Retries, Route
 from llm_proxy.settings.section import REVEAL, Section, masked
 from llm_proxy.settings.upstreams import DEFAULT_UPSTREAM, Upstream, checked_upstream_names
@@ -23,7 +24,6 @@ from llm_proxy.settings.values import (
     AdminKey,
     BaseUrl,
     Count,
-    Days,
     FilePath,
     Key,
     Names,
@@ -91,6 +91,10 @@ class Timeouts(Section):
     websocket_idle_s: Seconds | None = Field(default=None, description="Silence of a WebSocket; not set: no limit")
     drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         default=30.0, description="How long running calls may go on at shutdown"
+    )
+    reload_drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=3600.0,
+        description="How long calls that run when the configuration is loaded anew may go on, each as it was begun",
     )
     request_s: Seconds = Field(
         default=60.0,
@@ -231,46 +235,6 @@ class Auth(Section):
         description="Calls of a key one of whose limits cannot be checked, since the store is away for more than a "
         "minute or the body is not read whole: refused, or relayed",
     )
-
-
-class OrganizationRetention(Section):
-    """How long and how many records of one organisation are kept, where that is not as for all others."""
-
-    max_age_days: Days | None = Field(default=None, description="Age at which its records are deleted")
-    bodies_max_age_days: Days | None = Field(
-        default=None, description="Age at which the bodies of its records are deleted"
-    )
-    max_bytes: Count | None = Field(
-        default=None, description="Size of its records and their bodies beyond which its oldest records are deleted"
-    )
-    bodies_max_bytes: Count | None = Field(
-        default=None, description="Size of its bodies beyond which the bodies of its oldest records are deleted"
-    )
-
-    @property
-    def sets_ages(self) -> bool:
-        """Whether its ages, which may be none, come in place of the general ones: not if it has nothing but sizes."""
-        has_sizes = (self.max_bytes, self.bodies_max_bytes) != (None, None)
-        return (self.max_age_days, self.bodies_max_age_days) != (None, None) or not has_sizes
-
-
-class Retention(Section):
-    """What is deleted by itself, and when. Without limits, nothing is."""
-
-    max_age_days: Days | None = Field(
-        default=None, description="Age at which records are deleted, with all that belongs to them"
-    )
-    bodies_max_age_days: Days | None = Field(
-        default=None, description="Age at which the bodies of records are deleted; who, when and how much stays"
-    )
-    max_bytes: Count | None = Field(
-        default=None, description="Size of the store beyond which its oldest records are deleted"
-    )
-    bodies_max_bytes: Count | None = Field(
-        default=None, description="Size of the store beyond which the bodies of its oldest records are deleted"
-    )
-    interval_s: Seconds = Field(default=600.0, description="Time between two looks for what is to be deleted")
-    organizations: dict[str, OrganizationRetention] = Field(default_factory=dict)
 
 
 class Tls(Section):

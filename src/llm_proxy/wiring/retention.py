@@ -9,8 +9,9 @@ from functools import partial
 from llm_proxy.errors import ConfigError
 from llm_proxy.metrics import Ledger
 from llm_proxy.retention import Ages, Limits, Retention, Sizes
-from llm_proxy.settings.table import OrganizationRetention, Settings
-from llm_proxy.settings.table import Retention as RetentionSettings
+from llm_proxy.settings.retention import OrganizationRetention
+from llm_proxy.settings.retention import Retention as RetentionSettings
+from llm_proxy.settings.table import Settings
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_removal import SqlRemoval
 from llm_proxy.store.sql_store import SqlStore
