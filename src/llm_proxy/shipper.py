@@ -38,14 +38,16 @@ class Shipper:
         self._reader = reader
         self._publisher = publisher
         self._stop = asyncio.Event()
+        self._leaves_rest = False
         self._incident = Incident(
             _log,
             begins="the queue is not available; calls wait in the journal",
             over="the queue is available again",
         )
 
-    def stop(self) -> None:
-        """Ship what is there, then return from ``run``."""
+    def stop(self, *, leaving_rest: bool = False) -> None:
+        """Ship what is there, then return from ``run``; ``leaving_rest``, only what was read already."""
+        self._leaves_rest = leaving_rest
         self._stop.set()
 
     async def run(self) -> None:
@@ -54,6 +56,8 @@ class Shipper:
         stop_at: float | None = None
         while stop_at is None or clock() < stop_at:
             stopping = self._stop.is_set()  # asked first: what was written before the word came is still shipped
+            if stopping and self._leaves_rest:
+                return
             if stopping and stop_at is None:
                 stop_at = clock() + STOP_S
             exchanges = await asyncio.to_thread(self._reader.poll, limit=BATCH_RECORDS)

@@ -92,15 +92,19 @@ class Worker:
         self._note_overhead = note_overhead
         self._noted: dict[str, datetime] = {}
         self._stop = asyncio.Event()
+        self._leaves_rest = False
 
-    def stop(self) -> None:
-        """Finish what is there, then return from ``run``."""
+    def stop(self, *, leaving_rest: bool = False) -> None:
+        """Finish what is there, then return from ``run``; ``leaving_rest``, only what was taken already."""
+        self._leaves_rest = leaving_rest
         self._stop.set()
 
     async def run(self) -> None:
         """Work."""
         while True:
             stopping = self._stop.is_set()  # asked first: what was written before the word came is still taken
+            if stopping and self._leaves_rest:
+                return
             deliveries = await self._queue.take(limit=BATCH_RECORDS, wait_s=0 if stopping else WAIT_S)
             if not deliveries and stopping:
                 return

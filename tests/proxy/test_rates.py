@@ -1,11 +1,12 @@
 """Calls counted per key, over several processes, on files."""
 
 import os
+import time
 
 import pytest
 
 from llm_proxy.proxy import rates as module
-from llm_proxy.proxy.rates import Rates, RatesSeen
+from llm_proxy.proxy.rates import Rates, RatesSeen, forget_running
 
 KEY, OTHER = bytes(range(16)), bytes(range(1, 17))
 #: The beginning of a minute.
@@ -54,6 +55,29 @@ def test_what_ran_when_a_process_was_killed_runs_no_more_after_its_start(tmp_pat
     Rates(tmp_path, "proxy-0", ["proxy-0", "proxy-1"])
 
     assert second.look(KEY, MINUTE).running == 0
+
+
+def test_what_was_counted_within_the_last_minute_counts_on_after_a_start(tmp_path):
+    earlier = Rates(tmp_path, "proxy-0")
+    now = time.time()
+    for key, at in ((KEY, now), (KEY, now), (OTHER, now - 300)):
+        earlier.begin(key, at)
+
+    later = Rates(tmp_path, "proxy-0")
+
+    assert (later.look(KEY, now).calls, later.look(KEY, now).running) == (2, 0)
+    assert later.look(OTHER, now - 300).calls == 0
+
+
+def test_of_a_process_that_has_ended_nothing_runs_and_its_calls_still_count(tmp_path, two):
+    first, second = two
+    now = time.time()
+    first.begin(KEY, now)
+
+    forget_running(tmp_path, "proxy-0")
+    forget_running(tmp_path, "nobody")
+
+    assert (second.look(KEY, now).calls, second.look(KEY, now).running) == (1, 0)
 
 
 def test_a_call_that_was_not_counted_ends_without_harm(two):

@@ -7,7 +7,8 @@
 
 Invariants
 - A process writes its own file only, and reads those of the others: no locks, no system calls.
-- A process that starts begins with an empty table, so that what ran when it was killed does not run for ever.
+- A process that starts goes on from the last two minutes of its table, with nothing running: what ran when it was
+  killed does not run for ever. Where a process ends and none takes its place, ``forget_running`` does that.
 - The calls of the last 60 seconds are taken to be those of this minute and the share of the minute before that is
   still within them. Two processes that count at the same moment may let one call too many through.
 - A table that is full counts no further keys: their limits cannot be checked.
@@ -47,8 +48,9 @@ class Rates:
 
     def __init__(self, directory: Path, mine: str, others: Sequence[str] = ()) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._mine = _Table(_mapped(_path(directory, mine), empty=True))
-        beside = (_Table(_mapped(_path(directory, name), empty=False)) for name in others if name != mine)
+        self._mine = _Table(_mapped(_path(directory, mine)))
+        self._mine.forget_running(time.time())
+        beside = (_Table(_mapped(_path(directory, name))) for name in others if name != mine)
         self._tables: Sequence[_Table] = (self._mine, *beside)
 
     def look(self, key: bytes, now: float | None = None) -> Rate:
@@ -89,16 +91,24 @@ class RatesSeen(Rates):
         """Nothing was counted."""
 
 
+def forget_running(directory: Path, name: str) -> None:
+    """Let nothing run any more of the process ``name``, which has ended."""
+    path = _path(directory, name)
+    if path.exists():
+        with contextlib.suppress(OSError):  # a full disk
+            _Table(_mapped(path)).forget_running(time.time())
+
+
 def _path(directory: Path, name: str) -> Path:
     return directory / f"{name}.rates"
 
 
-def _mapped(path: Path, *, empty: bool) -> mmap.mmap:
+def _mapped(path: Path) -> mmap.mmap:
     size = CELLS * _CELL.size
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with contextlib.closing(os.fdopen(file, "r+b")) as table:
         # In the file that the others have mapped; written, so that there is room for every page of it.
-        if empty or os.fstat(file).st_size < size:
+        if os.fstat(file).st_size < size:
             table.write(bytes(size))
             table.flush()
         return mmap.mmap(file, size)
@@ -110,6 +120,16 @@ class _Table:
     def __init__(self, cells: Any) -> None:
         """``cells`` is a mapping of a file, or the bytes of one if they are only looked at."""
         self._cells = cells
+
+    def forget_running(self, now: float) -> None:
+        """Keep what was counted of this minute and the one before, and nothing as running."""
+        minute = int(now // _MINUTE_S)
+        cells = [cell for cell in _CELL.iter_unpack(self._cells) if cell[0] != _FREE and cell[1] >= minute - 1]
+        self._cells[:] = bytes(len(self._cells))
+        for key, of, calls, before, _ in cells:
+            place = self._place(key)
+            if place is not None:
+                _CELL.pack_into(self._cells, place, key, of, calls, before, 0)
 
     def read(self, key: bytes, minute: int) -> tuple[int, int, int]:
         """Calls of this minute and of the one before, and how many run."""

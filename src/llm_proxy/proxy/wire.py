@@ -82,6 +82,8 @@ class WireProtocol(HttpToolsProtocol):
         self._answering: WireCycle | None = None
         #: The one after which another protocol was to follow.
         self._switching: WireCycle | None = None
+        #: What takes the connection when nothing is under way on it; None while this process keeps it.
+        self._give: Callable[[int], bool] | None = None
 
     def data_received(self, data: bytes) -> None:
         if self._rejected:
@@ -206,6 +208,33 @@ class WireProtocol(HttpToolsProtocol):
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._look_in(self.timeout_keep_alive)
+        if self._give is not None:
+            # Not at once: the cycle that has just ended, and the parser, may be above us on the stack.
+            self.loop.call_soon(self._leave_if_idle)
+
+    def retire(self, give: Callable[[int], bool]) -> None:
+        """Have ``give`` take the connection to another process, by its descriptor, as soon as nothing is under way."""
+        self._give = give
+        self._leave_if_idle()
+
+    def _leave_if_idle(self) -> None:
+        if self._give is None or not self._is_idle():
+            return
+        self.transport.pause_reading()  # what comes from now on is for the other process
+        if self._give(self.transport.get_extra_info("socket").fileno()):
+            self.transport.close()
+        else:
+            self.transport.resume_reading()
+
+    def _is_idle(self) -> bool:
+        """Whether the next byte is the first of a request, and all answers have left."""
+        if self.transport.is_closing() or self._rejected or self._owes_since is not None or self.pipeline:
+            return False
+        if self.transport.get_write_buffer_size():
+            return False
+        if self._answering is None:
+            return self._head_bytes == 0
+        return not self._in_head and self.cycle.response_complete and not self.cycle.more_body
 
     def _look_in(self, delay_s: float) -> None:
         if self.timeout_keep_alive_task is not None:

@@ -10,7 +10,8 @@ import certifi
 
 from llm_proxy.assignment import Assignment
 from llm_proxy.attribution import passage
-from llm_proxy.child import Lifeline, main, serve_app
+from llm_proxy.child import Lifeline, Retiring, main, serve_app
+from llm_proxy.handover import Handover
 from llm_proxy.journal.writer import JournalLimits, JournalWriter
 from llm_proxy.log import get_logger
 from llm_proxy.metrics import Ledger, read_all
@@ -40,12 +41,12 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     assert assignment.listen_fd is not None
     data = DataDir(settings.data_dir)
     watched = () if settings.breaker.failures is None else tuple(settings.all_upstreams())
-    ledger = data.ledger(f"{assignment.role}-{assignment.index}", upstreams=watched)
+    ledger = data.ledger(assignment.name, upstreams=watched)
     journal = JournalWriter(data.journal, limits=_journal_limits(settings), ledger=ledger)
     transport = transport_of(settings)
     keys = KeyFile(data.keys)
     policy = HeaderPolicy(header_rules(), Fingerprints(data.fingerprint_secret()))
-    admission = admission_of(settings, keys, _rates(settings, data, assignment))
+    admission = admission_of(settings, keys, _rates(data, assignment))
     calls = _calls(settings, transport, policy, journal, ledger, admission=admission)
     pages = _pages(assignment, transport, policy)
     app = front(
@@ -72,9 +73,17 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
         keep_alive_s=settings.timeouts.keep_alive_s,
         drain_s=settings.timeouts.drain_s,
         alongside=let_go,
+        retiring=_retiring(settings, assignment),
     )
     await transport.close()
     journal.close()
+
+
+def _retiring(settings: Settings, assignment: Assignment) -> Retiring | None:
+    if assignment.handover_fds is None:
+        return None
+    reading, writing = (socket.socket(fileno=end) for end in assignment.handover_fds)
+    return Retiring(Handover(reading, writing), limit_s=settings.timeouts.reload_drain_s)
 
 
 def _calls(
@@ -111,11 +120,10 @@ def admission_of(settings: Settings, keys: KeyFile, rates: Rates | None) -> Admi
     return Admission(keys, rates, rules=rules)
 
 
-def _rates(settings: Settings, data: DataDir, assignment: Assignment) -> Rates | None:
+def _rates(data: DataDir, assignment: Assignment) -> Rates | None:
     """What is counted, by this process and those beside it; None if there is no room for that on the disk."""
-    names = [f"{assignment.role}-{index}" for index in range(settings.workers)]
     try:
-        return Rates(data.rates, f"{assignment.role}-{assignment.index}", names)
+        return Rates(data.rates, assignment.name, assignment.proxies)
     except OSError as exc:
         get_logger(__name__).error("calls by keys cannot be counted", path=str(data.rates), reason=exc.strerror)
         return None

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable
 from uuid import uuid4
 
 from llm_proxy.assignment import Assignment
 from llm_proxy.child import Lifeline, main
 from llm_proxy.journal.reader import ANNOUNCE_AFTER_S, JournalReader
+from llm_proxy.metrics import Ledger
 from llm_proxy.queue.redis_publisher import RedisPublisher
 from llm_proxy.settings.table import Settings
 from llm_proxy.shipper import Shipper
@@ -20,23 +22,34 @@ from llm_proxy.wiring.sole_reader import sole_reader
 async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) -> None:
     """Ship until the lifeline ends, and until the journal is in Redis or Redis is not available."""
     data = DataDir(settings.data_dir)
-    async with sole_reader(data):
-        ledger = data.ledger(f"{assignment.role}-{assignment.index}")
-        connection = redis.connection(settings)
-        publisher = RedisPublisher(connection, redis.shards(settings), name=_journal_name(data), ledger=ledger)
-        reader = JournalReader(data.journal, ledger=ledger, announce_after_s=ANNOUNCE_AFTER_S, ledgers=data.counters)
-        shipper = Shipper(reader, publisher)
-        with lifeline.calling(shipper.stop):
-            lifeline.say_ready()
-            async with asyncio.TaskGroup() as group:
-                beside = [
-                    group.create_task(redis.advise(connection)),
-                    group.create_task(follow_redis(connection, redis.shards(settings)[0], data.keys)),
-                ]
-                await shipper.run()
-                for task in beside:
-                    task.cancel()
-        await connection.close()
+    stopping = asyncio.Event()
+    with lifeline.calling(stopping.set):
+        lifeline.say_ready()
+        async with sole_reader(data, stopping) as is_reader:
+            if is_reader:
+                ledger = data.ledger(assignment.name)
+                await _ship(settings, data, ledger, stopping=stopping, is_replaced=lambda: lifeline.retired)
+
+
+async def _ship(
+    settings: Settings, data: DataDir, ledger: Ledger, *, stopping: asyncio.Event, is_replaced: Callable[[], bool]
+) -> None:
+    connection = redis.connection(settings)
+    publisher = RedisPublisher(connection, redis.shards(settings), name=_journal_name(data), ledger=ledger)
+    reader = JournalReader(data.journal, ledger=ledger, announce_after_s=ANNOUNCE_AFTER_S, ledgers=data.counters)
+    shipper = Shipper(reader, publisher)
+    async with asyncio.TaskGroup() as group:
+        beside = [
+            group.create_task(redis.advise(connection)),
+            group.create_task(follow_redis(connection, redis.shards(settings)[0], data.keys)),
+        ]
+        shipping = group.create_task(shipper.run())
+        await stopping.wait()
+        shipper.stop(leaving_rest=is_replaced())
+        await shipping
+        for task in beside:
+            task.cancel()
+    await connection.close()
 
 
 def _journal_name(data: DataDir) -> str:

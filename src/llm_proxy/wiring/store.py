@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import socket
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -71,29 +72,21 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     give_way()
     data = DataDir(settings.data_dir)
     async with contextlib.AsyncExitStack() as held:
-        if assignment.takes_journal:
+        if assignment.takes_journal and not assignment.replaces:
             await held.enter_async_context(sole_reader(data))
         store = open_store(settings)
         held.push_async_callback(store.close)
-        ledger = data.ledger("store-0") if assignment.takes_journal else None
-        worker = None if ledger is None else _worker(settings, store, ledger)
         upgrade = await held.enter_async_context(upgrading(store))
 
         async def work(stopping: asyncio.Event) -> None:
-            if worker is None or ledger is None or not await upgrade.done(stopping):
+            if not assignment.takes_journal or not await upgrade.done(stopping):
                 return
-            collect_rarely()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(worker.run())
-                beside = [
-                    group.create_task(keep_within_limits(settings, store, ledger=ledger)),
-                    group.create_task(keep_indexed(settings, store, ledger=ledger)),
-                    group.create_task(watch_into_file(store, data.keys).run()),
-                ]
-                await stopping.wait()
-                for task in beside:
-                    task.cancel()
-                worker.stop()
+            # One that replaces another serves before that: while the other ends, it is this one that is asked.
+            claim = sole_reader(data, stopping) if assignment.replaces else contextlib.nullcontext(True)
+            async with claim as is_reader:
+                if is_reader:
+                    ledger = data.ledger(assignment.name)
+                    await _work(settings, store, ledger, stopping=stopping, is_replaced=lambda: lifeline.retired)
 
         await serve_app(
             resource.OneSlash(Starlette(routes=[*_routes(settings, store, assignment.calls_url), *_ops(data, store)])),
@@ -103,9 +96,28 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
             drain_s=_DRAIN_S,
             alongside=work,
         )
-    if assignment.runtime_dir is not None:
-        # The supervisor removes it, too; but one that was killed does not.
+    if assignment.runtime_dir is not None and lifeline.orphaned:
+        # The supervisor removes it; but one that was killed does not.
         shutil.rmtree(assignment.runtime_dir, ignore_errors=True)
+
+
+async def _work(
+    settings: Settings, store: SqlStore, ledger: Ledger, *, stopping: asyncio.Event, is_replaced: Callable[[], bool]
+) -> None:
+    """Take the journal in until told to stop, and what it has by then unless another process goes on with it."""
+    worker = _worker(settings, store, ledger)
+    collect_rarely()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.run())
+        beside = [
+            group.create_task(keep_within_limits(settings, store, ledger=ledger)),
+            group.create_task(keep_indexed(settings, store, ledger=ledger)),
+            group.create_task(watch_into_file(store, DataDir(settings.data_dir).keys).run()),
+        ]
+        await stopping.wait()
+        for task in beside:
+            task.cancel()
+        worker.stop(leaving_rest=is_replaced())
 
 
 def _worker(settings: Settings, store: SqlStore, ledger: Ledger) -> Worker:

@@ -38,7 +38,7 @@ _DRAIN_S = 2.0
 async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) -> None:
     """Work until the lifeline ends; then finish the batch, and let others have the rest."""
     store, connection = open_store(settings), redis.connection(settings)
-    ledger = DataDir(settings.data_dir).ledger(f"{assignment.role}-{assignment.index}")
+    ledger = DataDir(settings.data_dir).ledger(assignment.name)
     queue = _queue(settings, connection, ledger)
     worker = Worker(
         queue,
