@@ -21,6 +21,7 @@ ARROWS = {
     "metrics": set(),
     "log": set(),
     "assignment": set(),
+    "handover": set(),
     "demo": set(),
     "settings": set(),
     # Rooms with one concern each.
@@ -44,8 +45,9 @@ ARROWS = {
     "ui": {"api", "decode", "errors", "model", "store"},
     "tables": {"model", "ui"},
     # Processes.
-    "child": {"assignment", "log", "settings"},
-    "supervisor": {"assignment", "errors", "log", "metrics"},
+    "child": {"assignment", "handover", "log", "settings"},
+    "child_process": {"assignment"},
+    "supervisor": {"assignment", "child_process", "log", "metrics"},
 }
 #: Besides these, which know everything: the one place that constructs things, and the commands.
 TOP = {"wiring": set(ARROWS) | {"wiring"}, "cli": {"config", "errors", "wiring"}, "__main__": {"cli"}}

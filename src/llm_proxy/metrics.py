@@ -69,8 +69,12 @@ GAUGES = {
     "stream_waiting": "Calls in Redis that are not stored: the same number on every host, not to be added up",
     "stream_oldest_seconds": "Age of the oldest call in Redis that is not stored",
     "stream_dead": "Dead letters in Redis",
+    "config_reloaded_timestamp_seconds": "When the configuration in force was read, in seconds since 1970",
+    "config_reload_failed": "1 if the configuration was to be read anew since then, and could not be taken",
     "unindexed": "Records that are not in the index for search yet, and are read one by one",
 }
+#: Of these the largest number counts, not the sum.
+_LATEST = ("config_reloaded_timestamp_seconds", "config_reload_failed")
 #: A gauge of each upstream, whose name stands behind the dot; only in the files of proxies that have breakers.
 LEFT_ALONE = "upstream_left_alone."
 _LEFT_ALONE_TEXT = "Proxy processes that leave the upstream alone at the moment"
@@ -161,12 +165,15 @@ def read_all(directory: Path) -> Counter[str]:
     """The sum of each number over all the files in ``directory``; ``waiting`` is what the others leave."""
     total: Counter[str] = Counter()
     of_journal: Counter[str] = Counter()
-    for process, numbers in read_each(directory).items():
+    each = read_each(directory)
+    for process, numbers in each.items():
         total.update(numbers)
         if not process.startswith(OF_REDIS):
             of_journal.update(numbers)
     # While calls run, some may have gone on between two files.
     total["waiting"] = max(missing(of_journal), 0)
+    for name in _LATEST:
+        total[name] = max((numbers[name] for numbers in each.values()), default=0)
     return total
 
 

@@ -15,7 +15,7 @@ def serve(**flags: Any) -> None:
     """Relay calls, record them, and serve what was recorded."""
     from llm_proxy.wiring.serve import run  # noqa: PLC0415
 
-    sys.exit(run(settings_of(**flags)))
+    sys.exit(run(settings_of(**flags), flags=flags))
 
 
 @click.command()
@@ -24,7 +24,7 @@ def proxy(**flags: Any) -> None:
     """Relay calls, record them, and hand them over to Redis."""
     from llm_proxy.wiring.serve import run  # noqa: PLC0415
 
-    sys.exit(run(settings_of(**flags), "proxy"))
+    sys.exit(run(settings_of(**flags), "proxy", flags=flags))
 
 
 @click.command()
@@ -33,7 +33,7 @@ def worker(**flags: Any) -> None:
     """Take calls from Redis and store them; health and numbers are at the port."""
     from llm_proxy.wiring.serve import run  # noqa: PLC0415
 
-    sys.exit(run(settings_of(**flags), "worker"))
+    sys.exit(run(settings_of(**flags), "worker", flags=flags))
 
 
 @click.command()
@@ -42,7 +42,7 @@ def store(**flags: Any) -> None:
     """Serve what was recorded."""
     from llm_proxy.wiring.serve import run  # noqa: PLC0415
 
-    sys.exit(run(settings_of(**flags), "store"))
+    sys.exit(run(settings_of(**flags), "store", flags=flags))
 
 
 @click.command()

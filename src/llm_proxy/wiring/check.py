@@ -11,6 +11,7 @@ import ssl
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from llm_proxy.errors import ConfigError, StoreUnavailable, UpstreamError
 from llm_proxy.proxy.choosing import MODELS
@@ -23,6 +24,7 @@ from llm_proxy.wiring import redis
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.pricing import read_prices
 from llm_proxy.wiring.proxy import tls_of, transport_of
+from llm_proxy.wiring.reloading import Command
 from llm_proxy.wiring.routes import routes_of
 from llm_proxy.wiring.serve import lacking_guard
 from llm_proxy.wiring.status import redis_account
@@ -44,7 +46,7 @@ class Finding:
 
 def run_check(settings: Settings, *, connect: bool = False, as_json: bool = False) -> int:
     """Print what was found; 2 if the configuration is wrong, 1 if something cannot be reached, 0 if all is well."""
-    found = list(_configured(settings))
+    found = list(findings(settings))
     status = 0 if all(finding.ok for finding in found) else 2
     if connect and status == 0:
         reached = asyncio.run(_reached(settings))
@@ -56,7 +58,8 @@ def run_check(settings: Settings, *, connect: bool = False, as_json: bool = Fals
     return status
 
 
-def _configured(settings: Settings) -> Iterator[Finding]:
+def findings(settings: Settings, command: Command = "serve") -> Iterator[Finding]:
+    """What is to be said of the configuration, for ``command``, without asking anybody but the store."""
     checks: tuple[tuple[str, Callable[[Settings], str]], ...] = (
         ("upstreams", _upstreams),
         ("routes", _routes),
@@ -66,7 +69,7 @@ def _configured(settings: Settings) -> Iterator[Finding]:
         ("redis", _redis),
         ("store", _store),
         ("data_dir", _data_dir),
-        ("host", _host),
+        ("host", partial(_host, command=command)),
     )
     for name, check in checks:
         try:
@@ -126,13 +129,13 @@ def _data_dir(settings: Settings) -> str:
     return str(settings.data_dir)
 
 
-def _host(settings: Settings) -> str:
+def _host(settings: Settings, command: Command) -> str:
     """The address, if nobody gets through it to what no key guards."""
     try:
         address = str(socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][4][0])
     except OSError as exc:
         raise ConfigError(f"{settings.host} is no address of this machine: {exc.strerror}") from exc
-    if not settings.auth.open and (lacking := lacking_guard(settings, "serve", address)) is not None:
+    if not settings.auth.open and (lacking := lacking_guard(settings, command, address)) is not None:
         raise ConfigError(f"{settings.host} lets other machines in, and {lacking}")
     return address
 

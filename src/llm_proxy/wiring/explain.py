@@ -185,8 +185,8 @@ class _Host:
         running = [numbers for name, numbers in read_living(self.data.counters).items() if name.startswith(_PROXY)]
         #: Proxy processes.
         self.running = len(running)
-        # A process that starts begins to count anew, so that without one nothing was counted.
-        names = [f"{_PROXY}{index}" for index in range(settings.workers)] if running else []
+        # Those that have ended count for a minute, too; without one that runs, what they left is not kept up.
+        names = [path.stem for path in self.data.rates.glob(f"{_PROXY}*")] if running else []
         self.rates = RatesSeen(self.data.rates, names)
         self._left_alone: Counter[str] = Counter()
         for numbers in running:

@@ -14,22 +14,30 @@ import shlex
 import socket
 import sys
 import tempfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
-from typing import Literal, TypeAlias
+from types import MappingProxyType
+
+from pydantic import JsonValue
 
 from llm_proxy import __version__
 from llm_proxy.api.login_link import issue
 from llm_proxy.assignment import Assignment
 from llm_proxy.errors import ConfigError, StoreUnavailable
+from llm_proxy.handover import handover_queue
 from llm_proxy.log import configure, get_logger
+from llm_proxy.metrics import forget_gauges
 from llm_proxy.settings.table import Settings, masked
 from llm_proxy.supervisor import Supervisor
 from llm_proxy.wiring.guarded import is_guarded
 from llm_proxy.wiring.layout import DataDir
+from llm_proxy.wiring.reloading import Command, Configuration
 from llm_proxy.wiring.routes import routes_of
 from llm_proxy.wiring.upstreams import target_hosts_of, upstreams_of
 
-Command: TypeAlias = Literal["serve", "proxy", "worker", "store"]
+_NO_FLAGS: Mapping[str, JsonValue] = MappingProxyType({})
 
 #: Connections that wait to be accepted; the kernel caps it (net.core.somaxconn).
 _BACKLOG = 4096
@@ -43,8 +51,11 @@ _CLAIMS: dict[Command, tuple[str, ...]] = {
 }
 
 
-def run(settings: Settings, command: Command = "serve") -> int:
-    """Run until stopped; the exit status. Raises ConfigError if what it needs cannot be had."""
+def run(settings: Settings, command: Command = "serve", *, flags: Mapping[str, JsonValue] = _NO_FLAGS) -> int:
+    """Run until stopped; the exit status. Raises ConfigError if what it needs cannot be had.
+
+    ``flags`` are those that the settings come from, to read them anew.
+    """
     configure(form=settings.log.format, level=settings.log.level, role="supervisor")
     if settings.redis.url is None and command in ("proxy", "worker"):
         raise ConfigError(
@@ -65,11 +76,18 @@ def run(settings: Settings, command: Command = "serve") -> int:
             held.enter_context(data.claimed(lock))
         listener = held.enter_context(_guarded(settings, command, _listen(settings)))
         there = held.enter_context(tempfile.TemporaryDirectory(prefix="llm-proxy-")) if command == "serve" else None
+        handover = [held.enter_context(end) for end in handover_queue()]
+        ledger = data.ledger("supervisor-0" if command == "serve" else f"supervisor-{command}")
+        place = Place(listener, (handover[0].fileno(), handover[1].fileno()), there)
+        assignments = partial(assignments_of, command=command, place=place)
+        wanted = assignments(settings)
+        _forget_gauges(data, {each.role for each in wanted})
         supervisor = Supervisor(
-            _assignments(settings, command, listener, runtime_dir=there),
+            wanted,
             listener,
-            ledger=data.ledger("supervisor-0" if command == "serve" else f"supervisor-{command}"),
+            ledger=ledger,
             drain_s=settings.timeouts.drain_s,
+            reloading=Configuration(settings, command=command, flags=flags, assignments=assignments, ledger=ledger),
         )
         return supervisor.run(on_ready=lambda: _greet(settings, command, listener))
 
@@ -124,11 +142,27 @@ def _unguarded(settings: Settings) -> str | None:
     )
 
 
-def _assignments(
-    settings: Settings, command: Command, listener: socket.socket, *, runtime_dir: str | None
-) -> list[Assignment]:
+def _forget_gauges(data: DataDir, roles: Collection[str]) -> None:
+    """Those of an earlier run: what runs now may have other numbers."""
+    for path in data.counters.glob("*.ledger"):
+        if path.stem.partition("-")[0] in roles:
+            forget_gauges(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the children of a command share."""
+
+    listener: socket.socket
+    handover_fds: tuple[int, int]
+    runtime_dir: str | None
+
+
+def assignments_of(settings: Settings, command: Command, place: Place) -> list[Assignment]:
     """What runs, in the order in which it is started."""
+    listener = place.listener
     has_redis = settings.redis.url is not None
+    proxies = tuple(f"proxy-{index}" for index in range(settings.workers))
 
     def assignments(role: str, *, count: int = 1, listens: bool = False) -> list[Assignment]:
         return [
@@ -136,10 +170,12 @@ def _assignments(
                 role=role,
                 index=index,
                 settings=settings.to_json(),
-                runtime_dir=runtime_dir,
+                runtime_dir=place.runtime_dir,
                 listen_fd=listener.fileno() if listens else None,
+                handover_fds=place.handover_fds if role == "proxy" else None,
                 takes_journal=role == "store" and command == "serve" and not has_redis,
                 calls_url=_own_url(listener) if role == "store" and command == "serve" else None,
+                proxies=proxies if role == "proxy" else (),
             )
             for index in range(count)
         ]

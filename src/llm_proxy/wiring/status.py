@@ -14,12 +14,13 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from llm_proxy.errors import QueueUnavailable
 from llm_proxy.journal.survey import survey
 from llm_proxy.journal.writer import journal_bytes
-from llm_proxy.metrics import OF_REDIS, overhead_within_s, read_each
+from llm_proxy.metrics import OF_REDIS, overhead_within_s, read_all, read_each
 from llm_proxy.queue.redis_depth import RedisDepth, depth
 from llm_proxy.settings.table import Settings
 from llm_proxy.store.sql_accounts import SqlAccounts
@@ -56,6 +57,10 @@ class HostAccount:
     #: Within how many seconds the proxies' own part was, for half of the calls that are stored, and for 99 of 100.
     overhead_p50_s: float | None
     overhead_p99_s: float | None
+    #: When the configuration in force was read; None if nothing has run here yet.
+    config_read_at: str | None = None
+    #: 1 if a later one could not be taken.
+    config_reload_failed: int = 0
 
     @property
     def missing(self) -> int:
@@ -115,7 +120,14 @@ def host_account(data: DataDir) -> HostAccount:
         restarts=sum(_labelled(mine + of_redis, "restarts").values()),
         overhead_p50_s=overhead_within_s(mine + of_redis, 0.5),
         overhead_p99_s=overhead_within_s(mine + of_redis, 0.99),
+        config_read_at=_time_text(read_all(data.counters)["config_reloaded_timestamp_seconds"]),
+        config_reload_failed=read_all(data.counters)["config_reload_failed"],
     )
+
+
+def _time_text(seconds: int) -> str | None:
+    """UTC in ISO 8601."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else None
 
 
 def missing_in_redis(queue: RedisDepth) -> int:
