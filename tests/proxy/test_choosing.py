@@ -12,7 +12,7 @@ from llm_proxy.proxy.routes import Place, Route, Routes
 from llm_proxy.proxy.routing import target_at
 from llm_proxy.proxy.target_hosts import TargetHosts
 from llm_proxy.proxy.upstreams import Upstreams, upstream_at
-from llm_proxy.proxy.wishes import Wishes
+from llm_proxy.proxy.wishes import NO_WISHES, Wishes
 from proxy_keys import admission, proxy_key
 from upstreams import Upstream, chat_answer, json_response
 
@@ -46,6 +46,23 @@ async def test_what_a_call_says_of_itself_decides_and_what_leads_nowhere_is_told
 
     assert target.upstream.name == chosen
     assert (refusal.code if refusal else None) == code
+
+
+async def test_only_of_what_says_nothing_but_method_and_path_is_remembered_where_it_goes():
+    knowing = chooser()
+    plain = intent()._replace(said=NO_WISHES)
+    others = [
+        plain._replace(query=b"key=sk-client"),
+        plain._replace(said=Wishes(provider="azure")),
+        intent(b"/nowhere")._replace(said=NO_WISHES),
+        intent(b"/v1/" + b"a" * 1000)._replace(said=NO_WISHES),
+    ]
+
+    found = [(await knowing.by_itself(asked))[0] for asked in (plain, *others)]
+
+    assert knowing.known(plain) is found[0]
+    assert [knowing.known(asked) for asked in others] == [None] * 4
+    assert knowing.known(plain._replace(method=b"GET")) is None
 
 
 def test_the_model_decides_where_that_is_asked_for_and_nothing_else_did():

@@ -21,11 +21,14 @@ from llm_proxy.proxy.routing import Target, by_path_prefix, by_prefix, choose, t
 from llm_proxy.proxy.target_hosts import TargetHosts
 from llm_proxy.proxy.transport.base import RawHeaders
 from llm_proxy.proxy.upstreams import Upstreams, require_no_key
-from llm_proxy.proxy.wishes import Wishes
+from llm_proxy.proxy.wishes import NO_WISHES, Wishes
 
 MODELS = Address(None, None, b"/models", is_native=False)
 #: What a call is on record with whose path is none of those that are relayed.
 _NOWHERE = Address(None, None, b"", is_native=True)
+#: Paths of which it is remembered where they lead, and how long they may be; beyond that somebody is making them up.
+_REMEMBERED = 1024
+_REMEMBERED_BYTES = 256
 
 
 class Intent(NamedTuple):
@@ -53,6 +56,14 @@ class Chooser:
         #: Whether what is in a body may decide.
         self.needs_body = model_prefix or bool(self.routes)
         self._target_hosts = target_hosts
+        #: Where calls go that say no more of it than method and path, which repeat.
+        self._known: dict[tuple[bytes, Address | None], Target] = {}
+
+    def known(self, intent: Intent) -> Target | None:
+        """What ``by_itself`` would find; None if that has to be asked."""
+        if intent.query or intent.said is not NO_WISHES:
+            return None
+        return self._known.get((intent.method, intent.address))
 
     async def by_itself(self, intent: Intent) -> tuple[Target, Refused | UpstreamError | None]:
         """The target, or the default one and why it is not what was asked for: a refused call is on record, too."""
@@ -63,7 +74,13 @@ class Chooser:
                 upstream = await self._target_hosts.upstream(intent.said.address, self.upstreams)
         except (Refused, UpstreamError) as exc:
             refusal = exc
-        return target_at(upstream, intent.address or _NOWHERE, intent.method, intent.query), refusal
+        target = target_at(upstream, intent.address or _NOWHERE, intent.method, intent.query)
+        is_plain = refusal is None and intent.said is NO_WISHES and not intent.query
+        if is_plain and len(target.target) <= _REMEMBERED_BYTES:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[intent.method, intent.address] = target
+        return target, refusal
 
     def by_model(self, intent: Intent, target: Target, body: bytes | AsyncIterator[bytes]) -> Target:
         """Where the model in ``body`` sends the call, if nothing else says it; not read unless that is asked for."""

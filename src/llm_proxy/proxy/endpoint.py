@@ -144,7 +144,9 @@ class Proxy:
         said = wishes(call.wire.raw_headers, call.path_context)
         intent = Intent(call.method, call.address, call.query, call.wire.raw_headers, said)
         call.tells_timing = said.server_timing
-        target, refusal = await self._chooser.by_itself(intent)
+        target, refusal = self._chooser.known(intent), None
+        if target is None:
+            target, refusal = await self._chooser.by_itself(intent)
         head = self._policy.request(call.wire.raw_headers)
         target = call.switch_if_asked(head, target)
         refusal = self._admit(call, head, target, said) or refusal

@@ -50,7 +50,7 @@ def wishes(headers: RawHeaders, path_context: str | None) -> Wishes:
     """A header beats the path prefix; a word that is not known changes nothing."""
     said = [header for header in headers if (_known[header[0]] if header[0] in _known else _is_known(header[0]))]
     if path_context is None and not said:
-        return _NO_WISHES
+        return NO_WISHES
     named: dict[Tells, str] = {}
     omitted: set[Tells] = set()
     elsewhere: dict[bytes, str] = {}
@@ -77,7 +77,8 @@ def wishes(headers: RawHeaders, path_context: str | None) -> Wishes:
     return replace(wanted, address=address, server_timing=server_timing) if address or server_timing else wanted
 
 
-_NO_WISHES = Wishes()
+#: Of most calls.
+NO_WISHES = Wishes()
 
 
 def _without(provider: str | None, omitted: set[Tells]) -> Wishes:
