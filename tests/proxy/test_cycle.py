@@ -24,6 +24,7 @@ class Line:
 def cycle_on(line):
     flow, scope = FlowControl(line), {"method": "GET", "http_version": "1.1"}
     return WireCycle(
+        names=(),
         raw_headers=[],
         scope=scope,
         transport=line,

@@ -14,7 +14,7 @@ from llm_proxy.journal.format import Answer, Closing, Kind, Opening, Timing, Tri
 from llm_proxy.journal.writer import Frames, Journal
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.exchange import Ending, Endpoint
-from llm_proxy.proxy.headers import Recorded
+from llm_proxy.proxy.head_shapes import Recorded
 from llm_proxy.proxy.transport.base import Sending
 
 #: Kept of a file that is sent or fetched: enough for what is said of it. Its content is no call, and can be large.

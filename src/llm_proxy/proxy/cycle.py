@@ -18,6 +18,7 @@ from uvicorn._types import HTTPDisconnectEvent, HTTPRequestEvent
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from llm_proxy.proxy.by_names import Names
 from llm_proxy.proxy.transport.base import RawHeaders
 
 #: SO_LINGER on, with zero seconds: close() sends a reset (RST) instead of a FIN.
@@ -27,10 +28,11 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class WireCycle(RequestResponseCycle):
     """One request and its answer."""
 
-    def __init__(self, *, raw_headers: RawHeaders, **base: Any) -> None:
+    def __init__(self, *, raw_headers: RawHeaders, names: Names, **base: Any) -> None:
         super().__init__(**base)
         #: Request headers as they came: case, order, duplicates.
         self.raw_headers = raw_headers
+        self.names = names
         #: Of the request's body, what nobody has asked for yet.
         self._pieces: list[bytes] = []
         self._pieces_bytes = 0

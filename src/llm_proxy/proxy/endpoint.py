@@ -141,13 +141,13 @@ class Proxy:
         )
 
     async def _forward(self, call: Call, receive: Any) -> None:
-        said = wishes(call.wire.raw_headers, call.path_context)
+        said = wishes(call.wire.raw_headers, call.path_context, call.wire.names)
         intent = Intent(call.method, call.address, call.query, call.wire.raw_headers, said)
         call.tells_timing = said.server_timing
         target, refusal = self._chooser.known(intent), None
         if target is None:
             target, refusal = await self._chooser.by_itself(intent)
-        head = self._policy.request(call.wire.raw_headers)
+        head = self._policy.request(call.wire.raw_headers, call.wire.names)
         target = call.switch_if_asked(head, target)
         refusal = self._admit(call, head, target, said) or refusal
         if said.log == "off":

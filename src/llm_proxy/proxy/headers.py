@@ -1,18 +1,21 @@
 """Which headers go on, which end here, and which are recorded with their values.
 
-Every header of a message gets one verdict by its name; verdicts are remembered, names repeat with every call.
+Every header of a message gets one verdict by its name; verdicts are remembered, and so are those of all the names of a
+head together, see head_shapes.py: names repeat with every call.
 The only changes to what is forwarded: hop-by-hop headers end here, Host names the upstream, a configured key takes the
-place of the client's, and gateway headers (ours and other products') are not for the upstream. One pass serves every
-upstream that is tried.
+place of the client's, and gateway headers (ours and other products') are not for the upstream. What one
+look gives serves every upstream that is tried.
 """
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeVar
 
+import msgspec
+
+from llm_proxy.proxy.by_names import ByNames, Names, names_of
 from llm_proxy.proxy.credentials import (
     CREDENTIAL_HEADERS,
     SECURITY_TOKEN,
@@ -20,6 +23,7 @@ from llm_proxy.proxy.credentials import (
     key_in_protocols,
     without_key_in_protocols,
 )
+from llm_proxy.proxy.head_shapes import Fate, Recorded, RequestShape, ResponseShape, request_shape, response_shape
 from llm_proxy.proxy.transport.base import RawHeaders
 
 #: Headers that end at the next hop (RFC 9110 sections 7.6.1, 11.7; Keep-Alive and Proxy-Connection are of old use).
@@ -41,37 +45,16 @@ HOP_BY_HOP = frozenset(
 #: Verdicts that are remembered; beyond that somebody is making names up.
 _REMEMBERED = 4096
 
-#: Names and values as recorded; None for a value that is not kept.
-Recorded = list[tuple[bytes, bytes | None]]
-#: A name without its value.
-_Withheld = tuple[bytes, None]
-
-
 _Verdict = TypeVar("_Verdict")
 
 
-class _Fate(Enum):
-    DROP = 1
-    HOST = 2
-    CREDENTIAL = 3
-    CONNECTION = 4
-    #: Framing and upgrade: looked at, then forwarded or dropped like any other.
-    LENGTH = 5
-    CODING = 6
-    UPGRADE = 7
-    #: May hold a key.
-    PROTOCOLS = 8
-    #: The key of a gateway, which may be one of ours.
-    GATEWAY_KEY = 9
-
-
 _FATES = {
-    b"connection": _Fate.CONNECTION,
-    b"content-length": _Fate.LENGTH,
-    b"host": _Fate.HOST,
-    b"sec-websocket-protocol": _Fate.PROTOCOLS,
-    b"transfer-encoding": _Fate.CODING,
-    b"upgrade": _Fate.UPGRADE,
+    b"connection": Fate.CONNECTION,
+    b"content-length": Fate.LENGTH,
+    b"host": Fate.HOST,
+    b"sec-websocket-protocol": Fate.PROTOCOLS,
+    b"transfer-encoding": Fate.CODING,
+    b"upgrade": Fate.UPGRADE,
 }
 
 
@@ -92,21 +75,20 @@ class HeaderRules:
     gateway_keys: frozenset[bytes] = frozenset()
 
 
-@dataclass(slots=True)
-class RequestHead:
-    """What one pass over the headers of a request gives."""
+class RequestHead(msgspec.Struct):
+    """What a look at the headers of a request gives. What is in it is not changed: the lists of places are shared."""
 
     #: What may go on, with the client's own Host and keys.
     passed: RawHeaders
     recorded: Recorded
     #: Where in ``passed`` they stand.
-    hosts: list[int] = field(default_factory=list)
-    credentials: list[int] = field(default_factory=list)
+    hosts: list[int] = []
+    credentials: list[int] = []
     #: Those with a key for the provider among the protocols of a WebSocket.
-    key_protocols: list[int] = field(default_factory=list)
+    key_protocols: list[int] = []
     key_fingerprint: str | None = None
     #: Keys of ours in the headers; none of them is in ``passed``.
-    proxy_keys: list[bytes] = field(default_factory=list)
+    proxy_keys: list[bytes] = []
     content_length: int | None = None
     #: The body comes in a transfer encoding; the parser has seen to it that it is ``chunked`` and nothing else.
     chunked: bool = False
@@ -138,7 +120,7 @@ class RequestHead:
         shift = [sum(at < host for at in dropped) for host in self.hosts]
         passed = [header for at, header in enumerate(self.passed) if at not in dropped]
         hosts = [host - before for host, before in zip(self.hosts, shift, strict=True)]
-        return replace(self, passed=passed, hosts=hosts, credentials=[], key_protocols=[])
+        return msgspec.structs.replace(self, passed=passed, hosts=hosts, credentials=[], key_protocols=[])
 
 
 @dataclass(slots=True)
@@ -147,13 +129,41 @@ class HeaderPolicy:
 
     rules: HeaderRules
     fingerprints: Fingerprints
-    #: Of a name: what becomes of it, None for most, which are forwarded; and what is recorded in its place, if not all.
-    _request: dict[bytes, tuple[_Fate | None, _Withheld | None]] = field(default_factory=dict)
-    #: Of a name: whether it goes on, and the same.
-    _response: dict[bytes, tuple[bool, _Withheld | None]] = field(default_factory=dict)
+    _request: dict[bytes, tuple[Fate, bool]] = field(default_factory=dict)
+    _response: dict[bytes, tuple[bool, bool]] = field(default_factory=dict)
+    _requests: ByNames[RequestShape | None] = field(init=False)
+    _responses: ByNames[ResponseShape | None] = field(init=False)
 
-    def request(self, headers: RawHeaders) -> RequestHead:
-        """What may go to an upstream, and what is recorded."""
+    def __post_init__(self) -> None:
+        self._requests = ByNames(self._shape_of_request)
+        self._responses = ByNames(self._shape_of_response)
+
+    def request(self, headers: RawHeaders, names: Names | None = None) -> RequestHead:
+        """What may go to an upstream, and what is recorded; ``names`` are those of the headers, if they are at hand."""
+        shape = self._requests[names_of(headers) if names is None else names]
+        if shape is None:
+            return self._judged(headers)
+        for at in shape.connections:
+            if _listed(headers[at][1]):
+                return self._judged(headers)
+        for at in shape.credentials:
+            if self._is_ours(headers[at][1]):
+                return self._judged(headers)
+        recorded: Recorded = [*headers]
+        for at, blank in shape.blanks:
+            recorded[at] = blank
+        key, length = shape.key, shape.length
+        return RequestHead(
+            passed=[*shape.passed(headers)],
+            recorded=recorded,
+            hosts=shape.passed_hosts,
+            credentials=shape.passed_credentials,
+            key_fingerprint=None if key is None else self.fingerprints.of(headers[key][1]),
+            content_length=None if length is None else int(headers[length][1]),
+            chunked=shape.chunked,
+        )
+
+    def _judged(self, headers: RawHeaders) -> RequestHead:
         head, listed = self._read(headers)
         if listed:
             rest, _ = self._read([header for header in headers if header[0].lower() not in listed])
@@ -164,28 +174,27 @@ class HeaderPolicy:
     def _read(self, headers: RawHeaders) -> tuple[RequestHead, frozenset[bytes]]:
         """One pass, and the names that Connection lists."""
         head = RequestHead([], [])
-        passed, recorded, verdicts = head.passed, head.recorded, self._request
+        passed = head.passed
         listed: frozenset[bytes] = frozenset()
-        for header in headers:
-            name, value = header
-            fate, withheld = verdicts.get(name) or self._judge_request(name)
-            recorded.append(withheld or header)
-            if fate is None:
-                passed.append(header)
-            elif fate is _Fate.HOST:
+        for name, value in headers:
+            fate, kept = self._request.get(name) or self._judge_request(name)
+            head.recorded.append((name, value if kept else None))
+            if fate is Fate.FORWARD:
+                passed.append((name, value))
+            elif fate is Fate.HOST:
                 head.hosts.append(len(passed))
-                passed.append(header)
-            elif fate is _Fate.CONNECTION:
+                passed.append((name, value))
+            elif fate is Fate.CONNECTION:
                 listed |= _listed(value)
-            elif fate is _Fate.CREDENTIAL:
+            elif fate is Fate.CREDENTIAL:
                 if head.key_fingerprint is None and len(name) != len(SECURITY_TOKEN):
                     head.key_fingerprint = self.fingerprints.of(value)
                 if self._is_ours(value):
                     head.proxy_keys.append(value.rsplit(b" ", 1)[-1].strip())
                 else:
                     head.credentials.append(len(passed))
-                    passed.append(header)
-            elif fate is _Fate.GATEWAY_KEY:
+                    passed.append((name, value))
+            elif fate is Fate.GATEWAY_KEY:
                 if self._is_ours(value):
                     head.proxy_keys.insert(0, value.rsplit(b" ", 1)[-1].strip())
             else:
@@ -195,8 +204,8 @@ class HeaderPolicy:
     def _is_ours(self, value: bytes) -> bool:
         return self.rules.proxy_key_mark is not None and self.rules.proxy_key_mark in value
 
-    def _note_rare(self, head: RequestHead, fate: _Fate, name: bytes, value: bytes) -> None:
-        if fate is not _Fate.PROTOCOLS:
+    def _note_rare(self, head: RequestHead, fate: Fate, name: bytes, value: bytes) -> None:
+        if fate is not Fate.PROTOCOLS:
             _note_framing(head, fate, name, value)
             return
         key = key_in_protocols(value)
@@ -212,43 +221,59 @@ class HeaderPolicy:
 
     def response(self, headers: RawHeaders) -> tuple[RawHeaders, Recorded]:
         """What goes to the client, and what is recorded."""
+        shape = self._responses[names_of(headers)]
+        if shape is None:
+            return self._judged_response(headers)
+        for at in shape.connections:
+            if _listed(headers[at][1]):
+                return self._judged_response(headers)
+        recorded: Recorded = [*headers]
+        for at, blank in shape.blanks:
+            recorded[at] = blank
+        return [*shape.passed(headers)], recorded
+
+    def _judged_response(self, headers: RawHeaders) -> tuple[RawHeaders, Recorded]:
         forward: RawHeaders = []
         recorded: Recorded = []
         listed: frozenset[bytes] = frozenset()
-        for header in headers:
-            name, value = header
-            goes_on, withheld = self._response.get(name) or self._judge_response(name)
-            recorded.append(withheld or header)
+        for name, value in headers:
+            goes_on, kept = self._response.get(name) or self._judge_response(name)
+            recorded.append((name, value if kept else None))
             if goes_on:
-                forward.append(header)
+                forward.append((name, value))
             elif len(name) == len(b"connection") and name.lower() == b"connection":
                 listed |= _listed(value)
         if listed:
             forward = [header for header in forward if header[0].lower() not in listed]
         return forward, recorded
 
-    def _judge_request(self, name: bytes) -> tuple[_Fate | None, _Withheld | None]:
+    def _shape_of_request(self, names: Names) -> RequestShape | None:
+        return request_shape(names, [self._request.get(name) or self._judge_request(name) for name in names])
+
+    def _shape_of_response(self, names: Names) -> ResponseShape | None:
+        return response_shape(names, [self._response.get(name) or self._judge_response(name) for name in names])
+
+    def _judge_request(self, name: bytes) -> tuple[Fate, bool]:
         lower, rules = name.lower(), self.rules
         kept = lower in rules.recorded_request or lower.startswith(rules.recorded_request_prefixes)
         if rules.recorded_request_pattern is not None:
             kept = kept or rules.recorded_request_pattern.fullmatch(lower) is not None
-        fate = _FATES.get(lower)
-        if fate is not None:
-            kept = kept and fate is not _Fate.PROTOCOLS
+        verdict = Fate.FORWARD, kept
+        if lower in _FATES:
+            verdict = _FATES[lower], kept and _FATES[lower] is not Fate.PROTOCOLS
         elif lower in CREDENTIAL_HEADERS:
-            fate, kept = _Fate.CREDENTIAL, False
+            verdict = Fate.CREDENTIAL, False
         elif lower in rules.gateway_keys:
-            fate, kept = _Fate.GATEWAY_KEY, False
+            verdict = Fate.GATEWAY_KEY, False
         elif lower in HOP_BY_HOP or lower in rules.stripped or lower.startswith(rules.stripped_prefixes):
-            fate = _Fate.DROP
-        verdict = fate, None if kept else (name, None)
+            verdict = Fate.DROP, kept
         _remember(self._request, name, verdict)
         return verdict
 
-    def _judge_response(self, name: bytes) -> tuple[bool, _Withheld | None]:
+    def _judge_response(self, name: bytes) -> tuple[bool, bool]:
         lower, rules = name.lower(), self.rules
         kept = lower in rules.recorded_response or lower.startswith(rules.recorded_response_prefixes)
-        verdict = lower not in HOP_BY_HOP, None if kept else (name, None)
+        verdict = lower not in HOP_BY_HOP, kept
         _remember(self._response, name, verdict)
         return verdict
 
@@ -258,13 +283,13 @@ def with_length(headers: RawHeaders, body_bytes: int) -> RawHeaders:
     return [(name, b"%d" % body_bytes if name.lower() == b"content-length" else value) for name, value in headers]
 
 
-def _note_framing(head: RequestHead, fate: _Fate, name: bytes, value: bytes) -> None:
-    if fate is _Fate.LENGTH:
+def _note_framing(head: RequestHead, fate: Fate, name: bytes, value: bytes) -> None:
+    if fate is Fate.LENGTH:
         head.content_length = int(value)  # the parser has taken it for a number
         head.passed.append((name, value))
-    elif fate is _Fate.CODING:
+    elif fate is Fate.CODING:
         head.chunked = True
-    elif fate is _Fate.UPGRADE:
+    elif fate is Fate.UPGRADE:
         head.wants_websocket = value.strip().lower() == b"websocket"
 
 

@@ -14,7 +14,7 @@ so that what is left in there stays in memory with all its bytes until the cycle
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import unquote_to_bytes
 
 import httptools
@@ -25,14 +25,13 @@ from uvicorn.server import ServerState
 
 from llm_proxy.model.exchange import new_id
 from llm_proxy.proxy.answers import error_body, error_headers
+from llm_proxy.proxy.by_names import ByNames, Names, names_of
 from llm_proxy.proxy.cycle import WireCycle, head_bytes
 from llm_proxy.proxy.transport.base import RawHeaders
 
 #: Requests that may wait behind the one being answered before reading pauses. While it is paused, nobody sees whether
 #: the client is still there.
 _MAX_PIPELINED = 16
-#: Lengths of the names of request headers that the wire itself looks at: Host, Expect, Transfer-Encoding.
-_NOTED_LENGTHS = frozenset({4, 6, 17})
 _ASGI: ASGIVersions = {"version": "3.0", "spec_version": "2.3"}
 
 
@@ -70,8 +69,6 @@ class WireProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._raw_headers: RawHeaders = []
-        self._hosts = 0
-        self._codings: list[bytes] = []
         #: When the last answer was complete, on the loop's clock; None while there is something to do.
         self._idle_since: float | None = None
         #: Since when the rest of a head is owed, or the next piece of a body; None if nothing is.
@@ -151,8 +148,6 @@ class WireProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._raw_headers = []
-        self._hosts = 0
-        self._codings = []
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -160,27 +155,21 @@ class WireProtocol(HttpToolsProtocol):
             self._refuse(414, "url_too_long", f"the URL is longer than {self._limits.max_url_bytes} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:
-            return  # trailers are not relayed
-        name_bytes, headers = len(name), self._raw_headers
-        self._head_bytes += name_bytes + len(value)
-        headers.append((name, value))
-        if len(headers) > self._limits.max_header_count:
-            self._refuse(400, "too_many_headers", f"there are more than {self._limits.max_header_count} headers")
-        if self._head_bytes > self._limits.max_header_bytes:
-            self._refuse(431, "header_too_large", f"the headers are longer than {self._limits.max_header_bytes} bytes")
-        if name_bytes in _NOTED_LENGTHS:
-            self._note(name.lower(), value)
+        if self._in_head:  # trailers are not relayed
+            self._raw_headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._owes_since = None
+        names = names_of(self._raw_headers)
+        noted = _noted[names]
+        self._check_size(noted)
         path, query = self._split_url()
         http_version = self.parser.get_http_version()
         if http_version not in ("1.0", "1.1"):  # llhttp lets 0.9 and 2.0 pass
             self._refuse(400, "malformed_request", "only HTTP/1.0 and HTTP/1.1 are spoken here")
-        self._check_framing(http_version)
-        earlier, self.cycle = self.cycle, self._new_cycle(http_version, path, query)
+        self._check_framing(noted, http_version)
+        earlier, self.cycle = self.cycle, self._new_cycle(http_version, path, query, names)
         if earlier is None or earlier.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:  # pipelined: its turn comes after the one before it
@@ -266,7 +255,7 @@ class WireProtocol(HttpToolsProtocol):
         self._answering = cycle
         super()._start_asgi_task(cycle, app)
 
-    def _new_cycle(self, http_version: str, path: bytes, query: bytes) -> WireCycle:
+    def _new_cycle(self, http_version: str, path: bytes, query: bytes, names: Names) -> WireCycle:
         self.scope = {
             "type": "http",
             "asgi": _ASGI,
@@ -283,6 +272,7 @@ class WireProtocol(HttpToolsProtocol):
         }
         cycle = WireCycle(
             raw_headers=self._raw_headers,
+            names=names,
             scope=self.scope,
             transport=self.transport,
             flow=self.flow,
@@ -298,21 +288,23 @@ class WireProtocol(HttpToolsProtocol):
         self.scope["llm_proxy.wire"] = cycle  # type: ignore[typeddict-unknown-key]
         return cycle
 
-    def _note(self, name: bytes, value: bytes) -> None:
-        if name == b"host":
-            self._hosts += 1
-        elif name == b"transfer-encoding":
-            self._codings.append(value.lower())
-        elif name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
+    def _check_size(self, noted: "_Noted") -> None:
+        if len(self._raw_headers) > self._limits.max_header_count:
+            self._refuse(400, "too_many_headers", f"there are more than {self._limits.max_header_count} headers")
+        if noted.names_bytes + sum([len(value) for _, value in self._raw_headers]) > self._limits.max_header_bytes:
+            self._refuse(431, "header_too_large", f"the headers are longer than {self._limits.max_header_bytes} bytes")
 
-    def _check_framing(self, http_version: str) -> None:
+    def _check_framing(self, noted: "_Noted", http_version: str) -> None:
         """Refuse what llhttp lets pass though a proxy must not."""
-        if self._hosts > 1 or (self._hosts == 0 and http_version == "1.1"):
+        if noted.hosts != 1 and (noted.hosts or http_version == "1.1"):
             self._refuse(400, "malformed_request", "a request has exactly one Host header (RFC 9112 section 3.2)")
         # The coding would go on without its name; and what 1.0 means by it, nobody knows (RFC 9112 section 6.1).
-        if self._codings and (self._codings != [b"chunked"] or http_version == "1.0"):
+        codings = [self._raw_headers[at][1].lower() for at in noted.codings]
+        if codings and (codings != [b"chunked"] or http_version == "1.0"):
             self._refuse(400, "malformed_request", "no transfer coding but chunked is understood, in HTTP/1.1")
+        if noted.expectations:
+            expected = [self._raw_headers[at][1].lower() for at in noted.expectations]
+            self.expect_100_continue = b"100-continue" in expected
 
     def _split_url(self) -> tuple[bytes, bytes]:
         """Path and query as they stand on the wire; of the absolute form (RFC 9112 section 3.2.2) those two as well."""
@@ -363,3 +355,26 @@ class _Fault:
     status: int
     code: str
     message: str
+
+
+class _Noted(NamedTuple):
+    """What the wire itself looks at in a head, by where it stands."""
+
+    names_bytes: int
+    #: How many there are.
+    hosts: int
+    codings: list[int]
+    expectations: list[int]
+
+
+def _note(names: Names) -> _Noted:
+    lower = [name.lower() for name in names]
+    return _Noted(
+        names_bytes=sum(map(len, names)),
+        hosts=lower.count(b"host"),
+        codings=[at for at, name in enumerate(lower) if name == b"transfer-encoding"],
+        expectations=[at for at, name in enumerate(lower) if name == b"expect"],
+    )
+
+
+_noted = ByNames(_note)

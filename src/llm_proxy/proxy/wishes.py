@@ -10,6 +10,7 @@ import msgspec
 
 from llm_proxy.attribution.path import path_options
 from llm_proxy.attribution.vocabulary import HEADERS, LOG_WORDS, Form, Level, Tells
+from llm_proxy.proxy.by_names import ByNames, Names, names_of
 from llm_proxy.proxy.transport.base import RawHeaders
 
 _OMISSIONS = frozenset({Tells.OMIT_CALL, Tells.OMIT_BODIES, Tells.OMIT_REQUEST, Tells.OMIT_RESPONSE})
@@ -24,10 +25,8 @@ _ELSEWHERE = tuple(
 )
 _YES = frozenset({b"true", b"1", b"yes", b"on"})
 _NO = frozenset({b"false", b"0", b"no", b"off"})
-#: Names of headers as they were spelled that are remembered; beyond that somebody is making names up.
-_REMEMBERED = 4096
-#: Whether a header of this name says something here; names repeat with every call.
-_known: dict[bytes, bool] = {}
+#: Where in a head something stands that is said here.
+_telling = ByNames(lambda names: [at for at, name in enumerate(names) if name.lower() in _OBEYED])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +45,15 @@ class Wishes:
     server_timing: bool = False
 
 
-def wishes(headers: RawHeaders, path_context: str | None) -> Wishes:
-    """A header beats the path prefix; a word that is not known changes nothing."""
-    said = [header for header in headers if (_known[header[0]] if header[0] in _known else _is_known(header[0]))]
-    if path_context is None and not said:
+def wishes(headers: RawHeaders, path_context: str | None, names: Names | None = None) -> Wishes:
+    """A header beats the path prefix; a word that is not known changes nothing.
+
+    ``names`` are those of the headers, if they are at hand.
+    """
+    telling = _telling[names_of(headers) if names is None else names]
+    if path_context is None and not telling:
         return NO_WISHES
+    said = [headers[at] for at in telling]
     named: dict[Tells, str] = {}
     omitted: set[Tells] = set()
     elsewhere: dict[bytes, str] = {}
@@ -100,10 +103,3 @@ def _member(value: bytes, key: str | None) -> str:
         return ""
     said = found.get(key) if isinstance(found, dict) else None
     return said if isinstance(said, str) else ""
-
-
-def _is_known(name: bytes) -> bool:
-    if len(_known) >= _REMEMBERED:
-        _known.clear()
-    known = _known[name] = name.lower() in _OBEYED
-    return known
