@@ -85,7 +85,7 @@ def _speaks(place: Place, address: Address) -> bool:
 def _target(place: Place, wanted: Wanted, target: Target) -> Target | None:
     """The place as a target of the call; None if it wants a key and there is none."""
     upstream, address, query = place.upstream, wanted.address, wanted.query
-    has_key = upstream.credential is not None
+    has_key, is_socket = upstream.credential is not None, target.endpoint is Endpoint.REALTIME
     is_elsewhere = upstream.origin != target.upstream.origin
     if is_elsewhere and not has_key:
         if upstream.row is not None and upstream.row.keys:
@@ -93,7 +93,8 @@ def _target(place: Place, wanted: Wanted, target: Target) -> Target | None:
         query, _ = split_key(query)
     if place.model is not None:
         address = address._replace(path=with_model_in_path(address.path, place.model))
-        if target.endpoint is Endpoint.REALTIME:
-            query = with_model_in_query(query, place.model)
+        query = with_model_in_query(query, place.model) if is_socket else query
     there = target_at(upstream, address, wanted.method, query)
-    return there._replace(model=place.model, strips_keys=is_elsewhere and not has_key)
+    # What a path stands for is known of ordinary calls only.
+    endpoint = Endpoint.REALTIME if is_socket else there.endpoint
+    return there._replace(endpoint=endpoint, model=place.model, strips_keys=is_elsewhere and not has_key)
