@@ -16,8 +16,10 @@ from websockets.asyncio.client import connect
 from websockets.frames import Close
 
 from conftest import ProxyUnderTest, until
+from llm_proxy.decode.socket_events import session_events
 from llm_proxy.model.exchange import Ending, Endpoint
 from llm_proxy.proxy.routes import Place, Retry, Route, Routes
+from llm_proxy.understand import understand
 from sockets import HANDSHAKE, by_hand, switching, talking
 
 #: A Close with 1000 in either direction.
@@ -259,6 +261,27 @@ async def test_a_side_that_takes_its_time_slows_the_other_one_down(start_proxy):
         assert call.response_bytes == received
         assert len(call.response_body) == 1000
         assert call.truncated
+
+
+async def test_a_session_that_is_longer_than_what_is_kept_is_read_as_far_as_that_goes(start_proxy):
+    said = '{"type":"x","text":"' + "y" * 980 + '"}'  # 1006 bytes in a frame that is not masked, 1010 in one that is
+    async with talking(echo, compression=None) as upstream:
+        proxy = await start_proxy(upstream, max_captured_body_bytes=10_070)
+
+        async with connect(url_of(proxy), proxy=None, compression=None) as session:
+            for _ in range(50):
+                await session.send(said)
+                assert await session.recv() == said
+
+    [call] = await proxy.ended()
+    record = understand(call)
+    events = list(session_events(record.bodies))
+    assert record.truncated
+    assert (call.request_bytes, call.response_bytes) > (50 * 1000, 50 * 1000)
+    assert [event.by_client for event in events].count(True) == 9
+    assert [event.by_client for event in events].count(False) == 10
+    assert {event.type for event in events} == {"x"}
+    assert call.ending is Ending.COMPLETE
 
 
 async def test_a_fin_is_passed_on_and_the_other_side_may_still_speak(start_proxy):
