@@ -110,7 +110,12 @@ def test_a_row_says_what_the_record_says():
         cost=DASH,
         user="u-1",
         provider="openai",
+        upstream="default",
+        endpoint="chat.completions",
+        trace="0af7651916cd43dd8448eb211c80319c",
         key="5f1c…cdef",
+        http_status="200",
+        speed="3.6",
         preview="What is the capital of France? → Paris.",
     )
 

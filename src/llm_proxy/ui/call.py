@@ -112,7 +112,6 @@ def _shown(request: Request, completion: Completion, previous: Completion | None
         axis=(WIDTH, HEIGHT),
         streamed=len(bodies.chunks.times_us) > 1 and completion.stream is not False,
         sound=answered_sound(completion),
-        per_second=_per_second(completion),
         sections=[*filter(None, [session_facts(completion)]), *present.sections(completion)],
         events=part_of(completion, here, first=0, count=FIRST_EVENTS) if is_session(completion) else None,
         events_href=here + _query(events="0"),
@@ -164,12 +163,6 @@ def _said_before(previous: Completion, turns: tuple[Turn, ...]) -> int:
 def _words(turn: Turn) -> list[tuple[str, ...]]:
     """What was said, and what tools came to, which is new where only their call was there before."""
     return [(part.kind.value, part.text.strip(), *(result.text for result in part.results)) for part in turn.parts]
-
-
-def _per_second(completion: Completion) -> str:
-    """Tokens of the answer for each second in which it came."""
-    per_second = completion.tokens_per_s
-    return present.DASH if per_second is None else f"{per_second:,.1f}"
 
 
 async def _neighbours(store: Store, completion: Completion, principal: Principal) -> tuple[str | None, str | None]:

@@ -54,7 +54,12 @@ class Row:
     cost: str
     user: str
     provider: str
+    upstream: str
+    endpoint: str
+    trace: str
     key: str
+    http_status: str
+    speed: str
     #: What was said, or else which call it was.
     preview: str
 
@@ -99,7 +104,12 @@ def row(completion: Completion, *, zone: tzinfo | None = None) -> Row:
         cost=dollars_about(completion.cost.usd if completion.cost else None),
         user=text(context.user_id),
         provider=text(completion.provider or completion.upstream),
+        upstream=text(completion.upstream),
+        endpoint=text(completion.endpoint.value),
+        trace=text(context.trace_id),
         key=text(completion.key_fingerprint),
+        http_status=DASH if completion.http_status is None else str(completion.http_status),
+        speed=DASH if completion.tokens_per_s is None else f"{completion.tokens_per_s:,.1f}",
         preview=visible(completion.preview or f"{completion.method} {completion.path}"),
     )
 
