@@ -174,6 +174,19 @@ async def test_a_click_on_a_point_leads_to_its_calls_and_back_keeps_the_picture(
 
 
 @in_browser
+async def test_a_picture_says_of_which_time_it_is_and_a_point_what_it_has(page, stand, busy):
+    await page.goto("/dashboard?q=tag:dash&period=24h")
+    legend = page.locator("[data-plot='calls'] .u-legend")
+    await expect(page.locator("#plots[data-drawn='6']")).to_be_visible()
+
+    await expect(legend).to_contain_text(re.compile(r"\d\d:\d\d to \d.*calls *failed *before *$", re.DOTALL))
+    await page.locator("[data-plot='calls'] .u-over").hover()
+    await expect(legend).not_to_contain_text(" to ")
+
+    await expect(legend).to_contain_text(re.compile(r"calls *[\d–]"))
+
+
+@in_browser
 async def test_nothing_hostile_runs_on_the_dashboard(page, busy):
     for by in ("model", "provider", "tag", "user", "key"):
         await page.goto(f"/dashboard?by={by}")

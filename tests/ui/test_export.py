@@ -73,6 +73,15 @@ async def test_the_page_says_how_many_calls_it_is_about_and_the_command_that_doe
     assert "modl: is unknown" in (await read(client, "/export?q=modl:x", status=400)).text
 
 
+async def test_of_a_text_it_is_not_known_before_how_many_calls_have_it(client, store):
+    await store.put([record(id=str(number)) for number in range(2)])
+
+    page = (await client.get("/export?q=text:France")).text
+
+    assert "Those of 2 calls that have this text" in page
+    assert 'data-total=""' in page
+
+
 async def test_a_hostile_filter_is_nothing_but_text(client):
     hostile = f'text:"{HOSTILE.replace(chr(34), "")}"'
 

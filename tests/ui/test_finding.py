@@ -54,6 +54,16 @@ async def test_where_there_is_nothing_to_draw_nothing_is(client, query):
     assert (await client.get(f"/histogram{query}")).text == ""
 
 
+async def test_bars_that_count_calls_whatever_was_said_say_so(client, store):
+    await store.put([record()])
+
+    plain, searched = [(await client.get("/histogram", params={"q": q})).text for q in ("tag:ci", "tag:ci text:France")]
+
+    assert "with or without the text" not in plain
+    assert "with or without the text" in searched
+    assert "<rect" in searched
+
+
 async def test_a_view_is_saved_listed_replaced_and_forgotten(client, store):
     await store.put([record(), tagged("other", id="2")])
 
