@@ -183,7 +183,7 @@ async def test_a_picture_says_of_which_time_it_is_and_a_point_what_it_has(page, 
     await page.locator("[data-plot='calls'] .u-over").hover()
     await expect(legend).not_to_contain_text(" to ")
 
-    await expect(legend).to_contain_text(re.compile(r"calls *[\d–]"))
+    await expect(legend).to_contain_text(re.compile(f"calls *[0-9{DASH}]"))
 
 
 @in_browser
