@@ -47,13 +47,18 @@ class Connection(asyncio.Protocol):
         self._finishing = False
         #: When it was released last, on the loop's clock.
         self.idle_since = 0.0
-        #: Of a connection that was used before: bytes the peer had acknowledged when the request was written.
+        #: Bytes that were written, and those that the peer had acknowledged before the first of them; None if unknown.
+        self._written_bytes = 0
+        self._acked_at_first: int | None = None
+        #: Of a connection that was used before: what the peer will have acknowledged if it took nothing of the request.
         self._acked_before: int | None = None
 
     def opened(self, sock: socket.socket) -> None:
         """Take over what the connecting side has."""
         self._sock = sock
         self._is_new = True
+        if self._plain:  # TLS writes bytes of its own
+            self._acked_at_first = bytes_acked(sock)
         self._news = select.poll()
         self._news.register(sock, select.POLLIN)
 
@@ -64,8 +69,10 @@ class Connection(asyncio.Protocol):
     async def exchange(self, request: UpstreamRequest) -> Http1Response:
         """Send ``request`` and wait for the head of its response. Raises NotTaken, or what UpstreamResponse does."""
         response = self._response = Http1Response(self, request)
-        if not self._is_new:
-            self._acked_before = bytes_acked(self._sock)
+        if not self._is_new and self._acked_at_first is not None:
+            # Counted, which costs less than to ask the kernel. If an earlier request was not taken whole, the peer has
+            # acknowledged less than this, and nothing is sent again.
+            self._acked_before = self._acked_at_first + self._written_bytes
         try:
             self._write(request)
             self._start_timer()
@@ -190,22 +197,26 @@ class Connection(asyncio.Protocol):
         head.append(b"Transfer-Encoding: chunked\r\n\r\n" if request.chunked else b"\r\n")
         if isinstance(request.body, bytes):
             body = _chunk(request.body) + _LAST_CHUNK if request.chunked else request.body
-            self._transport.write(b"".join((*head, body)))
+            self._put(b"".join((*head, body)))
             self._request_sent = True
             return
-        self._transport.write(b"".join(head))
+        self._put(b"".join(head))
         self._request_sent = False
         self._sender = self._loop.create_task(self._send_pieces(request.body, chunked=request.chunked))
+
+    def _put(self, piece: bytes) -> None:
+        self._written_bytes += len(piece)
+        self._transport.write(piece)
 
     async def _send_pieces(self, pieces: AsyncIterator[bytes], *, chunked: bool) -> None:
         try:
             while (piece := await self._next_piece(pieces)) is not None:
-                self._transport.write(_chunk(piece) if chunked else piece)
+                self._put(_chunk(piece) if chunked else piece)
                 self._active_at = self._loop.time()
                 if self._writable is not None:
                     await self._writable
             if chunked:
-                self._transport.write(_LAST_CHUNK)
+                self._put(_LAST_CHUNK)
             self._request_sent = True
         except LlmProxyError as exc:
             if self._response is not None:
