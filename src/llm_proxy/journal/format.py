@@ -32,6 +32,7 @@ _COVERED = struct.Struct("<B16sQ")
 _PREFIX = struct.Struct("<4sII")
 _HEADER = struct.Struct("<4sIIB16sQ")
 HEADER_BYTES = _HEADER.size
+_pack_covered, _pack_prefix, _crc32 = _COVERED.pack, _PREFIX.pack, zlib.crc32
 #: A frame that claims to be longer is damage; a larger piece of a body is cut into several frames.
 MAX_PAYLOAD_BYTES = 64 * 2**20
 
@@ -167,8 +168,8 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
 def frame_header(kind: int, exchange_id: bytes, time_us: int, payload: bytes) -> bytes:
     """What stands before ``payload``. Header and payload are written as two pieces, so that no body is copied."""
-    covered = _COVERED.pack(kind, exchange_id, time_us)
-    return _PREFIX.pack(MAGIC, len(payload), zlib.crc32(payload, zlib.crc32(covered))) + covered
+    covered = _pack_covered(kind, exchange_id, time_us)
+    return _pack_prefix(MAGIC, len(payload), _crc32(payload, _crc32(covered))) + covered
 
 
 class FrameParser:

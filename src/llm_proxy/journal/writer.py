@@ -130,12 +130,14 @@ class JournalWriter:
             self._ledger.desist()
             raise
         self._ledger.add("accepted")
-        self._pay()
+        if self._owed:
+            self._pay()
 
     def append(self, frames: Frames) -> None:
         """Append ``frames`` in one write and clear them."""
         self._write(frames)
-        self._pay()
+        if self._owed:
+            self._pay()
 
     def append_later(self, frames: Frames) -> None:
         """Append ``frames`` as soon as writing works again; the oldest are forgotten when there are too many."""
@@ -166,7 +168,8 @@ class JournalWriter:
         if self._closed.is_set():
             raise JournalUnwritable(f"{self._root}: the journal was closed")
         try:
-            self._make_room()
+            if self._segment < 0 or self._size >= self._limits.segment_bytes:
+                self._make_room()
             self._append_to_segment(frames)
         except OSError as exc:
             raise JournalUnwritable(f"{self._directory or self._root}: {exc.strerror}") from exc

@@ -1,7 +1,8 @@
 """What is known of one call while it runs."""
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from llm_proxy.model.exchange import Endpoint
 from llm_proxy.proxy.addresses import Address
@@ -16,8 +17,7 @@ from llm_proxy.proxy.server_timing import server_timing
 from llm_proxy.proxy.transport.base import RawHeaders, UpstreamResponse
 
 
-@dataclass(slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, kw_only=True):
     """One call."""
 
     id: str

@@ -23,6 +23,7 @@ from llm_proxy.proxy.transport.base import RawHeaders
 
 #: SO_LINGER on, with zero seconds: close() sends a reset (RST) instead of a FIN.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_LENGTH_OF_CONTENT_LENGTH = 14
 
 
 class WireCycle(RequestResponseCycle):
@@ -113,7 +114,8 @@ class WireCycle(RequestResponseCycle):
 
     async def pass_on(self, piece: bytes) -> None:
         """Send bytes of another protocol."""
-        await self._until_writable()
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
         if not self.disconnected:
             self.transport.write(piece)
 
@@ -145,13 +147,15 @@ class WireCycle(RequestResponseCycle):
 
     async def begin(self, status: int, headers: RawHeaders, body: bytes = b"", *, more: bool = True) -> None:
         """Send the head as given and what is there of the body, in one write; then ``go_on`` unless that was all."""
-        await self._until_writable()
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
         if not self.disconnected:
             self._write(self._begun(status, headers), body, more)
 
     async def go_on(self, body: bytes, *, more: bool) -> None:
         """Send a further piece of the body."""
-        await self._until_writable()
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
         if not self.disconnected:
             self._write(b"", body, more)
 
@@ -162,15 +166,15 @@ class WireCycle(RequestResponseCycle):
         elif not self.response_complete:
             await self.go_on(message.get("body", b""), more=message.get("more_body", False))
 
-    async def _until_writable(self) -> None:
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-
     def _begun(self, status: int, headers: RawHeaders) -> bytes:
         """The head, with the framing that the body will have."""
         self.response_started = True
         self.waiting_for_100_continue = False
-        length = next((value for name, value in headers if len(name) == 14 and name.lower() == b"content-length"), None)
+        length = None
+        for name, value in headers:
+            if len(name) == _LENGTH_OF_CONTENT_LENGTH and name.lower() == b"content-length":
+                length = value
+                break
         bodiless = self.scope["method"] == "HEAD" or status in (204, 304)
         self.expected_content_length = 0 if bodiless or length is None else int(length)
         self.chunked_encoding = not bodiless and length is None and self.scope["http_version"] == "1.1"

@@ -202,7 +202,10 @@ class Proxy:
     def _admit(self, call: Call, head: RequestHead, target: Target, said: Wishes) -> Refused | None:
         """Find out whose the call is and whether it may go there; why not, if not."""
         try:
-            call.admitted = self._admission.identify([*head.proxy_keys, *call.keys_in_query])
+            keys = [*head.proxy_keys, *call.keys_in_query]
+            call.admitted = self._admission.identify(keys)
+            if not keys:  # nobody's: neither is there a limit, nor can a key of ours be missed at the upstream
+                return None
             call.admitted.check_record(answer_is_kept=said.log == "full" and said.response_body)
             if not self._chooser.routes.have_targets:
                 call.check_target(head, target)  # of others it is judged where they are sent, once that is known
