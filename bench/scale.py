@@ -31,6 +31,7 @@ from llm_proxy.store.sql_series import SqlSeries
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.store.sums_keeper import SumsKeeper
+from llm_proxy.ui.histogram import span
 
 ROUNDS = 12
 
@@ -95,9 +96,10 @@ def actions(store: SqlStore, found_id: str, ticket: str) -> Iterator[tuple[str, 
     for name, query in lists(found_id, ticket).items():
         yield name, partial(store.find, query)
     yield "one record", partial(store.get, found_id)
-    findings, statistics, end = SqlFindings(store), SqlSeries(store), datetime.now(UTC)
-    since = end - timedelta(days=DAYS)
-    yield "histogram, 30 days", partial(findings.histogram, CompletionQuery(), since, end, count=60)
+    findings, statistics, now = SqlFindings(store), SqlSeries(store), datetime.now(UTC)
+    start, end, count = span(now - timedelta(days=DAYS), now)  # as the page does
+    for what, query in {"": CompletionQuery(), " of slow calls": is_(Attribute.LATENCY, ">", 20.0)}.items():
+        yield f"histogram, 30 days{what}", partial(findings.histogram, query, start, end, count=count)
     for name, wanted in sums().items():
         yield f"dashboard, {name}", partial(statistics.series, wanted)
 

@@ -33,7 +33,7 @@ Sums = dict[str | None, dict[int, Measures]]
 _FIRST_US = 60_000_000
 _PART_S = 0.03
 #: So many changes are read by their number, and more by the time of their calls.
-_FEW_CHANGES = 100_000
+_FEW_CHANGES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Stretch:
         """What holds for the calls of each of some lists, none of which has a call of another."""
         at, change = completions.c.started_at_us, completions.c.change
         for one in self.which:
-            few = 0 < one.newest - one.after < _FEW_CHANGES
+            few = one.after > 0 and 0 < one.newest - one.after < _FEW_CHANGES
             always = [*matching(replace(calls, model=None), is_few=few), at >= self.since_us, at < self.until_us]
             if one.after and not one.only_answered:
                 always += [change > one.after, *([change <= one.newest] if few else [])]
