@@ -1,6 +1,8 @@
 import asyncio
+import os
 import signal
 import socket
+import subprocess
 
 import httpx
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from llm_proxy.assignment import Assignment
 from llm_proxy.metrics import Ledger
 from llm_proxy.settings.table import Settings
-from llm_proxy.supervisor import Supervisor
+from llm_proxy.supervisor import Plan, Supervisor
 from running import CHAT, PATIENCE_S, serve, until
 from upstreams import LAST_CHUNK, SSE_HEAD, chat_chunk, chunk
 
@@ -194,3 +196,40 @@ def refuses(port):
     except ConnectionRefusedError:
         return True
     return False
+
+
+class _NeverComesUp:
+    """A configuration whose processes die as soon as they are started."""
+
+    def __init__(self, assignment):
+        self.assignment = assignment
+        self.came_up = None
+        self.gone = []
+
+    def begin(self):
+        return subprocess.Popen(["/bin/echo", "new"], stdout=subprocess.PIPE)
+
+    def plan(self, said):
+        assert said == b"new\n"
+        return Plan(assignments=[self.assignment], drain_s=0, reload_drain_s=0)
+
+    def settle(self, *, came_up):
+        self.came_up = came_up
+
+    def ended(self, assignment):
+        self.gone.append(assignment.name)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_configuration_whose_processes_do_not_come_up_changes_nothing(tmp_path, capfd):
+    settings = Settings(data_dir=tmp_path).to_json()
+    nobody = Assignment(role="no_such_role", index=0, settings=settings)
+    reloading = _NeverComesUp(nobody)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        supervisor = Supervisor([nobody], listener, ledger=_AnyLedger(), drain_s=0, reloading=reloading)
+
+        status = supervisor.run(on_ready=lambda: os.kill(os.getpid(), signal.SIGHUP))
+
+    assert status == 0
+    assert reloading.came_up is False
+    assert reloading.gone == ["no_such_role-1"]

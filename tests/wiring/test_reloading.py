@@ -185,3 +185,32 @@ async def test_limits_hold_over_reloads_that_come_while_others_drain_and_sigterm
         assert account["accepted"] == account["stored"] >= 7
         assert account["missing"] == account["waiting"] == 0
         assert not [line for line in product.logged() if line["level"] == "error"]
+
+
+async def test_with_redis_each_role_is_replaced_where_it_reads_what_has_changed_and_nothing_is_lost(
+    upstream, tmp_path, redis
+):
+    path = write(tmp_path, '[log]\nlevel = "info"\n')
+    env = {"LLM_PROXY_REDIS_URL": redis.url}
+    async with serve(tmp_path, upstream.url, "--config", str(path), env=env) as product:
+        roles = ("proxy", "shipper", "store", "worker")
+        before = {role: (await product.child(role)).pid for role in roles}
+        load = Load(f"{product.base_url}/chat/completions", clients=2)
+        write(tmp_path, '[log]\nlevel = "debug"\n')
+        said = await reload(product)
+        for role, pid in before.items():
+            await until(
+                lambda r=role, p=pid: [one.pid for one in product.processes(r)] not in ([], [p]), f"a new {role}"
+            )
+            await until(lambda r=role: len(product.processes(r)) == 1, f"the end of the old {role}")
+        count = len(load.answers)
+        await until(lambda: len(load.answers) > count + 4, "calls after that")
+        await load.end()
+        records = await product.ended(len(load.answers))
+        status = product.command("status", "--check", "--data-dir", str(product.data_dir))
+
+        assert said["changed"] == "log.level"
+        assert {answer.status_code for answer in load.answers} == {200}
+        assert {record["id"] for record in records} == {answer.headers["x-llm-proxy-id"] for answer in load.answers}
+        assert status.returncode == 0, status.stdout
+        assert not [line for line in product.logged() if line["level"] in ("error", "warning")]

@@ -69,11 +69,21 @@ class _Chain:
 class RedisPublisher:
     """The only one of the journal ``name`` at a time."""
 
-    def __init__(self, connection: RedisConnection, shards: Sequence[Shard], *, name: str, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        connection: RedisConnection,
+        shards: Sequence[Shard],
+        *,
+        name: str,
+        ledger: Ledger,
+        counted_before: int = 0,
+    ) -> None:
+        """``counted_before`` is how many calls of this journal others have counted as shipped, in ledgers of theirs."""
         self._connection = connection
         self._chains = [_Chain(shard) for shard in shards]
         self._name = name
         self._ledger = ledger
+        self._counted_before = counted_before
         self._counted = False
 
     async def publish(self, parcels: Sequence[Parcel]) -> None:
@@ -112,7 +122,7 @@ class RedisPublisher:
     async def _count_what_is_there(self) -> None:
         """Look all chains up, and count what an earlier process had sent but was killed before it could count."""
         sent = sum([await self._look_up(chain) for chain in self._chains])
-        self._ledger.add("shipped", max(sent - self._ledger.get("shipped"), 0))
+        self._ledger.add("shipped", max(sent - self._counted_before - self._ledger.get("shipped"), 0))
         self._counted = True
 
     async def _look_up(self, chain: _Chain) -> int:

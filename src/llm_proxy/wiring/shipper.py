@@ -9,7 +9,7 @@ from uuid import uuid4
 from llm_proxy.assignment import Assignment
 from llm_proxy.child import Lifeline, main
 from llm_proxy.journal.reader import ANNOUNCE_AFTER_S, JournalReader
-from llm_proxy.metrics import Ledger
+from llm_proxy.metrics import Ledger, read_all
 from llm_proxy.queue.redis_publisher import RedisPublisher
 from llm_proxy.settings.table import Settings
 from llm_proxy.shipper import Shipper
@@ -35,7 +35,13 @@ async def _ship(
     settings: Settings, data: DataDir, ledger: Ledger, *, stopping: asyncio.Event, is_replaced: Callable[[], bool]
 ) -> None:
     connection = redis.connection(settings)
-    publisher = RedisPublisher(connection, redis.shards(settings), name=_journal_name(data), ledger=ledger)
+    publisher = RedisPublisher(
+        connection,
+        redis.shards(settings),
+        name=_journal_name(data),
+        ledger=ledger,
+        counted_before=read_all(data.counters)["shipped"] - ledger.get("shipped"),
+    )
     reader = JournalReader(data.journal, ledger=ledger, announce_after_s=ANNOUNCE_AFTER_S, ledgers=data.counters)
     shipper = Shipper(reader, publisher)
     async with asyncio.TaskGroup() as group:
