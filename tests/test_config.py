@@ -1,4 +1,5 @@
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -408,3 +409,29 @@ def test_the_table_of_the_documentation_is_that_of_the_options():
     rows = [line for line in (ROOT / "docs" / "configuration.md").read_text().splitlines() if line.startswith("| `")]
 
     assert rows == [table_row(key) for key in OPTIONS]
+
+
+def test_a_file_of_variables_goes_before_the_environment(tmp_path):
+    path = tmp_path / "keys.env"
+    path.write_text("# keys\n\nexport OPENAI_KEY='sk-new'\nLLM_PROXY_PORT=\"9\"\nOTHER=a=b # c\n")
+    environ = {"LLM_PROXY_ENV_FILE": str(path), "OPENAI_KEY": "sk-old", "LLM_PROXY_WORKERS": "2"}
+
+    settings = load_settings(flags={"upstream_key_env": "OPENAI_KEY"}, environ=environ)
+
+    assert settings.upstream_key.get_secret_value() == "sk-new"
+    assert (settings.port, settings.workers) == (9, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"A=1\nsk-secret\n", "keys.env:2: is no line NAME=value"), (b"\xff", "is no UTF-8"), (None, "No such file")],
+)
+def test_a_file_of_variables_that_cannot_be_read_is_told_without_what_it_holds(tmp_path, content, says):
+    path = tmp_path / "keys.env"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(ConfigError, match=re.escape(says)) as told:
+        load_settings(environ={"LLM_PROXY_ENV_FILE": str(path)})
+
+    assert "secret" not in str(told.value)

@@ -25,6 +25,8 @@ __all__ = ["EffectiveSetting", "Settings", "effective", "load_settings"]
 #: A variable is this, then the key in capitals, with two underscores for each dot.
 ENVIRONMENT_PREFIX = "LLM_PROXY_"
 CONFIG_VARIABLE = "LLM_PROXY_CONFIG"
+#: Names a file with further variables, which is read anew with the configuration, as the environment cannot be.
+ENV_FILE_VARIABLE = "LLM_PROXY_ENV_FILE"
 DEFAULT_ORIGIN = "default"
 
 _Value: TypeAlias = str | int | float | bool | tuple[str, ...] | None
@@ -35,6 +37,8 @@ Key: TypeAlias = tuple[str, ...]
 _SERVICE_VARIABLE = re.compile(
     r"LLM_PROXY_(SERVICE_(HOST|PORT\w*)|PORT_\d+_(TCP|UDP|SCTP)\w*)=.*|LLM_PROXY_PORT=(tcp|udp|sctp)://.*", re.DOTALL
 )
+#: As in systemd's EnvironmentFile: a name and its value, which may be quoted.
+_VARIABLE_LINE = re.compile(r"(?:export\s+)?([A-Za-z_]\w*)=(?:\"([^\"]*)\"|'([^']*)'|(.*))")
 _TABLE_LINE = re.compile(r"\s*\[+\s*([^\[\]]+?)\s*\]")
 _KEY_LINE = re.compile(r"\s*([\w.\-\"' ]+?)\s*=")
 #: Options that name the variable with the key of an upstream, and the field that gets the key.
@@ -100,6 +104,7 @@ def effective(
 
 
 def _load(flags: Mapping[str, JsonValue], environ: Mapping[str, str]) -> tuple[Settings, _Layer]:
+    environ = {**environ, **_env_file(environ.get(ENV_FILE_VARIABLE))}
     variables = {name: text for name, text in environ.items() if text and not _is_of_kubernetes(name, text)}
     path = flags.get("config") or variables.get(CONFIG_VARIABLE)
     from_file = _from_file(Path(str(path)).expanduser()) if path else {}
@@ -112,6 +117,25 @@ def _load(flags: Mapping[str, JsonValue], environ: Mapping[str, str]) -> tuple[S
         if file is not None and not file.is_file():
             raise ConfigError(f"{_origin((section, name), given)}: {section}.{name}: there is no such file")
     return settings, given
+
+
+def _env_file(name: str | None) -> dict[str, str]:
+    """The variables in a file. Its lines are in no message: they hold keys."""
+    if not name:
+        return {}
+    try:
+        lines = Path(name).expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "is no UTF-8"
+        raise ConfigError(f"{ENV_FILE_VARIABLE}: {_printable(name)}: cannot be read: {reason}") from None
+    variables = {}
+    for number, line in enumerate(map(str.strip, lines), start=1):
+        if line and line[0] not in "#;":
+            found = _VARIABLE_LINE.fullmatch(line)
+            if found is None:
+                raise ConfigError(f"{_printable(name)}:{number}: is no line NAME=value")
+            variables[found[1]] = next(text for text in found.groups()[1:] if text is not None)
+    return variables
 
 
 def _from_flags(flags: Mapping[str, JsonValue]) -> _Layer:
@@ -255,7 +279,11 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def _refuse_unknown(variables: Mapping[str, str], given: _Layer) -> None:
-    expected = {CONFIG_VARIABLE, *(value.value for key, value in given.items() if key[-1] in _KEY_FIELDS)}
+    expected = {
+        CONFIG_VARIABLE,
+        ENV_FILE_VARIABLE,
+        *(value.value for key, value in given.items() if key[-1] in _KEY_FIELDS),
+    }
     for name in variables:
         if name.startswith(ENVIRONMENT_PREFIX) and name not in expected and _option(_key_of_variable(name)) is None:
             raise ConfigError(f"{name}: is no setting{_suggestion(name, map(variable_name, OPTIONS))}")

@@ -107,3 +107,13 @@ def test_what_no_key_guards_any_more_is_no_configuration_for_an_open_port(reread
     )
 
     assert any("no key guards the records" in problem for problem in told.problems) is is_wrong
+
+
+def test_a_key_in_a_file_of_variables_is_read_anew(reread_with, tmp_path):
+    path = tmp_path / "keys.env"
+    path.write_text("KEY_OF_A=sk-new\n")
+    environ = {"LLM_PROXY_ENV_FILE": str(path), "KEY_OF_A": "sk-old"}
+
+    told = reread_with("", 'upstream_key_env = "KEY_OF_A"', environ=environ)
+
+    assert Settings.from_json(told.settings).upstream_key.get_secret_value() == "sk-new"
