@@ -10,6 +10,7 @@ from llm_proxy.assignment import Assignment
 from llm_proxy.child import Lifeline, main
 from llm_proxy.journal.reader import ANNOUNCE_AFTER_S, JournalReader
 from llm_proxy.metrics import Ledger, read_all
+from llm_proxy.queue.redis_connection import RedisConnection
 from llm_proxy.queue.redis_publisher import RedisPublisher
 from llm_proxy.settings.table import Settings
 from llm_proxy.shipper import Shipper
@@ -21,20 +22,26 @@ from llm_proxy.wiring.sole_reader import sole_reader
 
 async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) -> None:
     """Ship until the lifeline ends, and until the journal is in Redis or Redis is not available."""
-    data = DataDir(settings.data_dir)
+    data, connection = DataDir(settings.data_dir), redis.connection(settings)
     stopping = asyncio.Event()
     with lifeline.calling(stopping.set):
         lifeline.say_ready()
         async with sole_reader(data, stopping) as is_reader:
             if is_reader:
                 ledger = data.ledger(assignment.name)
-                await _ship(settings, data, ledger, stopping=stopping, is_replaced=lambda: lifeline.retired)
+                await _ship(settings, connection, ledger, stopping=stopping, is_replaced=lambda: lifeline.retired)
+    await connection.close()
 
 
 async def _ship(
-    settings: Settings, data: DataDir, ledger: Ledger, *, stopping: asyncio.Event, is_replaced: Callable[[], bool]
+    settings: Settings,
+    connection: RedisConnection,
+    ledger: Ledger,
+    *,
+    stopping: asyncio.Event,
+    is_replaced: Callable[[], bool],
 ) -> None:
-    connection = redis.connection(settings)
+    data = DataDir(settings.data_dir)
     publisher = RedisPublisher(
         connection,
         redis.shards(settings),
@@ -55,7 +62,6 @@ async def _ship(
         await shipping
         for task in beside:
             task.cancel()
-    await connection.close()
 
 
 def _journal_name(data: DataDir) -> str:
