@@ -17,7 +17,7 @@ saved_views = Table(
     metadata,
     Column("organization_id", Text, primary_key=True),
     # Empty if it is of the whole organisation: what is unknown is no key.
-    Column("project_id", Text, primary_key=True, server_default=""),
+    Column("project_id", Text, primary_key=True),
     Column("name", Text, primary_key=True),
     Column("filter", Text, nullable=False),
     # With commas between them.

@@ -17,12 +17,13 @@ def upgrade() -> None:
     views = op.create_table(
         "saved_views",
         sa.Column("organization_id", sa.Text, primary_key=True),
-        sa.Column("project_id", sa.Text, primary_key=True, server_default=""),
+        sa.Column("project_id", sa.Text, primary_key=True),
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("filter", sa.Text, nullable=False),
         sa.Column("columns", sa.Text, nullable=False),
         sa.Column("created_at_us", sa.BigInteger, nullable=False),
     )
     before = sa.table(_BEFORE, *map(sa.column, _MEMBERS))
-    op.execute(sa.insert(views).from_select(_MEMBERS, sa.select(*before.c)))
+    kept = sa.select(sa.literal("").label("project_id"), *before.c)
+    op.execute(sa.insert(views).from_select(("project_id", *_MEMBERS), kept))
     op.drop_table(_BEFORE)
