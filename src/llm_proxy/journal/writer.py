@@ -165,12 +165,10 @@ class JournalWriter:
             self._lock = -1
 
     def _write(self, frames: Frames) -> None:
-        if self._closed.is_set():
-            raise JournalUnwritable(f"{self._root}: the journal was closed")
         try:
             if self._segment < 0 or self._size >= self._limits.segment_bytes:
                 self._make_room()
-            self._append_to_segment(frames)
+            self._append_to_segment(frames.parts, frames.size)
         except OSError as exc:
             raise JournalUnwritable(f"{self._directory or self._root}: {exc.strerror}") from exc
         self._size += frames.size
@@ -181,15 +179,17 @@ class JournalWriter:
         frames.clear()
 
     def _make_room(self) -> None:
+        if self._closed.is_set():  # then there is no segment any more
+            raise JournalUnwritable(f"{self._root}: the journal was closed")
         if self._segment < 0:
             self._start_segment()
         elif self._size >= self._limits.segment_bytes:
             with contextlib.suppress(OSError):  # better a segment that is too large than a call that is lost
                 self._start_segment()
 
-    def _append_to_segment(self, frames: Frames) -> None:
+    def _append_to_segment(self, parts: list[bytes], size: int) -> None:
         try:
-            _write_all(self._segment, frames.parts, frames.size)
+            _write_all(self._segment, parts, size)
             if self._limits.fsync == "always":
                 os.fdatasync(self._segment)
         except OSError:

@@ -181,7 +181,12 @@ class Capture:
         return self._recording
 
     def _add_body(self, kind: Kind, piece: bytes, now_us: int) -> None:
-        kept = piece[: self._room[kind]]
+        room = self._room[kind]
+        if 0 < len(piece) <= room:
+            self._room[kind] = room - len(piece)
+            self._frames.add(kind, now_us, piece)
+            return
+        kept = piece[:room]
         self._room[kind] -= len(kept)
         if kept:
             self._frames.add(kind, now_us, kept)

@@ -32,8 +32,8 @@ async def relay(
     if response.status >= 400:
         capture.keep_bodies()
     # The head waits for nothing; what has arrived with it leaves with it.
-    piece = _note(response.available(), response, capture)
-    done = response.complete
+    piece = response.available()
+    done = _note(piece, response, capture)
     usage_filter = UsageFilter() if trim and is_readable(response.status, response.headers) else None
     if usage_filter is not None:
         piece = usage_filter.passed(piece, last=done)
@@ -41,19 +41,20 @@ async def relay(
     while not done:
         if wire.disconnected:
             raise ClientDisconnected("the client closed its connection")
-        piece = _note(await response.read(), response, capture)
-        done = response.complete
+        piece = await response.read()
+        done = _note(piece, response, capture)
         if usage_filter is not None:
             piece = usage_filter.passed(piece, last=done)
         if piece or done:
             await wire.go_on(piece, more=not done)
 
 
-def _note(piece: bytes, response: UpstreamResponse, capture: Capture) -> bytes:
+def _note(piece: bytes, response: UpstreamResponse, capture: Capture) -> bool:
+    """Have ``piece`` in the journal, and the end if it was the last one; whether it was."""
     if piece:
         capture.chunk(piece)
     if response.complete:
         capture.end(Ending.UPSTREAM_ERROR if response.status >= 400 else Ending.COMPLETE)
-    else:
-        capture.commit()
-    return piece
+        return True
+    capture.commit()
+    return False

@@ -189,7 +189,8 @@ class Http1Response:
             self._reusable = False
         if self._ended or not self._head_complete:
             return
-        self._keep(body)
+        self._pieces.append(body)  # llhttp gives no empty ones
+        self._pieces_bytes += len(body)
 
     def on_message_complete(self) -> None:
         if self._informational:
