@@ -1,8 +1,12 @@
 import asyncio
+import fcntl
 import os
+import pty
 import signal
 import socket
 import subprocess
+import sys
+import termios
 
 import httpx
 import pytest
@@ -11,7 +15,7 @@ from llm_proxy.assignment import Assignment
 from llm_proxy.metrics import Ledger
 from llm_proxy.settings.table import Settings
 from llm_proxy.supervisor import Plan, Supervisor
-from running import CHAT, PATIENCE_S, serve, until
+from running import CHAT, PATIENCE_S, bare_environment, serve, until
 from upstreams import LAST_CHUNK, SSE_HEAD, chat_chunk, chunk
 
 STREAM = {**CHAT, "stream": True}
@@ -233,3 +237,29 @@ def test_a_configuration_whose_processes_do_not_come_up_changes_nothing(tmp_path
     assert status == 0
     assert reloading.came_up is False
     assert reloading.gone == ["no_such_role-1"]
+
+
+def test_a_closed_terminal_ends_what_runs_in_it_though_its_signal_is_that_of_a_reload(tmp_path):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "llm_proxy", "store", "--port", "0", "--data-dir", str(tmp_path)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=bare_environment(tmp_path),
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no threads run here
+    )
+    os.close(theirs)
+    seen = b""
+    while b"data lies in" not in seen:
+        seen += os.read(ours, 4096)
+
+    process.send_signal(signal.SIGHUP)
+    while b"configuration reloaded" not in seen:
+        seen += os.read(ours, 4096)
+    runs_on = process.poll() is None
+    os.close(ours)
+
+    assert runs_on
+    assert process.wait(PATIENCE_S) == 0
