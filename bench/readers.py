@@ -1,13 +1,14 @@
 """How long calls and pages take side by side: calls at a steady rate, in turns with and without a reader of pages.
 
 Run as ``python -m bench.readers --data-dir DIRECTORY`` with a store.sqlite3 in it that bench/scale.py has filled, or
-with ``--postgres URL`` of such a database. A reader asks for one page after the other and never pauses, which nobody
-does for long. The calls are all stored meanwhile, so that the store grows by them.
+with ``--postgres URL`` of such a database. A reader asks for one page after the other and, unless told to, never
+pauses, which nobody does for long. The calls are all stored meanwhile, so that the store grows by them.
 """
 
 import argparse
 import asyncio
 import contextlib
+import json
 import subprocess
 import sys
 import tempfile
@@ -22,11 +23,12 @@ import psutil
 import uvloop
 
 from bench.load import at_rate
-from bench.pipeline import child, cpu_s, serving
+from bench.pipeline import PATIENCE_S, child, cpu_s, serving
 from bench.workloads import plain
 from llm_proxy.metrics import read_all
 
 CALL_BYTES, CONNECTIONS = 1024, 64
+ROOT = Path(__file__).parents[1]
 #: What is read, by name; ``{id}`` is that of a call.
 PAGES = {
     "list": "/",
@@ -50,32 +52,52 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(int(len(values) * share), len(values) - 1)]
 
 
-async def read_pages(client: httpx.AsyncClient, found_id: str, taken: Times) -> None:
-    """Until cancelled."""
-    for name, address in cycle(PAGES.items()):
-        started_s = time.perf_counter()
-        answer = await client.get(address.format(id=found_id))
-        answer.raise_for_status()
-        taken.setdefault(name, []).append(time.perf_counter() - started_s)
+async def read_pages(port: int, readers: int, pause_s: float) -> Times:
+    """How long pages took, of so many who read at the same time, until the standard input ends."""
+    taken: Times = {}
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.add_reader(sys.stdin.fileno(), ended.set)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        newest = (await client.get("/api/v1/completions?limit=1")).raise_for_status().json()
+        found_id = newest["completions"][0]["id"]
+        print("reading", flush=True)
+
+        async def read() -> None:
+            for name, address in cycle(PAGES.items()):
+                started_s = time.perf_counter()
+                (await client.get(address.format(id=found_id))).raise_for_status()
+                taken.setdefault(name, []).append(time.perf_counter() - started_s)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), pause_s)
+                if ended.is_set():
+                    return
+
+        await asyncio.gather(*(read() for _ in range(readers)))
+    loop.remove_reader(sys.stdin.fileno())
+    return taken
+
+
+@contextlib.contextmanager
+def reading(port: int, options: argparse.Namespace, taken: Times) -> Iterator[None]:
+    """Pages are read meanwhile, by a process of its own, so that it does not hold up who measures the calls."""
+    who = "--readers", str(options.readers), "--pause", str(options.pause)
+    command = [sys.executable, "-m", "bench.readers", "--read", str(port), *who]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        yield
+    finally:
+        told, _ = process.communicate(timeout=PATIENCE_S)
+    for name, times in json.loads(told).items():
+        taken.setdefault(name, []).extend(times)
 
 
 async def turn(port: int, options: argparse.Namespace, *, reads: bool, taken: Times) -> list[float]:
     """How long each call of one turn took."""
-    async with contextlib.AsyncExitStack() as stack:
-        tasks = []
-        if reads:
-            client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60)
-            await stack.enter_async_context(client)
-            newest = (await client.get("/api/v1/completions?limit=1")).raise_for_status().json()
-            found_id = newest["completions"][0]["id"]
-            tasks = [asyncio.create_task(read_pages(client, found_id, taken)) for _ in range(options.readers)]
+    with reading(port, options, taken) if reads else contextlib.nullcontext():
         workload = plain(CALL_BYTES)
         tally = await at_rate(port, workload, seconds=options.seconds, rate=options.rate, connections=CONNECTIONS)
-        for task in tasks:
-            if task.done():
-                task.result()
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
     if tally.errors:
         raise SystemExit(f"{tally.errors} calls went wrong")
     return tally.latencies_s
@@ -110,7 +132,7 @@ async def measure(product: psutil.Process, port: int, counters: Path, options: a
 def upstream() -> Iterator[int]:
     """Its port."""
     command = [sys.executable, "-m", "bench.upstream"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1])
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -136,8 +158,13 @@ if __name__ == "__main__":
     parser.add_argument("--postgres", metavar="URL", help="a database that is filled, instead")
     parser.add_argument("--rate", type=int, default=200, help="calls a second")
     parser.add_argument("--readers", type=int, default=1, help="who read pages at the same time")
+    parser.add_argument("--pause", type=float, default=0.0, help="of a reader between two pages, in seconds")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each turn")
     parser.add_argument("--turns", type=int, default=4, help="of each kind")
+    parser.add_argument("--read", metavar="PORT", type=int, help="only read pages, and tell how long they took as JSON")
     options = parser.parse_args()
+    if options.read is not None:
+        json.dump(asyncio.run(read_pages(options.read, options.readers, options.pause)), sys.stdout)
+        sys.exit(0)
     with tempfile.TemporaryDirectory() as made:
         run(options, options.data_dir or Path(made))
