@@ -9,7 +9,19 @@ from sqlalchemy import NullPool, create_engine
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from llm_proxy.store import sql, sql_accounts, sql_feedback, sql_traces
+from llm_proxy.store import (
+    sql,
+    sql_accounts,
+    sql_feedback,
+    sql_grading,
+    sql_hours,
+    sql_keepsakes,
+    sql_logins,
+    sql_sizes,
+    sql_sums,
+    sql_traces,
+    trace_rows,
+)
 from llm_proxy.store.sqlite_connection import open_writer
 from llm_proxy.store.sqlite_writer import SqliteWriter
 
@@ -26,7 +38,18 @@ def connection(tmp_path):
 
 
 #: What adds its tables to those of sql.py.
-OTHERS = [sql_accounts, sql_feedback, sql_traces]
+OTHERS = (
+    sql_accounts,
+    sql_feedback,
+    sql_grading,
+    sql_hours,
+    sql_keepsakes,
+    sql_logins,
+    sql_sizes,
+    sql_sums,
+    sql_traces,
+    trace_rows,
+)
 
 
 def test_alembic_finds_no_difference(connection):
