@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from llm_proxy.errors import StoreRejected
 from llm_proxy.model.completion import Bodies, Context, Usage
+from llm_proxy.store import rows
 from llm_proxy.store.bodies import Packer
 from llm_proxy.store.rows import from_micros, restored, storable, to_completion, to_micros, to_rows
 from llm_proxy.store.sql import completion_bodies, completion_tags, completions
@@ -115,3 +116,9 @@ def test_what_was_stored_is_restored(text):
 @given(texts, texts)
 def test_different_texts_stay_different_when_stored(one, other):
     assert (storable(one) == storable(other)) == (one == other)
+
+
+def test_what_is_looked_up_by_its_place_stands_there():
+    places = (rows._STARTED_AT_US, rows._SESSION_ID, rows._SESSION_INFERRED)
+
+    assert [COLUMNS[place] for place in places] == ["started_at_us", "session_id", "session_inferred"]

@@ -64,8 +64,8 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
         return replace(self, completion=tuple(columns))
 
 
-#: Places in the row of a completion.
-_STARTED_AT_US, _SESSION_ID, _SESSION_INFERRED = 2, 18, -1
+#: Places in the row of a completion; its columns are those of sql.py behind the first one, the number of the change.
+_STARTED_AT_US, _SESSION_ID, _SESSION_INFERRED = 2, 18, 52
 
 
 def to_rows(completion: Completion, packer: Packer) -> Rows:
