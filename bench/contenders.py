@@ -18,6 +18,7 @@ import psutil
 from bench import nginx
 from bench.cpu import Cores, family
 from llm_proxy.metrics import read_all
+from llm_proxy.store.search_indexer import RECORDS
 
 #: Columns of the table, in their order. Ours has two: what a call costs while the client waits, and altogether.
 NGINX, AIOHTTP, NAIVE, OURS_PROXY, OURS = "nginx", "aiohttp", "naive", "ours, proxy process", "ours, everything"
@@ -27,6 +28,10 @@ WITH_REDIS, REDIS_STOPPED, STORE_STOPPED = "redis", "redis-stopped", "store-stop
 #: How long a contender may take for anything that is waited for, in seconds.
 PATIENCE_S = 120.0
 
+#: Records behind the last block of the index; those that fill no block wait for more.
+_UNINDEXED = """
+    SELECT count(*) FROM completions WHERE change > (SELECT coalesce(max(last_change), 0) FROM search_blocks)
+"""
 _ROOT = Path(__file__).parent.parent
 
 
@@ -115,14 +120,25 @@ class Running:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the store has not caught up: {dict(numbers)}")
             time.sleep(0.02)
+        # Else what a later load costs would have the index of an earlier one in it.
+        while self._unindexed() >= RECORDS:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the index for search has not caught up: {self._unindexed()} records")
+            time.sleep(0.1)
+
+    def _unindexed(self) -> int:
+        return self._ask(_UNINDEXED)
 
     def records(self) -> int | None:
         """How many calls it has on record as ended well; None for what keeps no records."""
         if not self._is_ours:
             return None
+        return self._ask("SELECT count(*) FROM completions WHERE status = 'finished'")
+
+    def _ask(self, question: str) -> int:
         with contextlib.closing(sqlite3.connect(self._data_dir / "store.sqlite3")) as store:
-            rows: int = store.execute("SELECT count(*) FROM completions WHERE status = 'finished'").fetchone()[0]
-            return rows
+            answer: int = store.execute(question).fetchone()[0]
+            return answer
 
 
 @contextlib.contextmanager
