@@ -98,6 +98,7 @@ async def test_a_download_says_how_far_it_has_come(browser, stand, scheme):
     async with watched(browser, base_url=stand.url, color_scheme=scheme) as page:
         await page.goto("/?q=tag:exported")
         await page.get_by_role("link", name="Export", exact=True).click()
+        await page.wait_for_url("**/export?*")  # with its script: a download that begins before it is not watched
         async with page.expect_download() as downloading:
             await page.get_by_role("button", name="Download").click()
         content = (await (await downloading.value).path()).read_bytes()
