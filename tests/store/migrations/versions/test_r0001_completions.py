@@ -1,5 +1,7 @@
 """The steps so far make the tables that sql.py reads."""
 
+import importlib
+import pkgutil
 import re
 
 import pytest
@@ -9,19 +11,8 @@ from sqlalchemy import NullPool, create_engine
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from llm_proxy.store import (
-    sql,
-    sql_accounts,
-    sql_feedback,
-    sql_grading,
-    sql_hours,
-    sql_keepsakes,
-    sql_logins,
-    sql_sizes,
-    sql_sums,
-    sql_traces,
-    trace_rows,
-)
+from llm_proxy import store
+from llm_proxy.store import sql
 from llm_proxy.store.sqlite_connection import open_writer
 from llm_proxy.store.sqlite_writer import SqliteWriter
 
@@ -37,19 +28,8 @@ def connection(tmp_path):
         yield connection
 
 
-#: What adds its tables to those of sql.py.
-OTHERS = (
-    sql_accounts,
-    sql_feedback,
-    sql_grading,
-    sql_hours,
-    sql_keepsakes,
-    sql_logins,
-    sql_sizes,
-    sql_sums,
-    sql_traces,
-    trace_rows,
-)
+for _module in pkgutil.iter_modules(store.__path__, "llm_proxy.store."):
+    importlib.import_module(_module.name)  # many have tables, which are added to those of sql.py
 
 
 def test_alembic_finds_no_difference(connection):
