@@ -8,7 +8,7 @@ in no repr and no dump but that of ``to_json``, which is for the pipe to a child
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from platformdirs import user_data_path
 from pydantic import AfterValidator, BaseModel, Field, model_validator
@@ -40,6 +40,15 @@ _KIB, _MIB, _GIB = 2**10, 2**20, 2**30
 
 #: Neither braces, which are Redis' hash tags, nor what would be a pattern.
 _PREFIX = r"^[A-Za-z0-9._:-]{1,100}$"
+
+
+_Identified = TypeVar("_Identified", "Redis", "Tls")
+
+
+def _certificate_with_key(section: _Identified) -> _Identified:
+    if (section.cert_file is None) != (section.key_file is None):
+        raise ValueError("cert_file and key_file go together")
+    return section
 
 
 class Routing(Section):
@@ -180,11 +189,7 @@ class Redis(Section):
     )
     key_file: FilePath | None = Field(default=None, description="Its key in PEM")
 
-    @model_validator(mode="after")
-    def _certificate_with_key(self) -> Self:
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file go together")
-        return self
+    _with_its_key = model_validator(mode="after")(_certificate_with_key)
 
 
 class Streams(Section):
@@ -249,11 +254,7 @@ class Tls(Section):
     )
     key_file: FilePath | None = Field(default=None, description="Its key in PEM")
 
-    @model_validator(mode="after")
-    def _certificate_with_key(self) -> Self:
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file go together")
-        return self
+    _with_its_key = model_validator(mode="after")(_certificate_with_key)
 
 
 class Log(Section):
