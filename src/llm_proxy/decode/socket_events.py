@@ -9,6 +9,7 @@ import base64
 import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 
@@ -26,7 +27,7 @@ _CONTROLS = frozenset({Kind.CLOSE, Kind.PING, Kind.PONG})
 _TO_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SocketEvent:
     """Something that one side sent."""
 
@@ -40,7 +41,7 @@ class SocketEvent:
         """Bytes of its payload."""
         return self.message.size
 
-    @property
+    @cached_property
     def value(self) -> JsonObject | None:
         """The JSON object that it is, whichever kind of message that came in; None if it is none."""
         if self.message.kind in _CONTROLS:
