@@ -6,9 +6,13 @@ Nothing here holds a value: what differs is told by its key.
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from llm_proxy.settings.table import NAMED, OPTIONS, Settings
+
+_Section = TypeVar("_Section", bound=BaseModel)
 
 #: Settings that a running program keeps: what it listens on, and where its calls and records are.
 FIXED = ("host", "port", "data_dir", "store.url", "store.uploads_dir", "redis", "streams.prefix", "streams.shards")
@@ -61,19 +65,17 @@ _FILES = tuple(key for key in OPTIONS if key[-1].endswith("_file") or key == ("p
 
 def keeping_fixed(new: Settings, running: Settings) -> tuple[Settings, list[str]]:
     """``new`` with the values of ``running`` where they cannot change, and the keys of which that is so."""
-    kept = new.model_copy(
-        update={
-            "host": running.host,
-            "port": running.port,
-            "data_dir": running.data_dir,
-            "redis": running.redis,
-            "store": new.store.model_copy(update={"url": running.store.url, "uploads_dir": running.store.uploads_dir}),
-            "streams": new.streams.model_copy(
-                update={"prefix": running.streams.prefix, "shards": running.streams.shards}
-            ),
-        }
-    )
+    kept = new
+    for key in FIXED:
+        kept = _with_value_of(running, kept, key.split("."))
     return kept, _differing(_flat(new), _flat(kept))
+
+
+def _with_value_of(other: _Section, section: _Section, path: Sequence[str]) -> _Section:
+    """``section`` with what ``other`` has at the end of ``path``."""
+    name, *rest = path
+    value = getattr(other, name)
+    return section.model_copy(update={name: _with_value_of(value, getattr(section, name), rest) if rest else value})
 
 
 def fingerprints(settings: Settings) -> dict[str, str]:
