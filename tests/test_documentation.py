@@ -10,6 +10,8 @@ from llm_proxy.cli import cli
 from llm_proxy.metrics import LEFT_ALONE, exposition
 
 ROOT = Path(__file__).parents[1]
+#: The line below the header of a table.
+RULE = re.compile(r"\|( *:?-+:? *\|)+")
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 
 #: Of those that tests/pictures.py takes.
@@ -62,6 +64,24 @@ def test_links_between_documents_lead_somewhere():
     for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def tables_of(document):
+    """The lines of each table, in runs that begin with ``|``; none of what stands in a block of code."""
+    prose = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return [run.splitlines() for run in re.findall(r"(?:^\|.*\n)+", prose, re.MULTILINE)]
+
+
+def test_every_table_has_a_header_and_rows_as_wide_as_it():
+    for document in DOCUMENTS:
+        for header, *rows in tables_of(document):
+            told = f"{document.name}: {header}"
+            assert not RULE.fullmatch(header), told
+            assert rows, told
+            assert RULE.fullmatch(rows[0]), told
+            assert not any(RULE.fullmatch(row) for row in rows[1:]), told
+            cells = header.count("|") - header.count(r"\|")
+            assert [row for row in rows if row.count("|") - row.count(r"\|") != cells] == [], told
 
 
 def test_every_picture_is_shown_and_small_and_the_other_way_round():
