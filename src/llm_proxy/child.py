@@ -14,8 +14,10 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -37,11 +39,25 @@ _GC_THRESHOLDS = (50_000, 20, 50)
 _SWEEP_S = 0.05
 #: By how much a process gives way (nice(2)).
 _WAY = 5
+#: Linux may weigh sessions against each other, and by how nice they are only the processes of one; each child is
+#: a session of its own. This is how nice that is (sched(7), "The autogroup feature"), where there is such a thing.
+_SESSION = Path("/proc/self/autogroup")
+#: It takes one at a time in so many seconds from those who are not root; as often it is tried.
+_SESSION_PAUSE_S, _SESSION_TRIES = 0.1, 20
 
 
-def give_way() -> None:
+def give_way(by: int = _WAY) -> None:
     """Let those that answer calls have the processor first, where it does not suffice for all."""
-    os.nice(_WAY)
+    way = os.nice(by)
+    if os.getsid(0) != os.getpid():  # others of its session would give way, too
+        return
+    with contextlib.suppress(OSError):
+        for _ in range(_SESSION_TRIES):
+            try:
+                _SESSION.write_text(str(way))
+                break
+            except BlockingIOError:
+                time.sleep(_SESSION_PAUSE_S)
 
 
 class Lifeline:
