@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from bench import nginx
-from bench.cpu import Cores, family
+from bench.cpu import Cores, cpu_s, family
 from llm_proxy.metrics import read_all
 from llm_proxy.store.search_indexer import RECORDS
 
@@ -27,6 +27,8 @@ TWO_WORKERS = "two-workers"
 WITH_REDIS, REDIS_STOPPED, STORE_STOPPED = "redis", "redis-stopped", "store-stopped"
 #: How long a contender may take for anything that is waited for, in seconds.
 PATIENCE_S = 120.0
+#: How long a look takes whether one is at work, in seconds, and the share of a CPU that it may use when it is not.
+_LOOK_S, _IDLE_SHARE = 0.2, 0.11
 
 #: Records behind the last block of the index; those that fill no block wait for more.
 _UNINDEXED = """
@@ -108,8 +110,13 @@ class Running:
     def _is_ours(self) -> bool:
         return self.contender.name == OURS or not self.contender.is_whole
 
+    @property
+    def database(self) -> Path | None:
+        """Of one of which all is measured that it does behind the calls."""
+        return self._data_dir / "store.sqlite3" if self.contender.name == OURS else None
+
     def settle(self) -> None:
-        """Wait until it has done all that it will do for the calls so far: ours stores behind the client's back."""
+        """Wait until all calls so far are stored, where they are: ours does that behind the client's back."""
         if not self._is_ours:
             return
         deadline = time.monotonic() + PATIENCE_S
@@ -120,14 +127,22 @@ class Running:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the store has not caught up: {dict(numbers)}")
             time.sleep(0.02)
-        # Else what a later load costs would have the index of an earlier one in it.
-        while self._unindexed() >= RECORDS:
+
+    def rest(self) -> None:
+        """Wait until it has nothing more to do by itself: neither for the index for search, nor anything else."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self._unindexed() >= RECORDS or self._is_at_work():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the index for search has not caught up: {self._unindexed()} records")
-            time.sleep(0.1)
+                raise TimeoutError(f"it does not come to rest, with {self._unindexed()} records to index")
 
     def _unindexed(self) -> int:
         return self._ask(_UNINDEXED)
+
+    def _is_at_work(self) -> bool:
+        everything = family(self._process.pid)
+        before_s = cpu_s(everything)
+        time.sleep(_LOOK_S)
+        return cpu_s(everything) - before_s > _IDLE_SHARE * _LOOK_S
 
     def records(self) -> int | None:
         """How many calls it has on record as ended well; None for what keeps no records."""

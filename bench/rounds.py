@@ -1,16 +1,23 @@
-"""One turn of one contender: start it, put it under each load, take the figures, see that nothing is missing."""
+"""One turn of one contender: start it, put it under each load, take the figures, see that nothing is missing.
+
+The loads that ask least come first, on a proxy that has done nothing yet but warm up, and each ends when all is done
+that it gives rise to: what a load is said to cost is its own.
+"""
 
 import asyncio
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
+from typing import TypeAlias
 
 from bench import load
 from bench.contenders import OURS, Contender, Place, Running, free_port, running
 from bench.cpu import Cores, cpu_s, rss_mb
+from bench.rest import completing
 from bench.workloads import Workload, plain, stream
 
 #: The call that latency and cold start are measured with.
@@ -18,6 +25,9 @@ SMALL_BYTES = 1024
 #: Streams at a time, and the time between two chunks of each in milliseconds: one alone goes fast enough to be measured
 #: at all, and a thousand slowly enough for the driver to keep up.
 STREAMS = {1: 2, 100: 20, 1000: 100}
+
+#: Does what the contender would do with later calls; None for one of which nothing is measured but what answers.
+Complete: TypeAlias = Callable[[], Awaitable[float]] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,29 +99,36 @@ class Bench:
             with running(contender, place, self._cores) as under_test:
                 turn.calls += await _first_answer(place.port)
                 turn.note(contender.name, "cold_start_s", time.perf_counter() - started)
-                await self._warm_up(turn, under_test)
-                with under_test.disturbed():
-                    for size in self._plan.sizes if contender.is_whole else (SMALL_BYTES,):
-                        await self._plain(turn, under_test, plain(size))
-                    await self._at_equal_rate(turn, under_test)
-                    if contender.is_whole:
-                        for streams in self._plan.streams:
-                            await self._streams(turn, under_test, streams)
-                    await self._latency(turn, under_test, direct)
+                async with _completing(under_test) as complete:
+                    await self._warm_up(turn, under_test, complete)
+                    with under_test.disturbed():
+                        await self._loads(turn, under_test, direct, complete)
                 for column, processes in under_test.processes().items():
                     turn.note(column, "rss_mb", rss_mb(processes))
                 under_test.settle()
                 turn.records = under_test.records()
         return turn
 
-    async def _warm_up(self, turn: Turn, under_test: Running) -> None:
+    async def _warm_up(self, turn: Turn, under_test: Running, complete: Complete) -> None:
         seconds = min(self._plan.seconds, 0.5)
         self._count(turn, await load.saturate(under_test.port, plain(SMALL_BYTES), seconds=seconds))
         under_test.settle()
+        await _complete(under_test, complete)
 
-    async def _plain(self, turn: Turn, under_test: Running, workload: Workload) -> None:
-        cpu, tally, whole_s = await self._measured(
-            turn, under_test, lambda: load.saturate(under_test.port, workload, seconds=self._plan.seconds)
+    async def _loads(self, turn: Turn, under_test: Running, direct: Direct, complete: Complete) -> None:
+        is_whole = under_test.contender.is_whole
+        await self._latency(turn, under_test, direct)
+        await _complete(under_test, complete)
+        await self._at_equal_rate(turn, under_test, complete)
+        if is_whole:
+            for streams in self._plan.streams:
+                await self._streams(turn, under_test, streams, complete)
+        for size in self._plan.sizes if is_whole else (SMALL_BYTES,):
+            await self._plain(turn, under_test, plain(size), complete)
+
+    async def _plain(self, turn: Turn, under_test: Running, workload: Workload, complete: Complete) -> None:
+        cpu, tally, stored_s = await self._measured(
+            turn, under_test, lambda: load.saturate(under_test.port, workload, seconds=self._plan.seconds), complete
         )
         for column, used_s in cpu.items():
             turn.note(column, f"cpu_us_per_call_{workload.amount}", used_s / tally.answers * 1e6)
@@ -120,9 +137,9 @@ class Bench:
         if workload.amount == SMALL_BYTES:
             for column in cpu:
                 # All of ours has done its work only when everything is stored.
-                turn.note(column, "calls_per_s", tally.answers / (whole_s if column == OURS else tally.wall_s))
+                turn.note(column, "calls_per_s", tally.answers / (stored_s if column == OURS else tally.wall_s))
 
-    async def _at_equal_rate(self, turn: Turn, under_test: Running) -> None:
+    async def _at_equal_rate(self, turn: Turn, under_test: Running, complete: Complete) -> None:
         rate = self._plan.equal_rate
         cpu, tally, _ = await self._measured(
             turn,
@@ -134,15 +151,16 @@ class Bench:
                 rate=rate,
                 connections=load.CONNECTIONS,
             ),
+            complete,
         )
         for column, used_s in cpu.items():
             turn.note(column, "cpu_us_per_call_at_rate", used_s / tally.answers * 1e6)
 
-    async def _streams(self, turn: Turn, under_test: Running, streams: int) -> None:
+    async def _streams(self, turn: Turn, under_test: Running, streams: int, complete: Complete) -> None:
         interval_ms = STREAMS.get(streams, 20)
         workload = stream(self._plan.chunks(interval_ms), interval_ms=interval_ms, stamped=streams >= max(STREAMS))
         cpu, tally, _ = await self._measured(
-            turn, under_test, lambda: load.stream_all(under_test.port, workload, streams=streams)
+            turn, under_test, lambda: load.stream_all(under_test.port, workload, streams=streams), complete
         )
         for column, used_s in cpu.items():
             turn.note(column, f"cpu_us_per_chunk_{streams}", used_s / tally.chunks * 1e6)
@@ -161,9 +179,9 @@ class Bench:
         turn.note(under_test.contender.name, "added_first_token_ms", added_s * 1e3)
 
     async def _measured(
-        self, turn: Turn, under_test: Running, run: Callable[[], Awaitable[load.Tally]]
+        self, turn: Turn, under_test: Running, run: Callable[[], Awaitable[load.Tally]], complete: Complete
     ) -> tuple[dict[str, float], load.Tally, float]:
-        """CPU seconds by column, from before the load until all is done; what came of it; and how long that took."""
+        """CPU seconds by column, from before the load until all is done; what came of it; when it was stored."""
         processes = under_test.processes()
         before = {column: cpu_s(members) for column, members in processes.items()}
         started, load_before_s = time.perf_counter(), self._load_cpu_s()
@@ -171,15 +189,31 @@ class Bench:
         turn.load_busy = max(turn.load_busy, (self._load_cpu_s() - load_before_s) / tally.wall_s)
         if under_test.contender.is_whole:
             under_test.settle()
-        whole_s = time.perf_counter() - started
+        stored_s = time.perf_counter() - started
+        completed_s = await _complete(under_test, complete)
         self._count(turn, tally)
         if tally.errors:
             raise RuntimeError(f"{under_test.contender.name}: {tally.errors} calls of {tally.answers} went wrong")
-        return {column: cpu_s(members) - before[column] for column, members in processes.items()}, tally, whole_s
+        used = {column: cpu_s(members) - before[column] for column, members in processes.items()}
+        if OURS in used:
+            used[OURS] += completed_s
+        return used, tally, stored_s
 
     def _count(self, turn: Turn, tally: load.Tally) -> None:
         turn.calls += tally.answers + tally.errors
         turn.errors += tally.errors
+
+
+def _completing(under_test: Running) -> AbstractAsyncContextManager[Complete]:
+    return nullcontext() if under_test.database is None else completing(under_test.database)
+
+
+async def _complete(under_test: Running, complete: Complete) -> float:
+    """Let all be done that the calls so far give rise to; the CPU seconds of that which is done for the contender."""
+    if complete is None:
+        return 0.0
+    under_test.rest()
+    return await complete()
 
 
 async def _first_answer(port: int) -> int:
