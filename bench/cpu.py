@@ -33,9 +33,26 @@ class Cores:
         finally:
             self._use(self._load)
 
+    def move_to_load(self, pid: int) -> None:
+        """Run a process, with all its threads, on the core of the load."""
+        self._move(pid, self._load)
+
+    def move_to_what_is_measured(self, pid: int) -> None:
+        """Run a process, with all its threads, on the core of what is measured."""
+        self._move(pid, self._measured)
+
+    def release(self, pid: int) -> None:
+        """Let a process run on all cores again."""
+        self._move(pid, self._all)
+
     def _use(self, cores: set[int]) -> None:
         if self.pinned:
             os.sched_setaffinity(0, cores)
+
+    def _move(self, pid: int, cores: set[int]) -> None:
+        for thread in psutil.Process(pid).threads() if self.pinned else ():
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                os.sched_setaffinity(thread.id, cores)
 
 
 def family(pid: int) -> list[psutil.Process]:

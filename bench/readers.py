@@ -1,27 +1,34 @@
 """How long calls and pages take side by side: calls at a steady rate, in turns with and without a reader of pages.
 
 Run as ``python -m bench.readers --data-dir DIRECTORY`` with a store.sqlite3 in it that bench/scale.py has filled, or
-with ``--postgres URL`` of such a database. A reader asks for one page after the other and, unless told to, never
-pauses, which nobody does for long. The calls are all stored meanwhile, so that the store grows by them.
+with ``--postgres URL`` of such a database. A reader asks for one page after the other and pauses between them as who
+reads does; with ``--pause 0`` nobody ever does. The calls are all stored meanwhile, so that the store grows by them.
+
+What readers change is told as a ratio, with an interval that says how far the turns support it: turns with and without
+make pairs, which are drawn again and again. With ``--cores apart`` the proxy, the driver and the upstream have a core
+that nothing else runs on, and pages, store and reader the other one: what is left then is what the design couples, and
+not what there is too little of.
 """
 
 import argparse
 import asyncio
 import contextlib
 import json
+import random
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 import httpx
 import psutil
 import uvloop
 
+from bench.cpu import Cores, family
 from bench.load import at_rate
 from bench.pipeline import PATIENCE_S, child, cpu_s, serving
 from bench.workloads import plain
@@ -45,6 +52,9 @@ PAGES = {
     "dashboard, 30 days of a model": "/dashboard?period=30d&q=model:gpt-4o",
 }
 
+#: How often the pairs of turns are drawn again, and how much of what comes of it the interval holds.
+DRAWS, HELD = 5000, 0.95
+
 Times = dict[str, list[float]]
 
 
@@ -52,7 +62,19 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(int(len(values) * share), len(values) - 1)]
 
 
-async def read_pages(port: int, readers: int, pause_s: float) -> Times:
+def ratio(alone: list[float], beside: list[float]) -> tuple[float, float, float]:
+    """How many times as long it took beside readers, by the middle of the turns; and from where to where that may be.
+
+    Turns stand in pairs, one after the other: what the machine did then, it did to both.
+    """
+    chance, count = random.Random(1), len(alone)
+    drawn = [[chance.randrange(count) for _ in range(count)] for _ in range(DRAWS)]
+    ratios = sorted(median(beside[one] for one in some) / median(alone[one] for one in some) for some in drawn)
+    cut = (1 - HELD) / 2
+    return median(beside) / median(alone), percentile(ratios, cut), percentile(ratios, 1 - cut)
+
+
+async def read_pages(port: int, readers: int, pause_s: float, first: int) -> Times:
     """How long pages took, of so many who read at the same time, until the standard input ends."""
     taken: Times = {}
     ended, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -63,7 +85,7 @@ async def read_pages(port: int, readers: int, pause_s: float) -> Times:
         print("reading", flush=True)
 
         async def read() -> None:
-            for name, address in cycle(PAGES.items()):
+            for name, address in islice(cycle(PAGES.items()), first, None):
                 started_s = time.perf_counter()
                 (await client.get(address.format(id=found_id))).raise_for_status()
                 taken.setdefault(name, []).append(time.perf_counter() - started_s)
@@ -78,11 +100,13 @@ async def read_pages(port: int, readers: int, pause_s: float) -> Times:
 
 
 @contextlib.contextmanager
-def reading(port: int, options: argparse.Namespace, taken: Times) -> Iterator[None]:
+def reading(port: int, options: argparse.Namespace, cores: Cores | None, taken: Times) -> Iterator[None]:
     """Pages are read meanwhile, by a process of its own, so that it does not hold up who measures the calls."""
-    who = "--readers", str(options.readers), "--pause", str(options.pause)
+    first = sum(map(len, taken.values())) % len(PAGES)  # a turn is too short for all of them
+    who = "--readers", str(options.readers), "--pause", str(options.pause), "--first", str(first)
     command = [sys.executable, "-m", "bench.readers", "--read", str(port), *who]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    with cores.for_what_is_measured() if cores else contextlib.nullcontext():
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     assert process.stdout is not None
     process.stdout.readline()
     try:
@@ -93,39 +117,57 @@ def reading(port: int, options: argparse.Namespace, taken: Times) -> Iterator[No
         taken.setdefault(name, []).extend(times)
 
 
-async def turn(port: int, options: argparse.Namespace, *, reads: bool, taken: Times) -> list[float]:
+async def turn(port: int, options: argparse.Namespace) -> list[float]:
     """How long each call of one turn took."""
-    with reading(port, options, taken) if reads else contextlib.nullcontext():
-        workload = plain(CALL_BYTES)
-        tally = await at_rate(port, workload, seconds=options.seconds, rate=options.rate, connections=CONNECTIONS)
+    workload = plain(CALL_BYTES)
+    tally = await at_rate(port, workload, seconds=options.seconds, rate=options.rate, connections=CONNECTIONS)
     if tally.errors:
         raise SystemExit(f"{tally.errors} calls went wrong")
     return tally.latencies_s
 
 
-async def measure(product: psutil.Process, port: int, counters: Path, options: argparse.Namespace) -> None:
+async def measure(
+    product: psutil.Process, port: int, counters: Path, options: argparse.Namespace, cores: Cores | None
+) -> None:
     """Print how long calls took in turns, and pages."""
     pages: Times = {}
-    await turn(port, options, reads=False, taken={})  # the first one warms up
-    took: dict[bool, list[list[float]]] = {False: [], True: []}
+    await turn(port, options)  # the first one warms up
+    took: dict[bool, dict[str, list[float]]] = {reads: {"p50": [], "p99": []} for reads in (False, True)}
     print("| calls, ms | p50 | p99 | CPU of proxy, store | stored behind |\n|---|---|---|---|---|", flush=True)
     for number in range(2 * options.turns):
-        reads = number % 2 == 1
+        reads = number % 4 in (1, 2)  # so that a machine which gets slower does so for both
         processes = [found for role in ("proxy", "store") if (found := child(product, role))]
         before = [cpu_s(process) for process in processes]
-        latencies = await turn(port, options, reads=reads, taken=pages)
-        took[reads].append(latencies)
+        with reading(port, options, cores, pages) if reads else contextlib.nullcontext():
+            latencies = await turn(port, options)
         used = [f"{cpu_s(one) - was:.1f}" for one, was in zip(processes, before, strict=True)]
         behind = (numbers := read_all(counters))["accepted"] - numbers["stored"] - numbers["dead"]
         p50, p99 = (percentile(latencies, share) * 1000 for share in (0.5, 0.99))
-        name = "with readers" if reads else "alone"
-        print(f"| {name} | {p50:.1f} | {p99:.1f} | {', '.join(used)} s | {behind:,} |", flush=True)
-    for reads, name in ((False, "alone"), (True, "with readers")):
-        p50, p99 = (median(percentile(one, share) for one in took[reads]) * 1000 for share in (0.5, 0.99))
-        print(f"| {name}, the middle of the turns | {p50:.1f} | {p99:.1f} | | |")
+        took[reads]["p50"].append(p50)
+        took[reads]["p99"].append(p99)
+        print(f"| {_name(reads)} | {p50:.2f} | {p99:.2f} | {', '.join(used)} s | {behind:,} |", flush=True)
+    tell(took)
     print("\n| pages, ms | p50 | p95 | times |\n|---|---|---|---|")
     for name, times in pages.items():
         print(f"| {name} | {median(times) * 1000:,.0f} | {percentile(times, 0.95) * 1000:,.0f} | {len(times)} |")
+
+
+def _name(reads: bool) -> str:
+    return "with readers" if reads else "alone"
+
+
+def tell(took: Mapping[bool, Mapping[str, list[float]]]) -> None:
+    """Print what the turns come to."""
+    print("\n| calls, ms | the middle of the turns | half of them | all of them |\n|---|---|---|---|")
+    for figure in ("p50", "p99"):
+        for reads, figures in took.items():
+            turns = sorted(figures[figure])
+            low, _, high = quantiles(turns, n=4, method="inclusive") if len(turns) > 1 else turns * 3
+            spread = f"{low:.2f} to {high:.2f} | {turns[0]:.2f} to {turns[-1]:.2f}"
+            print(f"| {figure} {_name(reads)} | {median(turns):.2f} | {spread} |")
+    for figure in ("p50", "p99"):
+        middle, low, high = ratio(took[False][figure], took[True][figure])
+        print(f"{figure} with readers is {middle:.2f} times that alone ({HELD:.0%}: {low:.2f} to {high:.2f})")
 
 
 @contextlib.contextmanager
@@ -142,14 +184,44 @@ def upstream() -> Iterator[int]:
         process.wait(10)
 
 
+def put_apart(product: psutil.Process, cores: Cores, database: int | None) -> None:
+    """The proxies to the core of the load, and the server of the database to that of everything else."""
+    for process in family(product.pid):
+        if "llm_proxy.wiring.proxy" in process.cmdline():
+            cores.move_to_load(process.pid)
+    for process in family(database) if database else ():
+        cores.move_to_what_is_measured(process.pid)
+
+
+@contextlib.contextmanager
+def cores_of(options: argparse.Namespace) -> Iterator[Cores | None]:
+    """The cores, if they are told apart: this process and what it starts are on that of the load."""
+    if options.cores == "all":
+        yield None
+        return
+    cores = Cores()
+    if not cores.pinned:
+        raise SystemExit("--cores apart needs two cores")
+    cores.use_for_load()
+    try:
+        yield cores
+    finally:
+        for process in family(options.database) if options.database else ():
+            cores.release(process.pid)
+
+
 def run(options: argparse.Namespace, data_dir: Path) -> None:
-    with upstream() as upstream_port:
+    with cores_of(options) as cores, upstream() as upstream_port, contextlib.ExitStack() as held:
         environment: Mapping[str, str] = {"LLM_PROXY_UPSTREAM": f"http://127.0.0.1:{upstream_port}"}
         if options.postgres is not None:
             environment = {**environment, "LLM_PROXY_STORE_URL": options.postgres}
-        with serving(data_dir, environment) as product, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            port = next(one.laddr.port for one in product.net_connections("tcp") if one.status == psutil.CONN_LISTEN)
-            runner.run(measure(product, port, data_dir / "counters", options))
+        with cores.for_what_is_measured() if cores else contextlib.nullcontext():
+            product = held.enter_context(serving(data_dir, environment))
+        if cores is not None:
+            put_apart(product, cores, options.database)
+        port = next(one.laddr.port for one in product.net_connections("tcp") if one.status == psutil.CONN_LISTEN)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(measure(product, port, data_dir / "counters", options, cores))
 
 
 if __name__ == "__main__":
@@ -158,13 +230,16 @@ if __name__ == "__main__":
     parser.add_argument("--postgres", metavar="URL", help="a database that is filled, instead")
     parser.add_argument("--rate", type=int, default=200, help="calls a second")
     parser.add_argument("--readers", type=int, default=1, help="who read pages at the same time")
-    parser.add_argument("--pause", type=float, default=0.0, help="of a reader between two pages, in seconds")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each turn")
-    parser.add_argument("--turns", type=int, default=4, help="of each kind")
+    parser.add_argument("--pause", type=float, default=1.0, help="of a reader between two pages, in seconds")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each turn")
+    parser.add_argument("--turns", type=int, default=12, help="of each kind")
+    parser.add_argument("--cores", choices=("all", "apart"), default="all", help="who may run where")
+    parser.add_argument("--database", metavar="PID", type=int, help="the first process of the server, to be put apart")
     parser.add_argument("--read", metavar="PORT", type=int, help="only read pages, and tell how long they took as JSON")
+    parser.add_argument("--first", type=int, default=0, help="which page --read begins with")
     options = parser.parse_args()
     if options.read is not None:
-        json.dump(asyncio.run(read_pages(options.read, options.readers, options.pause)), sys.stdout)
+        json.dump(asyncio.run(read_pages(options.read, options.readers, options.pause, options.first)), sys.stdout)
         sys.exit(0)
     with tempfile.TemporaryDirectory() as made:
         run(options, options.data_dir or Path(made))
