@@ -46,7 +46,7 @@ ARROWS = {
     "tables": {"model", "ui"},
     # Processes.
     "child": {"assignment", "handover", "log", "settings"},
-    "child_process": {"assignment"},
+    "child_process": {"assignment", "log"},
     "supervisor": {"assignment", "child_process", "log", "metrics"},
 }
 #: Besides these, which know everything: the one place that constructs things, and the commands.

@@ -2,6 +2,8 @@
 
 import selectors
 import signal
+import sys
+import time
 
 from llm_proxy.assignment import Assignment
 from llm_proxy.child_process import ChildProcess
@@ -29,6 +31,34 @@ def test_one_that_never_was_ready_is_hopeless_after_a_few_starts(capfd):
     assert hopes == [False, False, True]
     assert watched == 0
     assert "No module named" in capfd.readouterr().err
+
+
+def test_one_that_dies_before_it_is_told_what_to_do_has_died_like_any_other(capfd):
+    too_much_to_be_told_at_once = Assignment(role="no_such_role", index=0, settings="x" * 2**24)
+    child = ChildProcess(too_much_to_be_told_at_once)
+
+    with selectors.DefaultSelector() as selector:
+        died(child, selector)
+
+    assert child.starts == 1
+    assert not child.hopeless
+    assert "No module named" in capfd.readouterr().err
+
+
+def test_one_that_cannot_be_started_is_tried_again_later(monkeypatch, tmp_path):
+    child = ChildProcess(NOBODY)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "away"))
+
+    with selectors.DefaultSelector() as selector:
+        hopes = []
+        for _ in range(3):
+            child.start(selector)
+            hopes.append(child.hopeless)
+        watched = len(selector.get_map())
+
+    assert (child.process, child.lifeline, watched) == (None, None, 0)
+    assert child.restart_at > time.monotonic()
+    assert hopes == [False, False, True]
 
 
 def test_pauses_before_a_restart_grow_and_five_deaths_in_a_row_are_a_crash_loop():

@@ -15,6 +15,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from llm_proxy.assignment import RETIRE, Assignment
+from llm_proxy.log import get_logger
 
 #: Pause before a restart: the first, and the longest, in seconds.
 _RESTART_PAUSE_S = (0.1, 10.0)
@@ -22,6 +23,8 @@ _RESTART_PAUSE_S = (0.1, 10.0)
 _CRASH_LOOP = (5, 60.0)
 #: A child that died so often without ever having been ready is not waited for any longer.
 _HOPELESS_STARTS = 3
+
+_log = get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -66,22 +69,35 @@ class ChildProcess:
         return None if self.process is None else self.process.returncode
 
     def start(self, selector: selectors.BaseSelector) -> None:
-        """Start it, and have ``selector`` tell when it says something."""
-        told = self.assignment
-        inherited = [*(told.handover_fds or ()), *(() if told.listen_fd is None else (told.listen_fd,))]
+        """Start it, and have ``selector`` tell when it says something.
+
+        Where that cannot be done (no memory, too many processes), it is to be tried again as after a death.
+        """
+        self.starts += 1
         ours, theirs = socket.socketpair()
-        with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 - ourselves
-                [sys.executable, "-m", f"llm_proxy.wiring.{told.role}"],
-                stdin=theirs.fileno(),
-                pass_fds=inherited,
-                start_new_session=True,  # so that Ctrl-C in a terminal reaches the supervisor alone
-            )
-        ours.sendall(told.to_line())
+        try:
+            with theirs:
+                self.process = self._open(theirs.fileno())
+        except OSError as exc:
+            ours.close()
+            self.plan_restart()
+            _log.error("a process cannot be started; it is tried again", process=self.name, reason=str(exc))
+            return
+        with contextlib.suppress(OSError):  # dead before it was told what to do, of which the next look at it will know
+            ours.sendall(self.assignment.to_line())
         ours.setblocking(False)
         self.lifeline, self.ready = ours, False
-        self.starts += 1
         selector.register(ours, selectors.EVENT_READ, self)
+
+    def _open(self, lifeline_fd: int) -> "subprocess.Popen[bytes]":
+        told = self.assignment
+        inherited = [*(told.handover_fds or ()), *(() if told.listen_fd is None else (told.listen_fd,))]
+        return subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, "-m", f"llm_proxy.wiring.{told.role}"],
+            stdin=lifeline_fd,
+            pass_fds=inherited,
+            start_new_session=True,  # so that Ctrl-C in a terminal reaches the supervisor alone
+        )
 
     def hear(self, selector: selectors.BaseSelector) -> None:
         """Take in what it says: that it is ready, or that it is dying, of which the next look at it will know."""
