@@ -150,7 +150,7 @@ async def test_a_switch_that_nobody_asked_for_is_no_answer(start_proxy):
     async with by_hand() as upstream:
         proxy = await start_proxy(upstream.url)
 
-        answer = await proxy.raw(HANDSHAKE.replace(b"Upgrade: websocket", b"Upgrade: h2c"))
+        answer = await proxy.raw(HANDSHAKE.replace(b"Upgrade: websocket", b"Upgrade: h2c\r\nConnection: close"))
 
     assert answer.startswith(b"HTTP/1.1 5") or b"502" in answer.split(b"\r\n")[0]
     [call] = await proxy.ended()

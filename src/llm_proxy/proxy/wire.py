@@ -14,7 +14,7 @@ so that what is left in there stays in memory with all its bytes until the cycle
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes
 
 import httptools
@@ -25,9 +25,10 @@ from uvicorn.server import ServerState
 
 from llm_proxy.model.exchange import new_id
 from llm_proxy.proxy.answers import error_body, error_headers
-from llm_proxy.proxy.by_names import ByNames, Names, names_of
+from llm_proxy.proxy.by_names import Names, names_of
 from llm_proxy.proxy.cycle import WireCycle, head_bytes
 from llm_proxy.proxy.transport.base import RawHeaders
+from llm_proxy.proxy.wire_heads import Noted, leaves_http, new_parser, noted, same_framing
 
 #: Requests that may wait behind the one being answered before reading pauses. While it is paused, nobody sees whether
 #: the client is still there.
@@ -62,8 +63,7 @@ class WireProtocol(HttpToolsProtocol):
         on_malformed: Callable[[], None],
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        # A proxy must not guess what follows a request after which the connection is to be closed.
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=False)
+        self.parser = new_parser(self)
         self._limits = limits
         self._on_malformed = on_malformed
         self._in_head = True
@@ -79,6 +79,8 @@ class WireProtocol(HttpToolsProtocol):
         self._answering: WireCycle | None = None
         #: The one after which another protocol was to follow.
         self._switching: WireCycle | None = None
+        #: Whether the parser is shown once more how a body is framed, for a head that it has told already.
+        self._repeats = False
         #: What takes the connection when nothing is under way on it; None while this process keeps it.
         self._give: Callable[[int], bool] | None = None
 
@@ -91,9 +93,7 @@ class WireProtocol(HttpToolsProtocol):
         self._idle_since = None
         head_bytes_before = self._head_bytes + len(data) if self._in_head else 0
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as exc:
-            self._leave_http(data[exc.args[0] :])
+            self._parse(data)
         except httptools.HttpParserError as exc:
             self._reject(self._fault or _Fault(400, "malformed_request", f"this is no valid HTTP/1.1 request: {exc}"))
             return
@@ -107,6 +107,29 @@ class WireProtocol(HttpToolsProtocol):
             self._expect_more()
         else:
             self._owes_since = None
+
+    def _parse(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as exc:
+                data = data[exc.args[0] :]
+            else:
+                return
+            if leaves_http(self.parser.get_method(), self._raw_headers):
+                self._leave_http(data)
+                return
+            self._stay_with_http()
+
+    def _stay_with_http(self) -> None:
+        """Let what follows be the body of this request, if it has one, and then the next request."""
+        head = same_framing(self.parser.get_http_version(), self._raw_headers, keep_alive=self.cycle.keep_alive)
+        self.cycle.more_body = True  # of which the parser knew nothing
+        self.cycle.message_event.clear()
+        self.parser = new_parser(self)
+        self._repeats = True
+        self.parser.feed_data(head)
+        self._repeats = False
 
     def _leave_http(self, rest: bytes) -> None:
         """Let what follows be of another protocol: llhttp goes no further. We answer this request, and then close."""
@@ -143,6 +166,8 @@ class WireProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
+        if self._repeats:
+            return
         self.url = b""
         self.expect_100_continue = False
         self._in_head = True
@@ -159,16 +184,18 @@ class WireProtocol(HttpToolsProtocol):
             self._raw_headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self._repeats:
+            return
         self._in_head = False
         self._owes_since = None
         names = names_of(self._raw_headers)
-        noted = _noted[names]
-        self._check_size(noted)
+        head = noted[names]
+        self._check_size(head)
         path, query = self._split_url()
         http_version = self.parser.get_http_version()
         if http_version not in ("1.0", "1.1"):  # llhttp lets 0.9 and 2.0 pass
             self._refuse(400, "malformed_request", "only HTTP/1.0 and HTTP/1.1 are spoken here")
-        self._check_framing(noted, http_version)
+        self._check_framing(head, http_version)
         earlier, self.cycle = self.cycle, self._new_cycle(http_version, path, query, names)
         if earlier is None or earlier.response_complete:
             self._start_asgi_task(self.cycle, self.app)
@@ -288,22 +315,22 @@ class WireProtocol(HttpToolsProtocol):
         self.scope["llm_proxy.wire"] = cycle  # type: ignore[typeddict-unknown-key]
         return cycle
 
-    def _check_size(self, noted: "_Noted") -> None:
+    def _check_size(self, head: Noted) -> None:
         if len(self._raw_headers) > self._limits.max_header_count:
             self._refuse(400, "too_many_headers", f"there are more than {self._limits.max_header_count} headers")
-        if noted.names_bytes + sum([len(value) for _, value in self._raw_headers]) > self._limits.max_header_bytes:
+        if head.names_bytes + sum([len(value) for _, value in self._raw_headers]) > self._limits.max_header_bytes:
             self._refuse(431, "header_too_large", f"the headers are longer than {self._limits.max_header_bytes} bytes")
 
-    def _check_framing(self, noted: "_Noted", http_version: str) -> None:
+    def _check_framing(self, head: Noted, http_version: str) -> None:
         """Refuse what llhttp lets pass though a proxy must not."""
-        if noted.hosts != 1 and (noted.hosts or http_version == "1.1"):
+        if head.hosts != 1 and (head.hosts or http_version == "1.1"):
             self._refuse(400, "malformed_request", "a request has exactly one Host header (RFC 9112 section 3.2)")
         # The coding would go on without its name; and what 1.0 means by it, nobody knows (RFC 9112 section 6.1).
-        codings = [self._raw_headers[at][1].lower() for at in noted.codings]
+        codings = [self._raw_headers[at][1].lower() for at in head.codings]
         if codings and (codings != [b"chunked"] or http_version == "1.0"):
             self._refuse(400, "malformed_request", "no transfer coding but chunked is understood, in HTTP/1.1")
-        if noted.expectations:
-            expected = [self._raw_headers[at][1].lower() for at in noted.expectations]
+        if head.expectations:
+            expected = [self._raw_headers[at][1].lower() for at in head.expectations]
             self.expect_100_continue = b"100-continue" in expected
 
     def _split_url(self) -> tuple[bytes, bytes]:
@@ -355,26 +382,3 @@ class _Fault:
     status: int
     code: str
     message: str
-
-
-class _Noted(NamedTuple):
-    """What the wire itself looks at in a head, by where it stands."""
-
-    names_bytes: int
-    #: How many there are.
-    hosts: int
-    codings: list[int]
-    expectations: list[int]
-
-
-def _note(names: Names) -> _Noted:
-    lower = [name.lower() for name in names]
-    return _Noted(
-        names_bytes=sum(map(len, names)),
-        hosts=lower.count(b"host"),
-        codings=[at for at, name in enumerate(lower) if name == b"transfer-encoding"],
-        expectations=[at for at, name in enumerate(lower) if name == b"expect"],
-    )
-
-
-_noted = ByNames(_note)
