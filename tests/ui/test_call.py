@@ -287,6 +287,17 @@ async def test_five_thousand_pieces_are_replayed_as_one_text(page, stand):
 
 
 @in_browser
+async def test_a_wide_table_scrolls_by_itself_and_its_words_stay_whole(page, stand):
+    row = "|" + "|".join(f"column{number}" for number in range(200)) + "|"
+    await stand.put(replace(saying(f"{row}\n{'|---' * 200}|\n{row}"), id="wide"))
+
+    await page.goto("/calls/wide")
+
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert await page.evaluate("document.querySelector('.md td').offsetHeight") < 50
+
+
+@in_browser
 async def test_ten_megabytes_in_five_thousand_pieces_are_shown_at_once_and_stay_usable(page, stand):
     said = [{"role": "user", "content": f"{number} " + "word " * 10_000} for number in range(200)]
     request = {"model": "gpt-4o", "messages": said}

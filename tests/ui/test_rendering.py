@@ -31,11 +31,12 @@ HOSTILE = [
     "| a |\n|---|\n| <script>alert(1)</script> |",
     "<!--><script>alert(1)</script>-->",
 ]
-BARE = "br hr em strong s code pre ul ol li blockquote table thead tbody tr th td"
+BARE = "br hr em strong s code pre li thead tbody tr th td"
 ALLOWED = {
+    **{tag: {"dir"} for tag in ("ul", "ol", "blockquote", "table")},
     "a": {"href", "rel"},
     "span": {"class"},
-    "p": {"class"},
+    "p": {"class", "dir"},
     "div": {"class"},
     **{tag: set() for tag in BARE.split()},
 }
@@ -74,7 +75,7 @@ def test_markdown_is_rendered():
     html = markdown("# Title\n\nSome **bold** `code`, [a link](https://a.example)\n\n- one\n\n| a |\n|---|\n| b |")
 
     for part in (
-        '<p class="md-heading">Title</p>',
+        '<p class="md-heading" dir="auto">Title</p>',
         "<strong>bold</strong>",
         "<code>code</code>",
         '<a href="https://a.example" rel="noopener noreferrer nofollow">a link</a>',
@@ -115,3 +116,18 @@ def test_what_steers_is_made_visible():
     assert "\u202e" not in markdown("a\u202eb")
     assert "\x1b" not in plain("\x1b[2J")
     assert "\x1b" not in json_or_text('{"a": "\x1b"}')
+
+
+@pytest.mark.parametrize("mark", ["> ", "- ", "1. > "])
+def test_what_stands_deep_within_lists_and_quotations_is_shown(mark):
+    for depth in range(60):
+        assert "innermost" in markdown(mark * depth + "innermost")
+
+    assert "<ul" in markdown("- " * 15 + "innermost")
+
+
+def test_paragraphs_lists_and_tables_are_read_the_way_that_their_text_begins():
+    html = markdown("שלום\n\n1. א\n\n> ב\n\n| ג |\n|---|\n| ד |")
+
+    for tag in ("p", "ol", "blockquote", "table"):
+        assert f'<{tag} dir="auto">' in html

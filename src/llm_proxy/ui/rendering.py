@@ -31,6 +31,10 @@ _LANGUAGES = (
     " shell sql swift toml ts tsx typescript xml yaml yml"
 )
 _TAGS = "p br hr em strong s code pre span div ul ol li blockquote table thead tbody tr th td a"
+#: Elements within each other; the parser leaves out, without a word, what is deeper.
+_NESTED = 40
+#: What is read from right to left if that is how its text begins.
+_EITHER_WAY = {tag: {"dir": "auto"} for tag in ("p", "ul", "ol", "blockquote", "table")}
 _formatter: HtmlFormatter[str] = HtmlFormatter(nowrap=True, classprefix="hl-")
 
 
@@ -48,20 +52,24 @@ class _Renderer(RendererHTML):
         return f"<pre><code>{code(token.content, token.info.strip().split(' ')[0].lower())}</code></pre>\n"
 
 
-_markdown = MarkdownIt("commonmark", {"html": False, "linkify": False}, renderer_cls=_Renderer)
+_markdown = MarkdownIt("commonmark", {"html": False, "linkify": False, "maxNesting": _NESTED}, renderer_cls=_Renderer)
 _markdown.enable(["table", "strikethrough"]).disable(["image"])
 
 
 def markdown(text: str) -> Markup:
-    """``text`` rendered; as it is, if it is too long."""
+    """``text`` rendered; as it is, if it is too long, or so deep that the parser leaves out what is inside."""
     if len(text) > MARKDOWN_CHARACTERS:
         return plain(text)
+    tokens = _markdown.parse(visible(text, lines=True))
+    if any(token.level >= _NESTED - 1 for token in tokens):
+        return plain(text)
     html = nh3.clean(
-        _markdown.render(visible(text, lines=True)),
+        _markdown.renderer.render(tokens, _markdown.options, {}),
         tags=set(_TAGS.split()),
         attributes={"*": set(), "a": {"href"}, "span": {"class"}, "p": {"class"}},
         url_schemes={"http", "https", "mailto"},
         link_rel="noopener noreferrer nofollow",
+        set_tag_attribute_values=_EITHER_WAY,
     )
     return Markup(f'<div class="md">{html}</div>')  # noqa: S704 - it has just been cleaned
 
