@@ -1,5 +1,6 @@
 """The page of one call, from a real store."""
 
+import base64
 import json
 from array import array
 from datetime import timedelta
@@ -66,6 +67,20 @@ async def test_only_images_that_are_in_the_call_are_shown(client, store):
 
     assert page.attributes("img", "src") == ["/static/icon.svg", inside]
     assert f"image: {outside}" in page.text
+
+
+async def test_a_large_image_has_an_address_of_its_own(client, store):
+    content = b"\x89PNG\r\n\x1a\n" + bytes(200_000)
+    encoded = base64.b64encode(content).decode()
+    bodies = Bodies(request={"prompt": "a cat"}, response={"data": [{"b64_json": encoded}]})
+    await store.put([record(id="1", endpoint=Endpoint.IMAGES, bodies=bodies)])
+
+    [_, address] = (await read(client, "/calls/1")).attributes("img", "src")
+    image = await client.get(address)
+
+    assert (image.content, image.headers["content-type"]) == (content, "image/png")
+    assert image.headers["content-security-policy"].startswith("default-src 'none'")
+    assert (await client.get("/calls/1?picture=none")).status_code == 404
 
 
 async def test_a_failed_call_is_explained(client, store):

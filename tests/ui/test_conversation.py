@@ -92,6 +92,30 @@ CALL_AND_RESULT = {
 }
 
 
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"data": [{"b64_json": "iVBORw0KGgo="}]},
+        {"output": [{"type": "image_generation_call", "id": "ig_1", "result": "iVBORw0KGgo="}]},
+        {
+            "choices": [
+                {"message": {"role": "assistant", "images": [{"type": "image_url", "image_url": {"url": PIXEL}}]}}
+            ]
+        },
+    ],
+)
+def test_an_image_that_was_made_is_shown(response):
+    (turn,) = conversation(None, response)
+
+    assert (turn.answered, [(part.kind, part.text) for part in turn.parts]) == (True, [(Kind.IMAGE, PIXEL)])
+
+
+def test_an_image_that_is_elsewhere_is_told_and_so_is_what_it_was_made_from():
+    (turn,) = conversation(None, {"data": [{"url": "https://a.example/x.png", "revised_prompt": "a black cat"}]})
+
+    assert [part.text for part in turn.parts] == ["image: https://a.example/x.png", "a black cat"]
+
+
 @pytest.mark.parametrize("api", CALL_AND_RESULT)
 def test_a_tool_call_stands_with_its_result(api):
     (turn,) = conversation(CALL_AND_RESULT[api], None)

@@ -1,6 +1,7 @@
 """Turns as the page shows them."""
 
 from llm_proxy.ui.conversation import Kind, Part, Turn
+from llm_proxy.ui.picture import picture_name
 from llm_proxy.ui.turns import Rendering
 
 
@@ -29,3 +30,11 @@ def test_a_picture_or_sound_that_is_too_large_for_a_page_is_told_by_its_size():
     (part,) = shown(Part(kind=Kind.IMAGE, text=url))
 
     assert (part.url, part.label) == (None, "image, 3.0 MB")
+
+
+def test_a_picture_that_is_large_is_at_its_address_and_a_small_one_in_the_page():
+    small, large = (f"data:image/png;base64,{'A' * length}" for length in (1000, 4_000_000))
+
+    parts = shown(*(Part(kind=Kind.IMAGE, text=url) for url in (small, large)), pictures_at="/calls/1?picture=")
+
+    assert [part.url for part in parts] == [small, f"/calls/1?picture={picture_name(large)}"]

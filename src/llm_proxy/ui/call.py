@@ -22,8 +22,9 @@ from llm_proxy.store.base import Store
 from llm_proxy.ui import present
 from llm_proxy.ui.again import RESEND_OF
 from llm_proxy.ui.calls import again_href, call_href, feedback_href, session_href, trace_href
-from llm_proxy.ui.conversation import Turn, conversation
+from llm_proxy.ui.conversation import Kind, Turn, conversation
 from llm_proxy.ui.explain import explain
+from llm_proxy.ui.picture import picture_file
 from llm_proxy.ui.reach import call_of, calls_of
 from llm_proxy.ui.snippets import snippets
 from llm_proxy.ui.socket import FIRST_EVENTS, PAGE_EVENTS, asked_first, is_session, part_of, session_facts
@@ -63,6 +64,8 @@ async def call_page(
     if (first := request.query_params.get("events")) is not None and is_session(completion):
         part = await asyncio.to_thread(part_of, completion, here, first=asked_first(first), count=PAGE_EVENTS)
         return page("events.html", row=present.row(completion), part=part, call_href=here)
+    if name := request.query_params.get("picture"):
+        return await asyncio.to_thread(_picture, completion, name)
     if "replay" in request.query_params:
         beats = await asyncio.to_thread(replayed, completion.bodies or Bodies())
         return JSONResponse([asdict(beat) for beat in beats])
@@ -91,8 +94,9 @@ def _shown(request: Request, completion: Completion, previous: Completion | None
     shown = (
         rest if everything or len(rest) <= FIRST_TURNS + LAST_TURNS + 1 else (*rest[:FIRST_TURNS], *rest[-LAST_TURNS:])
     )
-    rendering = Rendering(raw=raw, limit=ALL_CHARACTERS if everything else PART_CHARACTERS)
     here = around.here
+    limit = ALL_CHARACTERS if everything else PART_CHARACTERS
+    rendering = Rendering(raw=raw, limit=limit, pictures_at=here + _query(picture=""))
     sent = present.body(bodies.request, bodies.request_body, bodies.request_headers, limit=SHOWN_CHARACTERS)
     answered = present.body(bodies.response, bodies.response_body, bodies.response_headers, limit=SHOWN_CHARACTERS)
     return page(
@@ -191,6 +195,14 @@ def _file(completion: Completion, wanted: str) -> Response:
     if wanted not in ("request", "response") or content is None:
         return problem(404, "Not found", "No such body was recorded.")
     return Response(content, headers=_as_file(f"{safe_id}.{wanted}{_extension(headers)}"))
+
+
+def _picture(completion: Completion, name: str) -> Response:
+    """An image of what was said, by its name."""
+    bodies = completion.bodies or Bodies()
+    parts = (part for turn in conversation(bodies.request, bodies.response) for part in turn.parts)
+    found = picture_file((part.text for part in parts if part.kind is Kind.IMAGE), name)
+    return found or problem(404, "Not found", "There is no such image in this call.")
 
 
 def _as_file(name: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from llm_proxy.model.completion import JsonObject, JsonValue
+from llm_proxy.ui.picture import picture_url
 from llm_proxy.ui.present import size
 from llm_proxy.ui.sound import sound_url
 
@@ -108,9 +109,19 @@ def _answered(response: JsonValue) -> Iterator[Turn]:
         yield _of_output(item)
     if isinstance(response.get("content"), list):
         yield replace(_turn(response, role="assistant"), answered=True, note=_text(response.get("stop_reason")) or None)
+    yield Turn(role="assistant", parts=tuple(_painted(response)), answered=True)
     for candidate in _objects(response.get("candidates")):
         turn = _turn(candidate.get("content"), role="assistant")
         yield replace(turn, answered=True, note=_text(candidate.get("finishReason")) or None)
+
+
+def _painted(response: JsonObject) -> Iterator[Part]:
+    """The images of an answer of the API for images, and what each was made from where that is another text."""
+    for image in _objects(response.get("data")):
+        url = picture_url(_text(image.get("b64_json"))) or _text(image.get("url"))
+        if url or image.get("b64_json"):
+            yield from _part({"type": "image_url", "image_url": url})
+            yield from _part(_text(image.get("revised_prompt")))
 
 
 def _of_output(item: JsonObject) -> Turn:
@@ -149,6 +160,8 @@ def _of_message(message: JsonObject, role: str) -> Iterator[Part]:
         yield Part(kind=Kind.TOOL_RESULT, text=_flat(content), name=name, call_id=call_id)
     else:
         yield from _parts(content)
+    for image in _objects(message.get("images")):  # https://openrouter.ai/docs/features/multimodal/image-generation
+        yield from _part(image)
     if isinstance(message.get("refusal"), str) and message["refusal"]:
         yield Part(kind=Kind.REFUSAL, text=_text(message["refusal"]))
     for call in _objects(message.get("tool_calls")):
@@ -223,7 +236,7 @@ def _call_id(block: JsonObject, *others: str) -> str:
 
 def _picture(block: JsonObject, kind: str) -> Part | None:
     """An image that is in the call as such, or what else is attached in words."""
-    url = block.get("image_url")
+    url = block.get("image_url") or picture_url(_text(block.get("result")))
     url = url.get("url") if isinstance(url, dict) else url
     source = _inner(block, "source") if "source" in block else block
     inline = _inner(block, "inlineData", "inline_data") if {"inlineData", "inline_data"} & set(block) else source

@@ -6,14 +6,16 @@ from markupsafe import Markup
 
 from llm_proxy.ui import present
 from llm_proxy.ui.conversation import Kind, Part, Turn
+from llm_proxy.ui.picture import picture_name
 from llm_proxy.ui.rendering import json_or_text, markdown, plain
 
 #: Characters of one part until all is asked for; and then.
 PART_CHARACTERS, ALL_CHARACTERS = 20_000, 20_000_000
 #: Characters of Markdown rendered on one page; what is behind stands as it was written.
 _RENDERED_CHARACTERS = 300_000
-#: Of one image or sound.
+#: Of one image or sound; of an image, within a page that has an address for what is larger.
 _MEDIA_CHARACTERS = 3_000_000
+_WITHIN_CHARACTERS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,7 @@ class ShownPart:
     kind: str
     label: str
     html: Markup | None
-    #: The data: URL of an image or a sound.
+    #: The data: URL of an image or a sound, or where an image is.
     url: str | None
     #: How many characters are not shown.
     hidden: int
@@ -45,7 +47,9 @@ class ShownTurn:
 class Rendering:
     """Turns into what the page shows of them, until as much is rendered as a page bears."""
 
-    def __init__(self, *, raw: bool, limit: int) -> None:
+    def __init__(self, *, raw: bool, limit: int, pictures_at: str | None = None) -> None:
+        """``pictures_at``: what the name of an image follows in its address; None if none has one."""
+        self._pictures_at = pictures_at
         self._raw = raw
         self._limit = limit
         self._left = _RENDERED_CHARACTERS
@@ -63,8 +67,7 @@ class Rendering:
     def _part(self, part: Part) -> ShownPart:
         if part.kind in (Kind.IMAGE, Kind.AUDIO):
             size = present.size(len(part.text) * 3 // 4)
-            url = part.text if len(part.text) <= _MEDIA_CHARACTERS else None
-            return _part(part.kind.value, f"{part.kind.value}, {size}", url=url)
+            return _part(part.kind.value, f"{part.kind.value}, {size}", url=self._url(part))
         text = part.text[: self._limit]
         label = present.visible(part.name or "") if part.name else part.kind.value
         return _part(
@@ -74,6 +77,11 @@ class Rendering:
             hidden=len(part.text) - len(text),
             results=tuple(map(self._part, part.results)),
         )
+
+    def _url(self, part: Part) -> str | None:
+        if part.kind is Kind.IMAGE and self._pictures_at is not None and len(part.text) > _WITHIN_CHARACTERS:
+            return self._pictures_at + picture_name(part.text)
+        return part.text if len(part.text) <= _MEDIA_CHARACTERS else None
 
     def _html(self, kind: Kind, text: str) -> Markup:
         if self._raw or len(text) > self._left:
