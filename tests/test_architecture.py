@@ -45,7 +45,8 @@ ARROWS = {
     "ui": {"api", "decode", "errors", "model", "store"},
     "tables": {"model", "ui"},
     # Processes.
-    "child": {"assignment", "handover", "log", "settings"},
+    "child": {"assignment", "log", "settings"},
+    "app_server": {"child", "handover"},
     "child_process": {"assignment", "log"},
     "supervisor": {"assignment", "child_process", "log", "metrics"},
 }

@@ -5,14 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import psutil
 import pytest
 
 from llm_proxy.assignment import Assignment
 from llm_proxy.settings.table import Settings
 from llm_proxy.wiring.layout import DataDir
-from running import PATIENCE_S, bare_environment, until
+from running import PATIENCE_S, bare_environment
 
 
 @pytest.fixture
@@ -142,16 +141,6 @@ def test_a_configured_key_is_in_no_argument(start_child):
 
     assert "llm_proxy.wiring.store" in arguments
     assert "sk-configured" not in arguments
-
-
-async def test_what_fails_beside_the_server_ends_the_process(start_child, tmp_path):
-    process, lifeline, assignment = start_child()
-    (tmp_path / "journal").rmdir()
-    (tmp_path / "journal").touch()
-
-    lifeline.sendall(msgspec.structs.replace(assignment, takes_journal=True).to_line())
-
-    assert await until(process.poll, "its end") == 1
 
 
 def test_what_was_imported_is_no_work_for_the_cycle_collector(tmp_path):

@@ -8,8 +8,9 @@ import socket
 
 import pytest
 
+from llm_proxy.app_server import Retiring, serve_app
 from llm_proxy.assignment import RETIRE
-from llm_proxy.child import Lifeline, Retiring, serve_app
+from llm_proxy.child import Lifeline
 from llm_proxy.handover import Handover, handover_queue
 from llm_proxy.proxy.wire import WireLimits, WireProtocol
 from running import PATIENCE_S, until

@@ -8,9 +8,10 @@ from typing import Any
 
 import certifi
 
+from llm_proxy.app_server import Retiring, serve_app
 from llm_proxy.assignment import Assignment
 from llm_proxy.attribution import passage
-from llm_proxy.child import Lifeline, Retiring, main, serve_app
+from llm_proxy.child import Lifeline, main
 from llm_proxy.handover import Handover
 from llm_proxy.journal.writer import JournalLimits, JournalWriter
 from llm_proxy.log import get_logger

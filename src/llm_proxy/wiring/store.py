@@ -30,8 +30,9 @@ from llm_proxy.api import (
 from llm_proxy.api.auth import Gate
 from llm_proxy.api.login import Logins
 from llm_proxy.api.seal import Seal
+from llm_proxy.app_server import serve_app
 from llm_proxy.assignment import Assignment
-from llm_proxy.child import Lifeline, give_way, main, serve_app
+from llm_proxy.child import Lifeline, give_way, main
 from llm_proxy.decode import pushed
 from llm_proxy.decode.generation import completion_of
 from llm_proxy.journal.reader import ANNOUNCE_AFTER_S, JournalReader

@@ -12,8 +12,9 @@ from typing import Any
 from starlette.applications import Starlette
 
 from llm_proxy.api import ops
+from llm_proxy.app_server import serve_app
 from llm_proxy.assignment import Assignment
-from llm_proxy.child import Lifeline, main, serve_app
+from llm_proxy.child import Lifeline, main
 from llm_proxy.metrics import Ledger, read_all
 from llm_proxy.queue.redis_connection import RedisConnection
 from llm_proxy.queue.redis_depth import depth
