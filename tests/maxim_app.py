@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 from starlette.applications import Starlette
 
+from empty_stores import empty_store
 from llm_proxy.api import maxim, maxim_reading, maxim_uploads
 from llm_proxy.api.auth import Gate
 from llm_proxy.api.resource import routes
@@ -43,8 +44,7 @@ class App:
 @contextlib.asynccontextmanager
 async def maxim_app(there: Path) -> AsyncIterator[App]:
     """The APIs with their data in ``there``."""
-    store = SqliteStore(there / "store.sqlite3")
-    await store.migrate()
+    store = SqliteStore(empty_store(there / "store.sqlite3"))
     traces = SqlTraces(store, completion_of)
     files = maxim_uploads.Files(traces, DirectoryOfBlobs(there / "uploads"), Seal(SECRET, b"uploads"))
     tables = (

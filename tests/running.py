@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
+from empty_stores import empty_store
 from llm_proxy.model.completion import Completion
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.model.record import record_json
@@ -174,14 +175,29 @@ class Product:
 
 @contextlib.asynccontextmanager
 async def serve(
-    there: Path, upstream_url: str, *arguments: str, env: Mapping[str, str] | None = None, ready: bool = True
+    there: Path,
+    upstream_url: str,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    ready: bool = True,
+    first: bool = False,
 ) -> AsyncIterator[Product]:
     """Run ``llm-proxy serve`` on a free port with its data in ``there``/data until the end of the block.
 
-    With ``ready`` it is waited for until it says where it listens.
+    With ``ready`` it is waited for until it says where it listens. Unless it is the ``first`` start of all, an empty
+    store is there if none is: to make one takes as long as the rest of a start.
     """
+    if not first and "LLM_PROXY_STORE_URL" not in (env or {}):
+        lay_empty_store(there / "data")
     async with run(there, "serve", "--upstream", upstream_url, *arguments, env=env, ready=ready) as product:
         yield product
+
+
+def lay_empty_store(data_dir: Path) -> None:
+    """Put an empty store where a product that has run before would have it, unless there is one."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (data_dir / "store.sqlite3").exists():
+        empty_store(data_dir / "store.sqlite3")
 
 
 @contextlib.asynccontextmanager

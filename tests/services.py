@@ -21,6 +21,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from llm_proxy.store.postgres_writer import PostgresWriter
 from ports import free_port
 
 #: Generous: starting takes less than a second.
@@ -142,6 +143,16 @@ def postgres() -> Iterator[PostgresServer]:
     """The server of all tests, running."""
     with private_postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_database(postgres: PostgresServer) -> str:
+    """A database with an empty store, made once: a template for others."""
+    name = postgres.create_database()
+    writer = PostgresWriter(postgres.url(name), statement_timeout_s=PATIENCE_S)
+    writer.migrate()
+    writer.close()
+    return name
 
 
 def _programs() -> Path:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from empty_stores import empty_store
 from keyring import added_key
 from llm_proxy.errors import StoreUnavailable
 from llm_proxy.key_watch import KeyWatch
@@ -22,8 +23,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 @pytest.fixture
 async def store(tmp_path):
-    store = SqliteStore(tmp_path / "store.sqlite3")
-    await store.migrate()
+    store = SqliteStore(empty_store(tmp_path / "store.sqlite3"))
     yield store
     await store.close()
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
+from empty_stores import empty_store
 from llm_proxy.errors import StoreUnavailable
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.account import Organization
@@ -27,10 +28,10 @@ DAY = timedelta(days=1)
 @pytest.fixture(params=["sqlite", "postgres"])
 async def store(request, tmp_path):
     if request.param == "sqlite":
-        store = SqliteStore(tmp_path / "store.sqlite3")
+        store = SqliteStore(empty_store(tmp_path / "store.sqlite3"))
     else:
         postgres = request.getfixturevalue("postgres")
-        name = postgres.create_database()
+        name = postgres.create_database(request.getfixturevalue("postgres_database"))
         store = PostgresStore(postgres.url(name))
     await store.migrate()
     yield store

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from empty_stores import empty_store
 from faces import served
 from llm_proxy.store.sqlite import SqliteStore
 from whole_app import ADMIN_KEY, whole_app_client
@@ -13,8 +14,7 @@ from whole_app import ADMIN_KEY, whole_app_client
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(tmp_path / "store.sqlite3")
-    await store.migrate()
+    store = SqliteStore(empty_store(tmp_path / "store.sqlite3"))
     yield store
     await store.close()
 

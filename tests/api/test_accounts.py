@@ -4,6 +4,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from empty_stores import empty_store
 from keyring import added_key
 from llm_proxy.api import query
 from llm_proxy.api.accounts import table
@@ -17,8 +18,7 @@ ADMIN = {"authorization": "Bearer 0123456789abcdef0123456789abcdef"}
 
 @pytest.fixture
 async def store(tmp_path):
-    store = SqliteStore(tmp_path / "store.sqlite3")
-    await store.migrate()
+    store = SqliteStore(empty_store(tmp_path / "store.sqlite3"))
     yield store
     await store.close()
 

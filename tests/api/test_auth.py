@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 
+from empty_stores import empty_store
 from keyring import added_key
 from llm_proxy.api.auth import Gate
 from llm_proxy.errors import Refused
@@ -29,8 +30,7 @@ ADMIN_KEY = "0123456789abcdef0123456789abcdef"
 
 @pytest.fixture
 async def store(tmp_path):
-    store = SqliteStore(tmp_path / "store.sqlite3")
-    await store.migrate()
+    store = SqliteStore(empty_store(tmp_path / "store.sqlite3"))
     yield store
     await store.close()
 

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from empty_stores import empty_store
 from llm_proxy.api.login import COOKIE, Login, Logins, is_of_this_site, new_login
 from llm_proxy.model.account import Scope
 from llm_proxy.store.sql_logins import SqlLogins
@@ -72,8 +73,7 @@ def test_those_whom_a_provider_knows_are_out_once_its_settings_change():
 
 
 async def test_what_one_process_ends_is_over_in_another(tmp_path):
-    store = SqliteStore(tmp_path / "store.sqlite3")
-    await store.migrate()
+    store = SqliteStore(empty_store(tmp_path / "store.sqlite3"))
     here, there = (Logins(b"secret", SqlLogins(store), remembered_s=seconds) for seconds in (60, 0))
     cookie, other = sent(here.cookie(new_login(key="aa"))), sent(here.cookie(new_login(key="aa")))
     assert (await here.find(cookie), await there.find(cookie)) == (here.read(cookie), here.read(cookie))

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from empty_stores import empty_store
 from keyring import added_key
 from llm_proxy.api import own
 from llm_proxy.api.resource import _Resource
@@ -265,8 +266,7 @@ def test_every_route_is_asked(database, tmp_path):
 
 async def world(there: Path, wanted: Ids | None) -> tuple[list, list]:
     """What organisation a is answered, asking for ``wanted`` or else for what is b's; and what b had and has."""
-    store = SqliteStore(there / "store.sqlite3")
-    await store.migrate()
+    store = SqliteStore(empty_store(there / "store.sqlite3"))
     _, headers = await settled(store, "a", there)
     theirs, _ = await settled(store, "b", there)
     had = await rows_of(store, theirs.organization_id)

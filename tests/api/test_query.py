@@ -7,6 +7,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from empty_stores import empty_store
 from llm_proxy.api.auth import Gate
 from llm_proxy.api.operation import MAX_LIMIT
 from llm_proxy.api.query import table
@@ -22,8 +23,7 @@ LIST = "/api/v1/completions"
 
 @pytest.fixture
 async def store(tmp_path):
-    store = SqliteStore(tmp_path / "store.sqlite3")
-    await store.migrate()
+    store = SqliteStore(empty_store(tmp_path / "store.sqlite3"))
     yield store
     await store.close()
 

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from empty_stores import empty_store
 from keyring import added_key
 from llm_proxy.api.auth import Gate
 from llm_proxy.api.resource import MAX_DEPTH, Method, answered, read_body, read_object, routes
@@ -41,8 +42,7 @@ def write(answer, **others):
 
 @pytest.fixture
 async def store(tmp_path):
-    store = SqliteStore(tmp_path / "store.sqlite3")
-    await store.migrate()
+    store = SqliteStore(empty_store(tmp_path / "store.sqlite3"))
     yield store
     await store.close()
 

@@ -6,6 +6,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from empty_stores import empty_store
 from llm_proxy.cli import cli
 from llm_proxy.store.sqlite import SqliteStore
 from llm_proxy.wiring.layout import DataDir
@@ -16,8 +17,7 @@ from records import record
 def run(tmp_path):
     async def fill():
         DataDir(tmp_path / "data").prepare()
-        store = SqliteStore(DataDir(tmp_path / "data").database)
-        await store.migrate()
+        store = SqliteStore(empty_store(DataDir(tmp_path / "data").database))
         await store.put([record(id="one"), record(id="two")])
         await store.close()
 

@@ -1,13 +1,12 @@
 """The stores that the contract holds for."""
 
-import asyncio
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from empty_stores import empty_store
 from llm_proxy.store.base import Accounts, FeedbackStore, Store
 from llm_proxy.store.postgres import PostgresStore
 from llm_proxy.store.sql import metadata
@@ -17,39 +16,16 @@ from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.store.sqlite import SqliteStore
 from services import PostgresServer
 
-
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store, made once, since its migrations take longer than most tests."""
-    path = tmp_path_factory.mktemp("template") / "store.sqlite3"
-
-    async def make() -> None:
-        store = SqliteStore(path)
-        await store.migrate()
-        await store.close()
-
-    asyncio.run(make())
-    return path
+#: All in one round; the organisation that is there from the beginning stays.
+_EMPTY = "".join(f"DELETE FROM {table};" for table in metadata.tables).replace(
+    "organizations;", "organizations WHERE id <> 'default';"
+)
 
 
 @pytest.fixture
-def open_sqlite(sqlite_template: Path, tmp_path: Path) -> Callable[[], Store]:
-    shutil.copy(sqlite_template, tmp_path)
-    return lambda: SqliteStore(tmp_path / sqlite_template.name)
-
-
-@pytest.fixture(scope="session")
-def postgres_database(postgres: PostgresServer) -> str:
-    """A database with an empty store, made once."""
-    name = postgres.create_database()
-
-    async def make() -> None:
-        store = PostgresStore(postgres.url(name))
-        await store.migrate()
-        await store.close()
-
-    asyncio.run(make())
-    return name
+def open_sqlite(tmp_path: Path) -> Callable[[], Store]:
+    path = empty_store(tmp_path / "store.sqlite3")
+    return lambda: SqliteStore(path)
 
 
 @pytest.fixture
@@ -58,8 +34,7 @@ def postgres_url(postgres: PostgresServer, postgres_database: str) -> Iterator[s
     url = postgres.url(postgres_database)
     yield url
     with psycopg.connect(url) as connection:
-        for table in metadata.tables:
-            connection.execute(f"DELETE FROM {table}" + (" WHERE id <> 'default'" if table == "organizations" else ""))
+        connection.execute(_EMPTY)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 from sqlalchemy.dialects import postgresql, sqlite
 
+from empty_stores import empty_store
 from llm_proxy.model.completion import Status
 from llm_proxy.model.query import Attribute, Comparison, CompletionQuery, Condition, Cursor
 from llm_proxy.store import sql
@@ -30,8 +31,7 @@ CONDITIONS = {
 
 @pytest.fixture
 async def connection(tmp_path):
-    store = SqliteStore(tmp_path / "store.sqlite3")
-    await store.migrate()
+    store = SqliteStore(empty_store(tmp_path / "store.sqlite3"))
     reader = open_reader(tmp_path / "store.sqlite3")
     yield reader
     reader.close()

@@ -5,6 +5,7 @@ import sqlite3
 
 import pytest
 
+from empty_stores import empty_store
 from llm_proxy.errors import StoreUnavailable
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.store import sql
@@ -20,8 +21,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def writer(path):
-    writer = SqliteWriter(path)
-    writer.migrate()
+    writer = SqliteWriter(empty_store(path))
     yield writer
     writer.close()
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from empty_stores import empty_store
 from llm_proxy.store.content import chain
 from llm_proxy.store.sqlite_pieces import add_links, remove_links
 from llm_proxy.store.sqlite_writer import SqliteWriter
@@ -9,8 +10,7 @@ from llm_proxy.store.sqlite_writer import SqliteWriter
 
 @pytest.fixture
 def connection(tmp_path):
-    writer = SqliteWriter(tmp_path / "store.sqlite3")
-    writer.migrate()
+    writer = SqliteWriter(empty_store(tmp_path / "store.sqlite3"))
     yield writer._connection()
     writer.close()
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from empty_stores import empty_store
 from llm_proxy.errors import StoreRejected, StoreUnavailable
 from llm_proxy.model.completion import Bodies
 from llm_proxy.store.sqlite_connection import open_writer
@@ -21,8 +22,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def writer(path):
-    writer = SqliteWriter(path)
-    writer.migrate()
+    writer = SqliteWriter(empty_store(path))
     yield writer
     writer.close()
 
@@ -35,9 +35,9 @@ def count(path, table="completions") -> int:
 
 
 def test_a_locked_database_is_unavailable_and_takes_the_same_batch_later(writer, path):
+    writer._connection().execute("PRAGMA busy_timeout = 1")
     other = open_writer(path)
     other.execute("BEGIN EXCLUSIVE")
-    writer._connection().execute("PRAGMA busy_timeout = 1")
 
     with pytest.raises(StoreUnavailable, match="locked"):
         writer.put([record()])

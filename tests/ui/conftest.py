@@ -6,6 +6,7 @@ import pytest_asyncio
 from starlette.applications import Starlette
 
 from browsing import chromium, standing, watched
+from empty_stores import empty_store
 from llm_proxy.api.auth import Gate
 from llm_proxy.api.seal import Seal
 from llm_proxy.store.sql_accounts import SqlAccounts
@@ -18,8 +19,7 @@ from llm_proxy.wiring.calls_rooms import rooms_of_calls
 
 @pytest.fixture
 async def store(tmp_path):
-    store = SqliteStore(tmp_path / "store.sqlite3")
-    await store.migrate()
+    store = SqliteStore(empty_store(tmp_path / "store.sqlite3"))
     yield store
     await store.close()
 

@@ -29,7 +29,7 @@ def settings(request, tmp_path):
         yield Settings(data_dir=tmp_path)
         return
     postgres = request.getfixturevalue("postgres")
-    name = postgres.create_database()
+    name = postgres.create_database(request.getfixturevalue("postgres_database"))
     yield Settings.model_validate({"data_dir": str(tmp_path), "store": {"url": postgres.url(name)}})
     postgres.drop_database(name)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from empty_stores import empty_store
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.completion import Bodies, Status
 from llm_proxy.model.exchange import Endpoint
@@ -42,8 +43,7 @@ EVERYTHING = {
 
 def fill(directory, completions):
     async def put():
-        store = SqliteStore(DataDir(directory).database)
-        await store.migrate()
+        store = SqliteStore(empty_store(DataDir(directory).database))
         for start in range(0, len(completions), 2000):
             await store.put(completions[start : start + 2000])
         await store.close()

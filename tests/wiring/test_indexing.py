@@ -3,6 +3,7 @@
 import asyncio
 
 from conftest import until
+from empty_stores import empty_store
 from llm_proxy.metrics import Ledger
 from llm_proxy.settings.table import Settings
 from llm_proxy.store import search_indexer
@@ -14,8 +15,7 @@ from records import record
 
 
 async def _filled(settings):
-    store = SqliteStore(DataDir(settings.data_dir).database)
-    await store.migrate()
+    store = SqliteStore(empty_store(DataDir(settings.data_dir).database))
     await store.put([record() for _ in range(search_indexer.RECORDS + 5)])
     return store
 

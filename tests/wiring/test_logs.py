@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import warm
+from empty_stores import empty_store
 from llm_proxy.model.completion import Bodies, Context, Status
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.model.record import record_json
@@ -34,8 +35,7 @@ PROMISED = {
 
 @pytest.fixture
 async def store(tmp_path):
-    store = SqliteStore(DataDir(tmp_path).database)
-    await store.migrate()
+    store = SqliteStore(empty_store(DataDir(tmp_path).database))
     yield store
     await store.close()
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from empty_stores import empty_store
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.account import Organization
 from llm_proxy.model.query import CompletionQuery
@@ -31,9 +32,9 @@ def settings(tmp_path):
     """Seven calls of one organisation and four of another, which take turns in time."""
     settings = Settings(data_dir=tmp_path)
     DataDir(tmp_path).prepare()
+    empty_store(DataDir(tmp_path).database)
 
     async def fill(store):
-        await store.migrate()
         for name in ("acme", "empty"):
             await SqlAccounts(store).add_organization(Organization(id=f"id-{name}", name=name, created_at=NOON))
         for number in range(11):

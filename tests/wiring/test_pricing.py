@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from empty_stores import empty_store
 from llm_proxy.decode.generation import completion_of
 from llm_proxy.errors import ConfigError
 from llm_proxy.model.completion import CostSource, Usage
@@ -94,8 +95,7 @@ async def test_what_a_program_tells_of_its_calls_is_priced_like_what_the_proxy_s
 
 
 async def test_a_generation_that_a_program_tells_of_has_its_cost_from_the_beginning(settings, tmp_path):
-    store = SqliteStore(tmp_path / "store.sqlite3")
-    await store.migrate()
+    store = SqliteStore(empty_store(tmp_path / "store.sqlite3"))
     traces = SqlTraces(store, priced(completion_of, make_pricer(settings)))
     told = {"model": "gpt-4o", "provider": "openai", "messages": [{"role": "user", "content": "Hi"}]}
     answer = {"object": "chat.completion", "usage": {"prompt_tokens": 1000, "completion_tokens": 500}, "choices": []}

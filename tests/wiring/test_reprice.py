@@ -32,7 +32,7 @@ def settings(request, tmp_path):
         yield Settings.model_validate(given)
         return
     postgres = request.getfixturevalue("postgres")
-    name = postgres.create_database()
+    name = postgres.create_database(request.getfixturevalue("postgres_database"))
     yield Settings.model_validate(given | {"store": {"url": postgres.url(name)}})
     postgres.drop_database(name)
 

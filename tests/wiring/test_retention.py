@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from empty_stores import empty_store
 from llm_proxy.metrics import read_all
 from llm_proxy.retention import Ages, Limits, Sizes
 from llm_proxy.settings.table import Settings
@@ -55,8 +56,7 @@ async def test_one_process_at_a_time_leads(tmp_path, request, kind):
 async def test_a_running_product_deletes_what_is_old_and_counts_it(upstream, tmp_path):
     data = DataDir(tmp_path / "data")
     data.prepare()
-    store = SqliteStore(data.database)
-    await store.migrate()
+    store = SqliteStore(empty_store(data.database))
     await store.put([record(id="old", started_at=datetime.now(UTC) - timedelta(days=9))])
     await store.close()
 

@@ -33,7 +33,7 @@ def refused(tmp_path, *arguments, command="serve", env=None):
 
 
 async def test_it_says_what_to_export_where_to_look_and_where_the_data_lies(upstream, tmp_path):
-    async with serve(tmp_path, upstream.url) as product:
+    async with serve(tmp_path, upstream.url, first=True) as product:
         pass
 
     assert product.printed().splitlines() == [
@@ -50,7 +50,7 @@ async def test_it_says_what_to_export_where_to_look_and_where_the_data_lies(upst
 async def test_from_start_to_first_answer_it_takes_seconds_at_most(upstream, tmp_path):
     before = time.monotonic()
 
-    async with serve(tmp_path, upstream.url) as product:
+    async with serve(tmp_path, upstream.url, first=True) as product:
         answer = await product.chat()
         took_s = time.monotonic() - before
 
@@ -60,7 +60,7 @@ async def test_from_start_to_first_answer_it_takes_seconds_at_most(upstream, tmp
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells proportional memory")
 async def test_all_processes_together_take_less_than_150_mb(upstream, tmp_path):
-    async with serve(tmp_path, upstream.url) as product:
+    async with serve(tmp_path, upstream.url, first=True) as product:
         await product.chat()
         await product.ended(1)
         # Shared pages are counted in shares (PSS), so that the sum is what the machine really gives.
@@ -93,7 +93,7 @@ async def test_several_workers_share_the_port_and_the_record(upstream, tmp_path)
 
 
 async def test_everything_in_the_data_directory_is_for_its_owner_only(upstream, tmp_path):
-    async with serve(tmp_path, upstream.url) as product:
+    async with serve(tmp_path, upstream.url, first=True) as product:
         await product.chat()
         await product.ended(1)
         open_to_others = [path for path in product.data_dir.rglob("*") if stat.S_IMODE(path.stat().st_mode) & 0o077]

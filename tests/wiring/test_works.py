@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from empty_stores import empty_store
 from llm_proxy.journal.reader import JournalReader
 from llm_proxy.metrics import Ledger
 from llm_proxy.queue.base import Delivery
@@ -26,8 +27,7 @@ def settings(tmp_path):
 
 @pytest.fixture
 async def store(settings):
-    store = SqliteStore(DataDir(settings.data_dir).database)
-    await store.migrate()
+    store = SqliteStore(empty_store(DataDir(settings.data_dir).database))
     yield store
     await store.close()
 
