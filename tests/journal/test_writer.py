@@ -246,6 +246,23 @@ def test_on_a_disk_that_is_full_calls_fail_to_be_recorded_until_there_is_room(tm
         assert set(kinds(root)) == {Kind.OPEN, Kind.REQUEST, Kind.RESPONSE, Kind.CHUNK, Kind.CLOSE}
 
 
+def test_that_calls_are_not_recorded_is_told_once_and_once_more_when_they_are(root, ledger):
+    told = []
+    writer = JournalWriter(root, limits=NEVER, ledger=ledger, on_trouble=told.append, calm_s=0)
+
+    with files_no_longer_than(1000):
+        for _ in range(3):
+            with pytest.raises(JournalUnwritable):
+                writer.open(Recording().open(bytes(5000)))
+    for _ in range(3):
+        writer.open(Recording().open())
+    writer.close()
+
+    [reason, over] = told
+    assert "File too large" in reason
+    assert over is None
+
+
 def test_a_writer_may_start_while_nothing_can_be_written_and_records_when_it_can(tmp_path, ledger):
     (tmp_path / "journal").write_text("in the way")
     writer = JournalWriter(tmp_path / "journal", limits=NEVER, ledger=ledger)

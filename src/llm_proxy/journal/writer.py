@@ -17,9 +17,10 @@ import shutil
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from llm_proxy.errors import JournalFull, JournalUnwritable
 from llm_proxy.journal.format import (
@@ -56,6 +57,10 @@ class Journal(Protocol):
 
     def probe(self) -> None:
         """Raise JournalUnwritable if a call could not be recorded now."""
+
+
+#: Told why no call can be recorded, and None when that is over.
+OnTrouble: TypeAlias = Callable[[str | None], None]
 
 
 class Frames:
@@ -98,11 +103,26 @@ class JournalLimits:
 class JournalWriter:
     """The one writer of a process. Its directory is locked for as long as the process lives."""
 
-    def __init__(self, root: Path, *, limits: JournalLimits, ledger: Ledger) -> None:
-        """Make a directory of its own under ``root``; if that cannot be done now, the first append tries again."""
+    def __init__(
+        self,
+        root: Path,
+        *,
+        limits: JournalLimits,
+        ledger: Ledger,
+        on_trouble: OnTrouble | None = None,
+        calm_s: float = 10.0,
+    ) -> None:
+        """Make a directory of its own under ``root``; if that cannot be done now, the first append tries again.
+
+        ``on_trouble`` is told once why nothing can be opened, and with None that it can be again, for ``calm_s`` now.
+        """
         self._root = root
         self._limits = limits
         self._ledger = ledger
+        self._on_trouble = on_trouble
+        self._calm_s = calm_s
+        #: When the last call could not be opened; None while there is no trouble.
+        self._failed_at: float | None = None
         self._directory: Path | None = None
         self._lock = -1
         self._number = 0
@@ -122,16 +142,30 @@ class JournalWriter:
 
     def open(self, frames: Frames) -> None:
         """Append the first frames of an exchange; raises JournalUnwritable also when the size cap is reached."""
-        self._check_cap()
-        self._ledger.intend("accepted", 1, frames.exchange_id)
         try:
+            self._check_cap()
+            self._ledger.intend("accepted", 1, frames.exchange_id)
             self._write(frames)
-        except JournalUnwritable:
+        except JournalUnwritable as exc:
             self._ledger.desist()
+            self._note_trouble(exc)
             raise
         self._ledger.add("accepted")
+        if self._failed_at is not None:
+            self._note_calm(self._failed_at)
         if self._owed:
             self._pay()
+
+    def _note_trouble(self, exc: JournalUnwritable) -> None:
+        first, self._failed_at = self._failed_at is None, time.monotonic()
+        if first and self._on_trouble is not None:
+            self._on_trouble(str(exc))
+
+    def _note_calm(self, failed_at: float) -> None:
+        if time.monotonic() - failed_at >= self._calm_s:
+            self._failed_at = None
+            if self._on_trouble is not None:
+                self._on_trouble(None)
 
     def append(self, frames: Frames) -> None:
         """Append ``frames`` in one write and clear them."""

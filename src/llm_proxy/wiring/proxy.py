@@ -43,7 +43,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     data = DataDir(settings.data_dir)
     watched = () if settings.breaker.failures is None else tuple(settings.all_upstreams())
     ledger = data.ledger(assignment.name, upstreams=watched)
-    journal = JournalWriter(data.journal, limits=_journal_limits(settings), ledger=ledger)
+    journal = JournalWriter(data.journal, limits=_journal_limits(settings), ledger=ledger, on_trouble=_tell_trouble)
     transport = transport_of(settings)
     keys = KeyFile(data.keys)
     policy = HeaderPolicy(header_rules(), Fingerprints(data.fingerprint_secret()))
@@ -119,6 +119,14 @@ def admission_of(settings: Settings, keys: KeyFile, rates: Rates | None) -> Admi
         required=auth.calls == "keys", keys_unknown=auth.keys_unknown, limits_unknown=auth.limits_unknown
     )
     return Admission(keys, rates, rules=rules)
+
+
+def _tell_trouble(reason: str | None) -> None:
+    log = get_logger(__name__)
+    if reason is None:
+        log.info("calls are recorded again")
+    else:
+        log.error("calls are not recorded", reason=reason)
 
 
 def _rates(data: DataDir, assignment: Assignment) -> Rates | None:
