@@ -92,6 +92,9 @@ def test_a_record_is_shown_with_its_facts_headers_and_bodies():
 
     assert "  Started       2026-11-24 12:00:00.123456 UTC\n" in shown
     assert "  x-request-id  req_1\n  x-request-id  req_2\n" in shown
+    assert "  Content-Type      application/json\n  Transfer-Encoding chunked\n" in render_record(
+        bare(bodies=Bodies(response_headers=(("Content-Type", "application/json"), ("Transfer-Encoding", "chunked"))))
+    )
     assert '\n      "content": "What is the capital of France?"\n' in shown
     assert [line for line in shown.splitlines() if line.isupper() and not line.startswith(" ")] == [
         "CALL",

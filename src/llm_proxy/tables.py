@@ -31,7 +31,8 @@ _COLUMNS: tuple[_Column, ...] = (
 #: Left out, one after the other, where the last column would have fewer cells than it needs.
 _DISPENSABLE = ("TTFT", "IN", "OUT", "MODEL")
 _MIN_CALL_WIDTH = 20
-_LABEL_WIDTH = 13
+#: Of the name of a fact or a header; a name that is longer pushes its own value alone.
+_LABEL_WIDTH, _MAX_LABEL_WIDTH = 13, 30
 _GAP = "  "
 _STYLES = {Status.FINISHED: "green", Status.FAILED: "red", Status.STARTED: "yellow"}
 
@@ -111,7 +112,9 @@ def _cut(line: Text, width: int) -> Text:
 
 
 def _facts(facts: Iterable[tuple[str, str]]) -> Iterable[Text]:
-    return [Text.assemble((f"{_GAP}{label:<{_LABEL_WIDTH}} ", "dim"), value) for label, value in facts]
+    facts = list(facts)
+    width = min(max([_LABEL_WIDTH, *(len(label) for label, _ in facts)]), _MAX_LABEL_WIDTH)
+    return [Text.assemble((f"{_GAP}{label:<{width}} ", "dim"), value) for label, value in facts]
 
 
 def _written(lines: Iterable[Text | str], *, colour: bool) -> str:

@@ -15,6 +15,9 @@ import pytest
 
 import warm
 from empty_stores import empty_store
+from journal.frames import Recording
+from llm_proxy.journal.writer import JournalLimits, JournalWriter
+from llm_proxy.metrics import Ledger
 from llm_proxy.model.completion import Bodies, Context, Status
 from llm_proxy.model.query import CompletionQuery
 from llm_proxy.model.record import record_json
@@ -184,6 +187,21 @@ def test_before_anything_is_recorded_it_says_how_to_begin(logs, tmp_path, argume
         f" start `llm-proxy serve --data-dir {tmp_path}` and point OPENAI_BASE_URL to it\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_calls_that_are_on_the_way_are_not_told_as_if_there_were_none(logs, tmp_path):
+    data = DataDir(tmp_path)
+    data.prepare()
+    writer = JournalWriter(data.journal, limits=JournalLimits(fsync="never"), ledger=Ledger())
+    for _ in range(2):
+        writer.open(Recording().all())
+    writer.close()
+
+    done = logs()
+
+    assert done.stderr == (
+        f"llm-proxy: nothing is stored in {tmp_path} yet, and 2 calls are on the way; `llm-proxy status` tells more\n"
+    )
 
 
 async def test_that_nothing_matches_is_not_said_as_if_nothing_were_recorded(store, logs):

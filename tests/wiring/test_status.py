@@ -56,10 +56,10 @@ def test_what_is_missing_fails_a_check_and_nothing_else(data, capsys):
     settings = Settings(data_dir=data.root)
 
     assert (show_status(settings, as_json=False), show_status(settings, as_json=False, check=True)) == (0, 1)
-    assert "missing            1" in capsys.readouterr().out
+    assert "missing              1" in capsys.readouterr().out
 
 
-def test_dropped_calls_are_shown_by_their_reasons(data):
+def test_dropped_calls_are_shown_by_their_reasons(data, capsys):
     ledger = data.ledger("proxy-1")
     ledger.add("dropped.journal_full", 3)
     ledger.observe_overhead(0.0003)
@@ -67,6 +67,9 @@ def test_dropped_calls_are_shown_by_their_reasons(data):
 
     account = host_account(data)
 
+    show_status(Settings(data_dir=data.root), as_json=False)
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert all(line[22] == " " != line[23] for line in lines), "the numbers stand in one column"
     assert account.dropped == {"journal_full": 3}
     assert account.restarts == 2
     assert (account.overhead_p50_s, account.overhead_p99_s) == (0.0005, 0.0005)

@@ -85,4 +85,5 @@ def schema_step(connection: "psycopg.Connection[tuple[object, ...]]") -> str | N
 
 
 def _one_line(exc: BaseException) -> str:
-    return " ".join(str(exc).split())
+    lines = filter(None, (" ".join(line.split()) for line in str(exc).splitlines()))
+    return "; ".join(line.removesuffix(".") for line in lines)

@@ -38,6 +38,9 @@ from llm_proxy.wiring.stores import open_store
 
 Form: TypeAlias = Literal["text", "env", "json"]
 
+#: What makes the first key that is of use beyond this machine.
+_CREATE = "llm-proxy keys create --organization NAME --scope write,read"
+
 _Result = TypeVar("_Result")
 
 
@@ -93,7 +96,7 @@ def show(settings: Settings, *, organization: str | None, as_json: bool) -> int:
         keys = await accounts.keys(wanted)
         for key in keys:
             print(_json_line(key) if as_json else _text_line(key, owners))  # noqa: T201 - this is what the command says
-        return 0 if keys else _none("there are no keys; make one with `llm-proxy keys create`")
+        return 0 if keys else _none(f"there are no keys; make one with `{_CREATE}`")
 
     return _run(settings, look, read_only=True)
 

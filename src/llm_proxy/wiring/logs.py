@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from llm_proxy.errors import ConfigError
+from llm_proxy.journal.survey import survey
 from llm_proxy.model.completion import Completion
 from llm_proxy.model.filters import Filter, parse
 from llm_proxy.model.json_text import encode_json
@@ -22,6 +23,7 @@ from llm_proxy.model.query import CompletionQuery, parse_time
 from llm_proxy.model.record import record_json
 from llm_proxy.settings.table import Settings
 from llm_proxy.store.sql_store import SqlStore
+from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.owners import check_owners, merged, of_each, owners
 from llm_proxy.wiring.stores import open_store, place_of
 
@@ -124,6 +126,10 @@ def _output(*, as_json: bool) -> _Output:
 
 def _nothing_yet(settings: Settings) -> str:
     """What to say when there is no record at all."""
+    found = survey(DataDir(settings.data_dir).journal)
+    if on_their_way := found.waiting + found.in_flight:
+        calls = "1 call is" if on_their_way == 1 else f"{on_their_way} calls are"
+        return f"nothing is stored in {_place(settings)} yet, and {calls} on the way; `llm-proxy status` tells more"
     serve = "llm-proxy serve"
     if settings.data_dir != Settings().data_dir:
         serve += f" --data-dir {shlex.quote(str(settings.data_dir))}"

@@ -29,6 +29,9 @@ from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.owners import check_owners, owners
 from llm_proxy.wiring.stores import open_store
 
+#: Characters of the name of a number, at least.
+_LABEL_WIDTH = 18
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostAccount:
@@ -174,10 +177,11 @@ def _for_people(account: dict[str, Any], data: DataDir) -> str:
 
 def _lines(numbers: dict[str, Any]) -> list[str]:
     lines = []
+    width = max(_LABEL_WIDTH, *map(len, numbers))
     for name, value in numbers.items():
         if isinstance(value, dict):
             shown = ", ".join(f"{label} {count:,}" for label, count in value.items()) or "0"
         else:
             shown = f"{value:,}" if isinstance(value, int) else str(value if value is not None else "-")
-        lines.append(f"  {name.replace('_', ' '):18} {shown}")
+        lines.append(f"  {name.replace('_', ' '):{width}} {shown}")
     return lines
