@@ -5,7 +5,8 @@ not given is left out. ``llm-proxy serve`` runs with its defaults, and calls of 
 proxy writes them:
 
 - rate: all of them at once; calls over the processor time (user and system) of the one process that stores, and of the
-  shipper, until the last one is stored.
+  shipper, until the last one is stored. Some go before them that are not counted: with the first calls a process loads
+  what all later ones find, the table of prices for one, which alone takes as long as a thousand calls.
 - delay: one after the other, each with a pause before it and looked for in the store until it is there.
 """
 
@@ -38,6 +39,8 @@ from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.stores import open_store
 
 CALLS, LOOKED_FOR = 6000, 300
+#: Calls before those of the rate.
+FIRST = 500
 #: Nothing takes so long, in seconds.
 PATIENCE_S = 300.0
 LOOK_S = 0.001
@@ -54,7 +57,8 @@ HEADERS = [(b"Content-Type", b"application/json"), (b"x-request-id", b"req_01234
 
 @dataclass(frozen=True)
 class Plan:
-    #: Calls for the rate, and for the delay.
+    #: Calls before all others, for the rate, and for the delay.
+    first: list[Completion]
     at_once: list[Completion]
     looked_for: list[Completion]
 
@@ -103,16 +107,20 @@ async def until(look: Callable[[], bool]) -> None:
             await asyncio.sleep(LOOK_S)
 
 
-async def rate(product: psutil.Process, data: DataDir, journal: JournalWriter, calls: list[Completion]) -> None:
+async def rate(product: psutil.Process, data: DataDir, journal: JournalWriter, plan: Plan) -> None:
+    calls = plan.at_once
     watched = {role: found for role in ("worker", "store", "shipper") if (found := child(product, role))}
     if "worker" in watched:
         del watched["store"]
+    for call in plan.first:
+        journal.open(frames_of(call)[1])
+    await until(lambda: read_all(data.counters)["stored"] >= len(plan.first))
     written = [frames_of(call)[1] for call in calls]
     before = {role: cpu_s(process) for role, process in watched.items()}
     begun = time.perf_counter()
     for frames in written:
         journal.open(frames)
-    await until(lambda: read_all(data.counters)["stored"] >= len(calls))
+    await until(lambda: read_all(data.counters)["stored"] >= len(plan.first) + len(calls))
     wall_s = time.perf_counter() - begun
     # What took less than a tick is not seen: of a very small run the rate is a lower bound.
     used = {role: max(cpu_s(process) - before[role], TICK_S) for role, process in watched.items()}
@@ -150,7 +158,7 @@ async def measure(name: str, plan: Plan, **sections: Mapping[str, Any]) -> None:
             environment["LLM_PROXY_STORE_URL"] = settings.store.url.get_secret_value()
         with serving(data.root, environment) as product:
             journal = JournalWriter(data.journal, limits=JournalLimits(), ledger=Ledger())
-            await rate(product, data, journal, plan.at_once)
+            await rate(product, data, journal, plan)
             await delay(settings, journal, plan.looked_for)
             journal.close()
 
@@ -173,6 +181,7 @@ if __name__ == "__main__":
     parser.add_argument("--calls", type=int, default=CALLS, help="calls at once, for the rate")
     parser.add_argument("--looked-for", type=int, default=LOOKED_FOR, help="calls one by one, for the delay")
     options = parser.parse_args()
-    calls = chats(options.calls + options.looked_for)
-    plan = Plan(calls[: options.calls], calls[options.calls :])
+    calls = chats(FIRST + options.calls + options.looked_for)
+    end = FIRST + options.calls
+    plan = Plan(calls[:FIRST], calls[FIRST:end], calls[end:])
     asyncio.run(main(options.redis, options.postgres, plan))
