@@ -7,6 +7,7 @@ at the first price: 30 MB and a quarter of a second, in no process that does not
 
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
 from importlib.metadata import version
@@ -65,7 +66,8 @@ def list_card(purchase: Purchase, measured: Measured) -> RateCard | str:
     for provider, model in names:
         found = _find(provider, model)
         if found is not None:
-            return _card(*found, purchase, measured)
+            is_ordinary = tier_of(purchase) is None and not _is_bound_to_us(purchase)
+            return (is_ordinary and _fixed_card(provider, model)) or _card(*found, purchase, measured)
     if not purchase.models:
         return "no_model"
     return "unknown_model" if any(_provider(provider) for provider, _ in names) else "unknown_provider"
@@ -90,6 +92,18 @@ def _find(provider_id: str, model: str) -> tuple[Any, Any] | None:
     provider = _provider(provider_id)
     found = provider.find_model(model, all_providers=_providers()) if provider else None
     return None if found is None else (provider, found)
+
+
+@lru_cache(maxsize=4096)
+def _fixed_card(provider_id: str, model: str) -> RateCard | str | None:
+    """What ``_card`` says of every ordinary call of a model; None if that depends on its time or its length."""
+    found = _find(provider_id, model)
+    if found is None or isinstance(found[1].prices, list):
+        return None
+    if any(not isinstance(price, Decimal) for price in _prices(found[1].prices).values()):
+        return None
+    any_call = Purchase(usage=None, provider=provider_id, at=datetime.now(UTC))
+    return _card(*found, any_call, Measured(quantities={}))
 
 
 def _provider(provider_id: str) -> Any:
