@@ -36,7 +36,7 @@ from llm_proxy.understand import understand
 from llm_proxy.wiring.pricing import make_pricer
 from llm_proxy.worker import BATCH_RECORDS, Pricer, collect_rarely
 
-BATCHES = 30
+BATCHES = 12
 #: The first ones find things cold that all later ones find warm.
 NOT_COUNTED = 2
 OPENING = Opening(
