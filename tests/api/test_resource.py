@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from empty_stores import empty_store
 from keyring import added_key
 from llm_proxy.api.auth import Gate
-from llm_proxy.api.resource import MAX_DEPTH, Method, answered, read_body, read_object, routes
+from llm_proxy.api.resource import MAX_DEPTH, Method, answered, nothing_else, read_body, read_object, routes
 from llm_proxy.errors import StoreRejected
 from llm_proxy.model.account import Scope
 from llm_proxy.store.sql_accounts import SqlAccounts
@@ -149,3 +149,21 @@ async def test_the_organisation_may_be_named_in_the_query(client, store):
     theirs = await client.get("/things/1", params={"organization_id": "default"}, headers=key.bearer)
 
     assert (ours.status_code, theirs.status_code) == (200, 403)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "said"),
+    [
+        ("POST", "/chat/completions", "end with it, as in http://HOST:PORT/v1"),
+        ("GET", "/models", "end with it"),
+        ("POST", "/audio/speech", "end with it"),
+        ("GET", "/api/v2/calls", "nothing at this path"),
+    ],
+)
+async def test_a_client_is_told_what_is_wrong_with_its_base_url(method, path, said):
+    transport = httpx.ASGITransport(Starlette(routes=nothing_else()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+        answer = await client.request(method, path)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+    assert said in answer.json()["error"]["message"]

@@ -31,6 +31,13 @@ _ORGANIZATION = "organization_id"
 _TYPES = {401: "authentication_error", 403: "permission_error", 503: "unavailable"}
 
 
+#: What clients ask for whose base URL lacks its /v1, and what is no page.
+_WITHOUT_ROOT = (
+    "/chat/completions", "/completions", "/responses", "/embeddings", "/moderations", "/messages", "/models", "/files",
+    "/images/{rest:path}", "/audio/{rest:path}",
+)  # fmt: skip
+
+
 class Fault(Refused):
     """The request cannot be answered; ``param`` is what is wrong with it, by its place in query or body."""
 
@@ -88,14 +95,19 @@ def routes(gate: Gate, *tables: Table) -> list[Route]:
     return [Route(path, endpoint=_Resource(gate, paths[path])) for path in sorted(paths, key=lambda path: "{" in path)]
 
 
-def nothing_else() -> Route:
-    """What answers below /api where nothing is: clients of all these APIs read the error as JSON."""
+def nothing_else() -> list[Route]:
+    """What answers where nothing is, below /api and where calls arrive whose base URL is too short, as JSON."""
+    missing = _missing("there is nothing at this path")
+    forgotten = _missing("calls are below /v1: let the base URL of the client end with it, as in http://HOST:PORT/v1")
+    return [Route("/api/{rest:path}", endpoint=missing), *(Route(path, endpoint=forgotten) for path in _WITHOUT_ROOT)]
 
-    async def missing(scope: Any, receive: Any, send: Any) -> None:
-        fault = Fault("there is nothing at this path", param=None, status=404, code="not_found")
+
+def _missing(message: str) -> "_App":
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        fault = Fault(message, param=None, status=404, code="not_found")
         await _refusal(fault, error_json)(scope, receive, send)
 
-    return Route("/api/{rest:path}", endpoint=_App(missing))
+    return _App(answer)
 
 
 class _App:

@@ -159,7 +159,7 @@ def _routes(settings: Settings, store: SqlStore, calls_url: str | None = None) -
         maxim_reading.table(maxim_reading.Records(store, traces)),
     )
     documents = openapi.routes(*tables)
-    served = [*documents, *resource.routes(gate, *tables), *maxim_uploads.routes(files), resource.nothing_else()]
+    served = [*documents, *resource.routes(gate, *tables), *maxim_uploads.routes(files), *resource.nothing_else()]
     access = Access(logins, gate.holder, link=data.login_link, sign_on=sign_on)
     house = rooms_of_the_house(settings, store, forget=gate.forget, keep_in=access.keep_in)
     rooms = (*rooms_of_calls(store, calls_url=calls_url), *house)
