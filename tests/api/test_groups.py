@@ -33,3 +33,33 @@ async def test_a_session_without_calls_is_shown_as_such(api, database):
     assert (answer["session"]["name"], answer["session"]["calls"]) == ("evening", 0)
     assert (answer["completions"], answer["next"]) == ([], None)
     assert (await api.get("/api/v1/sessions/unknown")).status_code == 404
+
+
+async def test_a_list_is_filtered_by_words_as_parameters_or_as_a_whole(api, database):
+    calls = [record(id=f"{n}", started_at=NOON, model=f"m{n}", context=Context(session_id=f"s{n}")) for n in range(3)]
+    await database.put([*calls, record(id="more", started_at=NOON, model="m0", context=Context(session_id="s2"))])
+
+    async def listed(**params):
+        return [group["id"] for group in (await api.get("/api/v1/sessions", params=params)).json()["sessions"]]
+
+    assert await listed(model="m0") == ["s2", "s0"]
+    assert await listed(model="m0", calls=">1") == ["s2"]
+    assert await listed(where="-model:m0") == ["s1"]
+    assert await listed(search="France", where="calls:>1") == ["s2"]
+    (one,) = (await api.get("/api/v1/sessions", params={"model": "m1"})).json()["sessions"]
+    assert one["matched_at"] == one["last_at"]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"latency": "2s"}, "latency: latency: '2s' says neither more nor less"),
+        ({"where": "modl:x"}, "where: modl: is unknown; did you mean model:?"),
+        ({"where": "user:a", "user": "b"}, "where: user is a parameter as well"),
+    ],
+)
+async def test_what_is_no_filter_is_refused(api, params, message):
+    answer = await api.get("/api/v1/traces", params=params)
+
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]["message"]

@@ -2,13 +2,13 @@
 
 import pytest
 
-from llm_proxy.model.filter_words import NOT, WORDS, condition_of
+from llm_proxy.model.filter_words import GROUP_WORDS, NOT, condition_of
 from llm_proxy.model.query import Attribute, Comparison
 
 
 @pytest.mark.parametrize("of", Attribute)
 def test_every_attribute_has_a_word_that_asks_for_it_and_turns_round(of):
-    value = WORDS[of.value].example.partition(":")[2]
+    value = GROUP_WORDS[of.value].example.partition(":")[2]
 
     straight, turned = condition_of(of.value, value), condition_of(NOT + of.value, value)
 

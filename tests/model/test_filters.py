@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_proxy.model.completion import Status
-from llm_proxy.model.filter_words import WORDS
+from llm_proxy.model.filter_words import GROUP_WORDS, SUMMED, WORDS
 from llm_proxy.model.filters import MAX_CHARACTERS, Filter, parse
-from llm_proxy.model.query import Attribute, Comparison, Condition
+from llm_proxy.model.query import Attribute, Comparison, Condition, Grouping
 from records import NOON
 from test_documentation import rows_of
 
@@ -125,6 +125,18 @@ def test_every_word_is_documented_and_the_other_way_round():
     documented = list(rows_of(PAGES, "| Word | A call is listed that … |"))
 
     assert documented == [[known.example, known.meaning.replace("`", "")] for known in WORDS.values()]
+
+
+def test_every_word_about_sums_is_documented_and_the_other_way_round():
+    documented = list(rows_of(PAGES, "| Word | A session or trace is listed that … |"))
+
+    assert documented == [[known.example, known.meaning] for known in SUMMED.values()]
+
+
+def test_a_word_of_the_lists_of_groups_is_none_of_calls():
+    assert parse("calls:>1k", now=NOON, words=GROUP_WORDS).group_query(Grouping.SESSION, now=NOON).sums[0].value == 1000
+    with pytest.raises(ValueError, match="calls: is unknown"):
+        parse("calls:>1", now=NOON)
 
 
 @pytest.mark.parametrize("word", WORDS)

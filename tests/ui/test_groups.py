@@ -11,6 +11,7 @@ from llm_proxy.decode.generation import completion_of
 from llm_proxy.model.completion import Context, Status, Usage
 from llm_proxy.model.trace import Kind
 from llm_proxy.store.sql_traces import SqlTraces
+from llm_proxy.ui import groups
 from reading import HOSTILE, read
 from records import NOON, record
 from tellings import said
@@ -98,6 +99,31 @@ async def test_an_empty_list_says_how_to_fill_it_and_a_place_that_is_none_is_ref
     assert "is no place" in (await read(client, f"{path}?after=x", status=400)).text
 
 
+@pytest.mark.parametrize("path", ["/sessions", "/traces"])
+async def test_a_filter_is_in_the_url_of_every_page_and_says_what_it_lists(client, store, path):
+    await store.put([within(number, model="even" if number % 2 == 0 else "odd") for number in range(120)])
+
+    first = await read(client, f"{path}?q=model:even")
+    second = await read(client, next(to for to in first.attributes("a", "href") if "after=" in to))
+
+    assert opened(first) + opened(second) == [f"{path}/{path[1]}{number:02}" for number in range(118, -1, -2)]
+    assert "with a call that is what the filter says" in first.text
+    assert "model:even" in second.attributes("input", "value")
+    assert f"{path}?q=model%3Aeven+since%3A7d" in second.attributes("a", "href")
+    assert "None is what this filter says" in (await read(client, f"{path}?q=calls:%3E1")).text
+    assert "did you mean model:?" in (await read(client, f"{path}?q=modl:x", status=400)).text
+
+
+async def test_a_page_that_ends_before_it_is_full_says_so(client, store, monkeypatch):
+    monkeypatch.setattr(groups, "_PATIENCE_S", 0.0)
+    await store.put([within(number) for number in range(60)])
+
+    page = await read(client, "/sessions?q=calls:%3E1")
+
+    assert "until then there are none" in page.text
+    assert "Look further back" in page.text
+
+
 async def test_names_are_nothing_but_text(client, store):
     await store.put([record(context=Context(session_id=HOSTILE, session_name=HOSTILE, trace_id=HOSTILE))])
 
@@ -120,6 +146,17 @@ async def test_by_keys_one_goes_to_the_sessions_into_one_and_to_its_trace(browse
         for key in ("g", "s"):
             await page.keyboard.press(key)
         await page.wait_for_url("**/sessions")
+        await page.keyboard.press("/")
+        await page.keyboard.type("cal")
+        await expect(page.get_by_role("option")).to_contain_text("calls:")
+        await page.keyboard.press("ArrowDown")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#filter")).to_have_value("calls:")
+        await page.keyboard.type(f">2 trace:walked-{scheme}")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/sessions?q=*")
+        await expect(page.locator("#rows tr")).to_have_count(1)
+        await page.locator(".words summary").click()
         broken += (await Axe().run(page)).response["violations"]
         await page.keyboard.press("j")
         await page.keyboard.press("Enter")

@@ -28,6 +28,8 @@ class GroupFields(TallyFields):
     name: str | None
     first_at: str
     last_at: str
+    #: When the newest call began that is what was asked of one; null if nothing was.
+    matched_at: str | None
 
 
 def tally_json(tally: Tally) -> TallyFields:
@@ -52,5 +54,6 @@ def group_json(group: Group) -> GroupFields:
         "name": group.name,
         "first_at": time_json(group.first_at),
         "last_at": time_json(group.last_at),
+        "matched_at": None if group.matched_at is None else time_json(group.matched_at),
         **tally_json(group.tally),
     }

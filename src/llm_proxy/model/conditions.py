@@ -44,6 +44,7 @@ def _number(of: Attribute, completion: Completion) -> float | None:
         Attribute.INPUT: given,
         Attribute.OUTPUT: answered,
         Attribute.COST: None if cost is None else float(cost),
+        Attribute.CALLS: None,  # which are those of a group
     }[of]
 
 

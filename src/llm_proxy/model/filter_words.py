@@ -57,12 +57,22 @@ WORDS = {
         turns_round=False,
     ),
 }
+#: Words that are about a session, user or trace as a whole, where such are listed.
+SUMMED = {
+    "calls": Known(example="calls:>10", meaning="has so many calls", repeated=True),
+    "tokens": Known(example="tokens:>1000", meaning="took so many tokens, both ways together", repeated=True),
+    "input": Known(example="input:>1000", meaning="took so many input tokens", repeated=True),
+    "output": Known(example="output:<10", meaning="took so many output tokens", repeated=True),
+    "cost": Known(example="cost:>0.01", meaning="cost so much, in USD", repeated=True),
+}
+#: Those of the lists of sessions, users and traces; the others are about one call of it.
+GROUP_WORDS = SUMMED | {word: known for word, known in WORDS.items() if word not in SUMMED}
 STATUSES = {"running": Status.STARTED, **{status.value: status for status in Status}}
 _COMPARED = re.compile(r"(?P<comparison>>=|<=|>|<|=)?(?P<number>[^<>=].*)", re.DOTALL)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "": 1.0}
 _THOUSANDS = {"k": 1e3, "m": 1e6, "": 1.0}
 _SCALED = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?P<unit>[a-z]*)", re.IGNORECASE)
-_TOKENS = frozenset({Attribute.TOKENS, Attribute.INPUT, Attribute.OUTPUT})
+_COUNTED = frozenset({Attribute.TOKENS, Attribute.INPUT, Attribute.OUTPUT, Attribute.CALLS})
 _TIMES = frozenset({Attribute.LATENCY, Attribute.TTFT})
 #: Of what there are only so many.
 _CHOICES: dict[Attribute, frozenset[str]] = {
@@ -84,7 +94,7 @@ def condition_of(word: str, value: str) -> Condition:
     written = _COMPARED.fullmatch(value)
     number = None if written is None else _number(of, written["number"])
     if written is None or number is None:
-        raise ValueError(f"{value!r} is not understood; write {WORDS[of.value].example}")
+        raise ValueError(f"{value!r} is not understood; write {GROUP_WORDS[of.value].example}")
     if written["comparison"] is None and (of in _TIMES or of is Attribute.COST):
         raise ValueError(f"{value!r} says neither more nor less; write {of.value}:>{value} or {of.value}:<{value}")
     comparison = Comparison(written["comparison"] or Comparison.IS)
@@ -93,7 +103,7 @@ def condition_of(word: str, value: str) -> Condition:
 
 def _number(of: Attribute, text: str) -> float | None:
     found = _SCALED.fullmatch(text.lstrip("$") if of is Attribute.COST else text)
-    units = _SECONDS if of in _TIMES else _THOUSANDS if of in _TOKENS else {"": 1.0}
+    units = _SECONDS if of in _TIMES else _THOUSANDS if of in _COUNTED else {"": 1.0}
     if found is None or found["unit"].lower() not in units:
         return None
     number = float(found["number"]) * units[found["unit"].lower()]

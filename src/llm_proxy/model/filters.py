@@ -2,19 +2,20 @@ r"""The query language of the filter bar: words like ``model:gpt-4o -tag:nightly
 
 A value with spaces stands in quotation marks, in which ``\"`` and ``\\`` are what they look like; ``-`` before a word
 turns it round. A word that is not understood is refused and named: a filter that is not applied would be a wrong
-answer. Pure functions.
+answer. Lists of sessions, users and traces have the same words: one call must be what they say, the same for all of
+them, none what a word with ``-`` says, and all together what the words about sums say. Pure functions.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
 from llm_proxy.model.completion import DEFAULT_ORGANIZATION
-from llm_proxy.model.filter_words import NOT, STATUSES, WORDS, condition_of
-from llm_proxy.model.query import CompletionQuery, Condition, Cursor, parse_time
+from llm_proxy.model.filter_words import GROUP_WORDS, NOT, STATUSES, SUMMED, WORDS, Known, condition_of
+from llm_proxy.model.query import CompletionQuery, Condition, Cursor, Grouping, GroupQuery, parse_time
 
 #: Longer ones are nobody's filter.
 MAX_CHARACTERS = 2000
@@ -32,6 +33,7 @@ _LISTED: dict[str, tuple[str, Callable[[str], Any]]] = {
     "status": ("status", lambda value: STATUSES[value]),
     "text": ("search", str),
 }
+_TIMES = ("since", "until")
 _WORD = re.compile(
     r"""(?P<key>[^\s:"]+):(?:"(?P<quoted>(?:[^"\\]|\\.)*)"(?=\s|\Z)|(?P<plain>[^\s"]\S*)?(?=\s|\Z)) | (?P<stray>\S+)""",
     re.VERBOSE | re.DOTALL,
@@ -87,54 +89,81 @@ class Filter:
             **listed,
         )
 
+    def group_query(
+        self,
+        by: Grouping,
+        organization_id: str = DEFAULT_ORGANIZATION,
+        *,
+        project_id: str | None = None,
+        now: datetime,
+        after: Cursor | None = None,
+    ) -> GroupQuery:
+        """Which sessions, users or traces to ask the store for; see ``query``."""
+        times = self.query(now=now, after=None, limit=None)
+        of_calls = [(key, value) for key, value in self.words if key.removeprefix(NOT) not in (*SUMMED, *_TIMES)]
+        some = Filter(tuple(word for word in of_calls if not word[0].startswith(NOT)))
+        nots = ((key.removeprefix(NOT), value) for key, value in of_calls if key.startswith(NOT))
+        return GroupQuery(
+            organization_id=organization_id,
+            project_id=project_id,
+            by=by,
+            since=times.since,
+            until=times.until,
+            some=some.query(now=now, after=None, limit=None) if some.words else None,
+            none=tuple(condition_of(key, value) for key, value in nots),
+            sums=tuple(condition_of(key, value) for key, value in self.words if key.removeprefix(NOT) in SUMMED),
+            after=after,
+        )
+
     def _conditions(self) -> Iterator[Condition]:
         for key, value in self.words:
-            if key not in _LISTED and key not in ("tag", "since", "until"):
+            if key not in _LISTED and key not in ("tag", *_TIMES):
                 yield condition_of(key, value)
 
 
-def parse(written: str, *, now: datetime) -> Filter:
-    """The filter that ``written`` is. Raises ValueError, with a message that names the wrong word."""
+def parse(written: str, *, now: datetime, words: Mapping[str, Known] = WORDS) -> Filter:
+    """The filter that ``written`` is, of these words. Raises ValueError, with a message that names the wrong one."""
     if len(written) > MAX_CHARACTERS:
         raise ValueError(f"the filter is longer than {MAX_CHARACTERS} characters")
     found = Filter()
     for match in _WORD.finditer(written):
-        key, value = _word(match)
+        key, value = _word(match, words)
         if not _is_repeated(key) and found.value(key) is not None:
             raise ValueError(f"{key}: is there twice, and a call has only one")
-        _check(key, value, now)
+        check(key, value, now)
         found = replace(found, words=(*(word for word in found.words if word != (key, value)), (key, value)))
     return found
 
 
 def _is_repeated(key: str) -> bool:
-    return key.startswith(NOT) or WORDS[key].repeated
+    return key.startswith(NOT) or GROUP_WORDS[key].repeated
 
 
-def _word(match: re.Match[str]) -> tuple[str, str]:
+def _word(match: re.Match[str], words: Mapping[str, Known]) -> tuple[str, str]:
     key, stray = match["key"], match["stray"]
     if stray is not None:
-        raise ValueError(_about_stray(stray))
+        raise ValueError(_about_stray(stray, words))
     bare = key.removeprefix(NOT)
-    if bare not in WORDS:
-        raise ValueError(_about_unknown(key, bare))
-    if bare != key and not WORDS[bare].turns_round:
+    if bare not in words:
+        raise ValueError(_about_unknown(key, bare, words))
+    if bare != key and not words[bare].turns_round:
         raise ValueError(f"{key}: cannot be turned round; there is only {bare}:")
     quoted = match["quoted"]
     value = match["plain"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL)
     if not value:
-        raise ValueError(f"{key}: has no value; write {key.removesuffix(bare)}{WORDS[bare].example}")
+        raise ValueError(f"{key}: has no value; write {key.removesuffix(bare)}{words[bare].example}")
     return key, value
 
 
-def _check(key: str, value: str, now: datetime) -> None:
+def check(key: str, value: str, now: datetime) -> None:
+    """Raise ValueError, with a message that names the word, if it does not go with this value."""
     bare = key.removeprefix(NOT)
     if bare == "status" and value not in STATUSES:
         near = get_close_matches(value, STATUSES, n=1)
         hint = f"did you mean status:{near[0]}?" if near else f"there are {', '.join(STATUSES)}"
         raise ValueError(f"status: there is no {value!r}; {hint}")
     try:
-        if bare in ("since", "until"):
+        if bare in _TIMES:
             parse_time(value, now=now)
         elif bare != "text":
             condition_of(key, value)
@@ -142,25 +171,25 @@ def _check(key: str, value: str, now: datetime) -> None:
         raise ValueError(f"{key}: {exc}") from exc
 
 
-def _about_stray(stray: str) -> str:
+def _about_stray(stray: str, words: Mapping[str, Known]) -> str:
     if '"' in stray:
         return f'in {stray!r} a quotation mark is not where a value begins or ends; within a value, write it as \\"'
     if measured := re.match(r"(\w+)([<>]=?)(\S+)", stray):
         bare, comparison, value = measured.groups()
-        if bare in WORDS:
+        if bare in words:
             return f"{stray!r} lacks a colon; write {bare}:{comparison}{value}"
     return f"{stray!r} is no word of a filter; to look for it in prompts and answers, write text:{stray}"
 
 
-def _about_unknown(key: str, bare: str) -> str:
+def _about_unknown(key: str, bare: str, words: Mapping[str, Known]) -> str:
     bare = bare.lstrip("!")
-    near = _ALSO.get(bare.lower()) or next(iter(get_close_matches(bare.lower(), WORDS, n=1)), None)
-    hint = f"did you mean {NOT if bare != key else ''}{near}:?" if near else _all_words()
+    near = _ALSO.get(bare.lower()) or next(iter(get_close_matches(bare.lower(), words, n=1)), None)
+    hint = f"did you mean {NOT if bare != key else ''}{near}:?" if near else _all_of(words)
     return f"{key}: is unknown; {hint}"
 
 
-def _all_words() -> str:
-    return f"there are {', '.join(f'{word}:' for word in WORDS)}"
+def _all_of(words: Mapping[str, Known]) -> str:
+    return f"there are {', '.join(f'{word}:' for word in words)}"
 
 
 def _quoted(value: str) -> str:

@@ -50,6 +50,8 @@ class Attribute(StrEnum):
     OUTPUT = "output"
     #: In USD.
     COST = "cost"
+    #: How many there are: of a session, user or trace alone.
+    CALLS = "calls"
 
 
 #: Those that have an order.
@@ -149,12 +151,20 @@ class Tally:
     #: Of how many it is not.
     calls_without_cost: int
 
+    @property
+    def tokens(self) -> int | None:
+        """Both ways together, also where no answer said so."""
+        if self.total_tokens is not None or self.input_tokens is None or self.output_tokens is None:
+            return self.total_tokens
+        return self.input_tokens + self.output_tokens
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupQuery:
     """Which sessions, users or traces to list by their calls within these times; what was used last comes first.
 
     Sessions and traces that programs told of, and that no call names, are there by the time at which they began.
+    Where something is asked of a call, what comes first is that of which such a call is the newest.
     """
 
     organization_id: str
@@ -165,9 +175,17 @@ class GroupQuery:
     id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    #: One of its calls must be so; whose, when, and how many pages of them there are is said by the others.
+    some: CompletionQuery | None = None
+    #: None of its calls may be so.
+    none: tuple[Condition, ...] = ()
+    #: Its calls together must be so.
+    sums: tuple[Condition, ...] = ()
     #: A place in the order of the newest calls.
     after: Cursor | None = None
     limit: int = 50
+    #: After so many seconds a page ends where it is, and the next one goes on; None is as long as it takes.
+    patience_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,12 +200,17 @@ class Group:
     last_at: datetime
     #: When what has no calls ended, if somebody told it.
     ended_at: datetime | None = None
+    #: When the newest call began that is what was asked of one; None if nothing was.
+    matched_at: datetime | None = None
     tally: Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupPage:
-    """Groups in the order of the query; ``next`` is None on the last page."""
+    """Groups in the order of the query; ``next`` is None on the last page.
+
+    Where the patience was over, there are fewer than the limit, or none, and still a next page.
+    """
 
     groups: tuple[Group, ...] = ()
     next: Cursor | None = None

@@ -1,4 +1,4 @@
-"""Conditions on calls that no list is kept by, as SQL: each is looked up in the row of a call.
+"""Conditions on calls that no list is kept by, as SQL: each is looked up in the row of a call; and those on sums.
 
 A call of which something is unknown is neither above nor below anything, and is not what is asked for. Pure functions.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, ColumnElement, Float, FromClause, and_, cast, exists, func, literal, not_, or_
 
-from llm_proxy.model.query import Attribute, Comparison, CompletionQuery, Condition
+from llm_proxy.model.query import Attribute, Comparison, CompletionQuery, Condition, Tally
 from llm_proxy.store.rows import storable
 
 _COLUMNS = {
@@ -73,6 +73,27 @@ def are_beside_the_time(query: CompletionQuery) -> bool:
     if query.tags or query.limit is None or any(one is not None for one in narrower):
         return False
     return bool(query.conditions) and all(condition.of not in _ELSEWHERE for condition in query.conditions)
+
+
+def is_met_by(tally: Tally, sums: Sequence[Condition]) -> bool:
+    """Whether calls together are all that is asked of their sums."""
+    return all(_is_met(condition, _summed(condition.of, tally)) for condition in sums)
+
+
+def _is_met(condition: Condition, number: float | None) -> bool:
+    if condition.comparison is Comparison.IS_NOT:
+        return number != condition.value
+    return number is not None and bool(_COMPARE[condition.comparison](number, condition.value))
+
+
+def _summed(of: Attribute, tally: Tally) -> float | None:
+    if of is Attribute.COST:
+        return None if tally.cost_usd is None else float(tally.cost_usd)
+    if of is Attribute.TOKENS:
+        return tally.tokens
+    return {Attribute.CALLS: tally.calls, Attribute.INPUT: tally.input_tokens, Attribute.OUTPUT: tally.output_tokens}[
+        of
+    ]
 
 
 def _met(condition: Condition, comparison: Comparison, calls: FromClause, tags: FromClause) -> ColumnElement[bool]:

@@ -6,6 +6,7 @@ index (search.py), so that both find the same.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -76,6 +77,38 @@ def search(connection: Connection, query: CompletionQuery, is_late: Callable[[],
             return Page(completions=tuple(found), next=_behind(found[-1]))
         found.append(completion)
     return Page(completions=tuple(found), next=walk.reached)
+
+
+def all_found(
+    connection: Connection, query: CompletionQuery, is_late: Callable[[], bool]
+) -> Iterator[Completion | Cursor]:
+    """All records that match, in order; when ``is_late`` says so, the last one is the place where to go on."""
+    query = replace(query, limit=None, with_bodies=False)
+    named = connection.execute(of_id(query)).mappings().all()
+    if named:
+        yield from (completion for completion, _ in heavy(connection, named, None, with_bodies=False))
+    elif can_search(connection, query):
+        walk = _Walk(connection, query)
+        yield from walk.matches(is_late)
+        if walk.reached is not None:
+            yield walk.reached
+    else:
+        yield from _read_through(connection, query, is_late)
+
+
+def _read_through(
+    connection: Connection, query: CompletionQuery, is_late: Callable[[], bool]
+) -> Iterator[Completion | Cursor]:
+    """The same without the index."""
+    searcher = Searcher(query.search or "")
+    statement = sql.page(query, merges=connection.dialect.name == "sqlite")
+    with closing(connection.execute(statement, execution_options={"yield_per": _READ_AT_ONCE})) as result:
+        for rows in result.mappings().partitions():
+            read = list(heavy(connection, rows, searcher, with_bodies=False))
+            yield from (completion for completion, matches in read if matches)
+            if is_late():
+                yield _behind(read[-1][0])
+                return
 
 
 def _on_the_page(query: CompletionQuery, which: ColumnElement[bool]) -> Select[Any]:

@@ -1,6 +1,6 @@
 """What stands around the list of calls: suggestions for its filter, its calls in time, and saved views of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from llm_proxy.errors import Refused
 from llm_proxy.model.account import Principal
-from llm_proxy.model.filter_words import NOT, STATUSES, WORDS
+from llm_proxy.model.filter_words import GROUP_WORDS, NOT, STATUSES, WORDS, Known
 from llm_proxy.model.filters import Filter, parse
 from llm_proxy.model.keepsake import SavedView
 from llm_proxy.model.query import Attribute
@@ -45,6 +45,7 @@ _EXAMPLES = {
     "input": (">1k", ">10k"),
     "output": (">1k", "<10"),
     "cost": (">0.01", ">0.1", ">1"),
+    "calls": (">1", ">10", ">100"),
     "since": ("15m", "1h", "24h", "7d"),
     "until": ("1h", "24h"),
 }
@@ -79,9 +80,10 @@ async def _suggest(findings: Findings, request: Request, principal: Principal) -
     written = request.query_params.get("word", "")[:200]
     key, colon, value = written.partition(":")
     bare = key.removeprefix(NOT)
+    words = GROUP_WORDS if request.query_params.get("of") == "groups" else WORDS
     if not colon:
-        return JSONResponse(list(_words(key, bare)))
-    if bare not in WORDS:
+        return JSONResponse(list(_words(words, key, bare)))
+    if bare not in words:
         return JSONResponse([])
     value = value.strip('"')
     if bare in _FOUND:
@@ -92,9 +94,9 @@ async def _suggest(findings: Findings, request: Request, principal: Principal) -
     return JSONResponse([{"text": str(Filter(((key, one),))), "about": ""} for one in values if one])
 
 
-def _words(key: str, bare: str) -> Iterator[dict[str, str]]:
+def _words(words: Mapping[str, Known], key: str, bare: str) -> Iterator[dict[str, str]]:
     turned = key[: len(key) - len(bare)]
-    for word, known in WORDS.items():
+    for word, known in words.items():
         if word.startswith(bare) and (not turned or known.turns_round):
             yield {"text": f"{turned}{word}:", "about": known.meaning.replace("`", "")}
 

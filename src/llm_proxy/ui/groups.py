@@ -1,7 +1,10 @@
-"""The lists of sessions and of traces: what calls belong to, and what programs told of that has no calls."""
+"""The lists of sessions and of traces: what calls belong to, and what programs told of that has no calls.
 
-from dataclasses import dataclass
-from datetime import datetime
+Filter and place are in the URL, as those of the list of calls are.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from urllib.parse import urlencode
 
@@ -9,14 +12,20 @@ from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from llm_proxy.model.account import Principal
-from llm_proxy.model.query import Group, Grouping, GroupQuery, Tally
+from llm_proxy.model.filter_words import GROUP_WORDS, SUMMED
+from llm_proxy.model.filters import Filter, parse
+from llm_proxy.model.query import Cursor, Group, Grouping, GroupPage
 from llm_proxy.store.base import Overviews
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import cursor_of, session_href, trace_href, written_cursor
 from llm_proxy.ui.room import Table, looks
-from llm_proxy.ui.templating import base_url, page, problem
+from llm_proxy.ui.templating import base_url, page
 
 _LISTED = 50
+#: How long to look for what the filter says, in seconds; then the page ends where it is.
+_PATIENCE_S = 1.0
+#: Times that are one click away.
+_RANGES = ("1h", "24h", "7d", "30d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,23 +78,61 @@ def table(overviews: Overviews) -> Table:
 
 
 async def _list(overviews: Overviews, sort: _Sort, request: Request, principal: Principal) -> ASGIApp:
+    written, now = request.query_params.get("q", "").strip(), datetime.now(UTC)
     try:
+        found = parse(written, now=now, words=GROUP_WORDS)
         after = cursor_of(request.query_params.get("after"))
     except ValueError as exc:
-        return problem(400, "No such list", str(exc))
+        return _listed(request, sort, Filter(), written=written, fault=str(exc))
     owner, project = principal.organization_id, principal.project_id
-    query = GroupQuery(organization_id=owner, project_id=project, by=sort.by, after=after, limit=_LISTED)
-    groups = await overviews.groups(query)
+    query = found.group_query(sort.by, owner, project_id=project, now=now, after=after)
+    groups = await overviews.groups(replace(query, limit=_LISTED, patience_s=_PATIENCE_S if found.words else None))
+    return _listed(
+        request, sort, found, written=str(found), groups=groups, after=after, of_a_call=query.some is not None
+    )
+
+
+def _listed(
+    request: Request,
+    sort: _Sort,
+    found: Filter,
+    *,
+    written: str,
+    groups: GroupPage | None = None,
+    after: Cursor | None = None,
+    of_a_call: bool = False,
+    fault: str | None = None,
+) -> ASGIApp:
+    groups = groups or GroupPage()
+    timed = found.without("since", "until") != found
+    is_short = groups.next is not None and len(groups.groups) < _LISTED
     return page(
         "groups.html",
+        status=400 if fault else 200,
         title=sort.title,
         path=sort.path,
+        written=present.visible(written),
+        fault=fault and present.visible(fault),
+        filtered=bool(found.words),
+        of_a_call=of_a_call,
+        timed=timed,
+        summed=SUMMED,
+        of_calls={word: known for word, known in GROUP_WORDS.items() if word not in (*SUMMED, "since", "until")},
+        ranges=[(ago, _address(sort, found.without("until").also("since", ago))) for ago in _RANGES],
+        everything=_address(sort, found.without("since", "until")) if timed else None,
         lines=[_line(sort, group) for group in groups.groups],
-        older=groups.next and f"{sort.path}?{urlencode({'after': written_cursor(groups.next)}, errors='replace')}",
-        newest=sort.path if after else None,
+        searched_to=present.time(groups.next.started_at) if groups.next is not None and is_short else None,
+        older=groups.next and _address(sort, found, after=written_cursor(groups.next)),
+        newest=_address(sort, found) if after else None,
         example=f"{base_url(request)}/{sort.example}/v1",
         zone=f"{datetime.now().astimezone():%Z}",
     )
+
+
+def _address(sort: _Sort, found: Filter, **place: str) -> str:
+    words = str(found)
+    given = {**({"q": words} if words else {}), **place}
+    return f"{sort.path}?{urlencode(given, errors='replace')}" if given else sort.path
 
 
 def _line(sort: _Sort, group: Group) -> Line:
@@ -96,11 +143,11 @@ def _line(sort: _Sort, group: Group) -> Line:
         id=present.visible(group.id) if group.name else None,
         calls=present.count(tally.calls),
         failed=present.count(tally.failed) if tally.failed else present.DASH,
-        tokens=present.count(_tokens(tally)),
+        tokens=present.count(tally.tokens),
         cost=present.dollars_about(tally.cost_usd),
         cost_is_least=tally.cost_usd is not None and tally.calls_without_cost > 0,
-        last=present.time(group.last_at),
-        iso_last=group.last_at.isoformat(),
+        last=present.time(group.matched_at or group.last_at),
+        iso_last=(group.matched_at or group.last_at).isoformat(),
         took=_took(group),
     )
 
@@ -110,13 +157,6 @@ def _took(group: Group) -> str:
         return present.duration(None if group.ended_at is None else (group.ended_at - group.first_at).total_seconds())
     seconds = (group.last_at - group.first_at).total_seconds()
     return present.duration(seconds) if group.tally.calls > 1 else present.DASH
-
-
-def _tokens(tally: Tally) -> int | None:
-    """Both ways together, also where no answer said so."""
-    if tally.total_tokens is not None or tally.input_tokens is None or tally.output_tokens is None:
-        return tally.total_tokens
-    return tally.input_tokens + tally.output_tokens
 
 
 def _href(sort: _Sort, its_id: str) -> str:

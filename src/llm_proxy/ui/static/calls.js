@@ -1,4 +1,4 @@
-// The list of calls: suggestions for its filter, and a range of time that is drawn in its histogram.
+// Lists: suggestions for their filter and, over that of calls, a range of time that is drawn in the histogram.
 "use strict";
 
 (() => {
@@ -57,7 +57,7 @@
   async function suggest() {
     const word = wordAt(input.value, input.selectionStart);
     const number = ++asked;
-    const answer = await fetch(`/suggest?word=${encodeURIComponent(word.text)}`);
+    const answer = await fetch(`${input.dataset.suggest}${encodeURIComponent(word.text)}`);
     const found = answer.ok ? await answer.json() : [];
     if (number !== asked || document.activeElement !== input) return;
     close();
