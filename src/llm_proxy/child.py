@@ -31,9 +31,9 @@ from llm_proxy.settings.table import Settings
 _GC_THRESHOLDS = (50_000, 20, 50)
 
 
-#: By how much a process gives way (nice(2)). The less weight it has, the rarer it gets the core of a proxy that has work,
-#: which then waits a tick of the kernel for it; and the later a call is on record where others leave no core idle: see
-#: docs/performance.md.
+#: By how much a process gives way (nice(2)). The less weight it has, the rarer it gets the core of a proxy that has
+#: work, which then waits a tick of the kernel for it; and the later a call is on record where others leave no core
+#: idle: see docs/performance.md.
 _WAY = 10
 #: Linux may weigh sessions against each other, and by how nice they are only the processes of one; each child is
 #: a session of its own. This is how nice that is (sched(7), "The autogroup feature"), where there is such a thing.
