@@ -1,6 +1,9 @@
 import asyncio
+import re
+import resource
 import ssl
 import subprocess
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -42,6 +45,19 @@ async def test_every_setting_of_an_upstream_reaches_the_wire(upstream, tmp_path,
     assert other.request_line == b"POST /v1/deeper/chat/completions HTTP/1.1"
     assert other.header("authorization") == b"Bearer sk-of-the-client"
     assert [(record["upstream"], record["provider"]) for record in records] == [("default", None), ("other", "groq")]
+
+
+def room_for_files(pid):
+    return int(re.search(r"^FDSize:\t(\d+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)[1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells how much room there is")
+async def test_there_is_room_for_many_connections_before_the_first_comes(upstream, tmp_path):
+    async with serve(tmp_path, upstream.url) as product:
+        (proxy,) = product.processes("proxy")
+        room = room_for_files(proxy.pid)
+
+    assert room >= min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 async def test_the_limits_of_the_settings_are_in_force(upstream, tmp_path):
