@@ -63,6 +63,9 @@ class Assembly:
         """Take the next frame of this exchange."""
         self._last_us = frame.time_us
         match frame.kind:
+            case Kind.CHUNK:  # first, since a stream is made of them
+                self._response.append(frame.payload)
+                self._arrived(frame.time_us, len(frame.payload))
             case Kind.REQUEST:
                 self._request.append(frame.payload)
             case Kind.ATTEMPT:
@@ -71,9 +74,6 @@ class Assembly:
             case Kind.RESPONSE:
                 self._first_byte_us = frame.time_us
                 self._answer = _or_none(decode_answer, frame.payload)
-            case Kind.CHUNK:
-                self._response.append(frame.payload)
-                self._arrived(frame.time_us, len(frame.payload))
             case Kind.SKIPPED:
                 self._arrived(frame.time_us, int.from_bytes(frame.payload[:_SKIPPED_BYTES], "little"))
             case Kind.SENT:

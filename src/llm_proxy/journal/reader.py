@@ -34,6 +34,8 @@ POLL_BODY_BYTES = 64 * 2**20
 #: A call that runs for so long, in seconds, is worth telling of before it has ended: telling of the many that are over
 #: sooner would have each of them stored twice.
 ANNOUNCE_AFTER_S = 0.25
+#: A member of an enumeration takes longer to be found than all else that is asked of each of many frames.
+_OPEN, _CLOSE = int(Kind.OPEN), int(Kind.CLOSE)
 #: A directory that was still hidden after this time, in seconds, belongs to a writer that died while it made it.
 _LEFT_OVER_S = 3600.0
 
@@ -214,7 +216,8 @@ class _WriterLog:
 
     def _finish_segment(self) -> Iterator[Exchange]:
         yield from self._take_all(self._parser.finish())
-        if self._later_segments():  # else it is the torn tail of a dead writer: nobody was given what stood there
+        is_torn_tail = not self._later_segments()  # of a dead writer: nobody was given what stood there
+        if self._parser.damaged_bytes != self._damage_seen and not is_torn_tail:
             self._note_damage()
         os.close(self._file)
         self._file = -1
@@ -223,19 +226,19 @@ class _WriterLog:
 
     def _take_all(self, frames: Iterator[Frame]) -> Iterator[Exchange]:
         for frame in frames:
-            self._note_damage()
+            if self._parser.damaged_bytes != self._damage_seen:
+                self._note_damage()
             exchange = self._take(frame)
             if exchange is not None:
                 yield exchange
 
     def _note_damage(self) -> None:
-        if self._parser.damaged_bytes != self._damage_seen:
-            self._damage_seen = self._parser.damaged_bytes
-            for assembly in self._open.values():
-                assembly.suffer()
+        self._damage_seen = self._parser.damaged_bytes
+        for assembly in self._open.values():
+            assembly.suffer()
 
     def _take(self, frame: Frame) -> Exchange | None:
-        if frame.kind == Kind.OPEN:
+        if frame.kind == _OPEN:
             self.last_opened = frame.exchange_id
             segment = self._segments[-1]
             if frame.exchange_id not in segment.done:
@@ -246,7 +249,7 @@ class _WriterLog:
         if assembly is None:
             return None  # stored before this reader was started, or its opening was damaged
         assembly.add(frame)
-        return self._ended(frame.exchange_id) if frame.kind == Kind.CLOSE else None
+        return self._ended(frame.exchange_id) if frame.kind == _CLOSE else None
 
     def _ended(self, key: bytes) -> Exchange:
         assembly = self._open.pop(key)
