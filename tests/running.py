@@ -112,6 +112,10 @@ class Product:
         """Ask it to stop, with SIGTERM unless others are given, and return the exit status."""
         for number in signals or (15,):
             self.process.send_signal(number)
+        return await self.end()
+
+    async def end(self) -> int:
+        """Wait for the end of one that was asked to stop already, and return the exit status."""
         status = await until(lambda: (self.process.poll() is not None and (self.process.returncode,)) or (), "its end")
         return int(status[0])
 

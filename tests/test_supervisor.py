@@ -126,7 +126,7 @@ async def test_sigterm_lets_running_streams_end_and_what_they_brought_is_stored(
             await until(lambda: refuses(product.port), "an end of accepting")
             go_on.set()
             seen += b"".join([piece async for piece in rest])
-        status = await product.stop()
+        status = await product.end()
 
         assert b"after" in seen
         assert status == 0
@@ -145,7 +145,7 @@ async def test_a_stream_that_outlasts_the_drain_is_broken_off_and_kept_as_aborte
             product.process.terminate()
             with pytest.raises(httpx.RemoteProtocolError):
                 assert [piece async for piece in rest] == []
-        status = await product.stop()
+        status = await product.end()
 
         assert status == 0
         (record,) = await product.records()
@@ -172,6 +172,20 @@ async def test_who_asks_a_second_time_does_not_wait_for_streams_and_loses_nothin
         (record,) = await product.records()
         assert record["ending"] == "aborted"
         assert record["response"]["choices"][0]["message"]["content"] == "partial"
+
+
+async def test_who_asks_twice_at_once_does_not_wait_either(upstream, tmp_path):
+    upstream.script(SSE_HEAD, chunk(chat_chunk("partial")), asyncio.Event())
+
+    async with serve(tmp_path, upstream.url, env={"LLM_PROXY_TIMEOUTS__DRAIN_S": str(10 * PATIENCE_S)}) as product:
+        async with product.client.stream("POST", f"{product.base_url}/chat/completions", json=STREAM) as response:
+            _, rest = await read_until(response, b"partial")
+            status = await product.stop(signal.SIGTERM, signal.SIGINT)
+            with pytest.raises(httpx.RemoteProtocolError):
+                assert [piece async for piece in rest] == []
+
+        assert status == 0
+        assert [record["ending"] for record in await product.records()] == ["aborted"]
 
 
 async def test_children_of_a_killed_supervisor_drain_and_end_by_themselves_and_nothing_is_lost(upstream, tmp_path):

@@ -15,6 +15,8 @@ from llm_proxy.handover import Handover
 
 #: How often a process that was replaced looks which of its connections are idle, in seconds.
 _SWEEP_S = 0.05
+#: How long calls that are broken off at shutdown may take to be over, in seconds.
+_CANCELLED_S = 5.0
 
 
 class _Server(uvicorn.Server):
@@ -45,6 +47,12 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._on_ready()
         self.up.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        # Those that took too long were cancelled, which is not yet their end: each writes its own down.
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=_CANCELLED_S)
 
     async def adopt(self, connection: socket.socket) -> None:
         """Serve a connection that another process has accepted."""

@@ -96,6 +96,7 @@ class Supervisor:
         self._said = b""
         self._selector = selectors.DefaultSelector()
         self._stop_requests = 0
+        self._stop_requests_heeded = 0
         self._reload_requested = False
         self._terminals = [number for number in range(3) if os.isatty(number)]
 
@@ -244,6 +245,8 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         """Proxies first; then the store takes in what they wrote."""
+        # The next one makes an end of what is under way, whenever it comes.
+        self._stop_requests_heeded = min(self._stop_requests, 1)
         self._listener.close()
         self._end_reading()
         everybody = [*self._children, *self._coming, *self._leaving]
@@ -256,13 +259,15 @@ class Supervisor:
         for child in running:
             child.signal(signal.SIGTERM)
         deadline = time.monotonic() + self._drain_s + _STOP_GRACE_S
-        requests = self._stop_requests
         while any(child.process is not None and not child.has_ended for child in running):
             left_s = deadline - time.monotonic()
-            if left_s <= 0 or self._stop_requests > requests:  # a second Ctrl-C: the journal has what was under way
+            if left_s <= 0:
+                late = [child.name for child in running if child.process is not None and not child.has_ended]
+                _log.error("processes do not end; killing them: the journal has what was under way", processes=late)
+            if left_s <= 0 or self._stop_requests > self._stop_requests_heeded:  # a second Ctrl-C: the same holds
                 for child in running:
                     child.signal(signal.SIGKILL)
-                requests = self._stop_requests
+                self._stop_requests_heeded = self._stop_requests
                 deadline = time.monotonic() + _STOP_GRACE_S
                 continue
             self._wait_for_news(min(left_s, 0.05))

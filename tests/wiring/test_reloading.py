@@ -174,7 +174,7 @@ async def test_limits_hold_over_reloads_that_come_while_others_drain_and_sigterm
             product.process.terminate()
             go_on.set()
             assert [piece async for piece in pieces] == []
-        status = await product.stop()
+        status = await product.end()
         account = json.loads(product.command("status", "--json", "--data-dir", str(product.data_dir)).stdout)["host"]
 
         assert statuses == [200, 200, 200, 200, 429]
