@@ -28,6 +28,7 @@ from llm_proxy.proxy.admission import Admission
 from llm_proxy.proxy.attempts import Attempts
 from llm_proxy.proxy.breaker import Breakers
 from llm_proxy.proxy.credentials import Fingerprints
+from llm_proxy.proxy.cycle import App, WireCycle
 from llm_proxy.proxy.endpoint import CallLimits, Proxy
 from llm_proxy.proxy.front import front
 from llm_proxy.proxy.headers import HeaderPolicy, HeaderRules
@@ -225,8 +226,8 @@ class ProxyOptions:
     routes: Callable[[Upstreams], Routes] | None = None
     breakers: Callable[[Ledger], Breakers] | None = None
     retry_ratio: float = 1.0
-    #: The ASGI application behind every path that is no call.
-    pages: Any = field(default_factory=lambda: _no_pages)
+    #: What answers every path that is no call.
+    pages: App = field(default_factory=lambda: _no_pages)
 
 
 StartProxy = Callable[..., Any]
@@ -371,9 +372,8 @@ def _upstream(name: str, base_url: str, wanted: ProxyOptions) -> Upstream:
     return replace(upstream, credential=Credential(compatible=wanted.credential, native=wanted.credential))
 
 
-async def _no_pages(scope: Any, receive: Any, send: Any) -> None:
-    await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
-    await send({"type": "http.response.body", "body": b""})
+async def _no_pages(wire: WireCycle) -> None:
+    await wire.begin(404, [(b"content-length", b"0")], more=False)
 
 
 async def _closed_by_the_loop() -> None:

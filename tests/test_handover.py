@@ -26,16 +26,12 @@ class Served:
         self.go_on = asyncio.Event()
         self.started = asyncio.Event()
 
-        async def app(scope, receive, send):
-            scope.pop("llm_proxy.wire")
-            head = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]}
-            if scope["path"] == "/slow":
+        async def app(wire):
+            await wire.begin(200, [(b"content-length", b"5")])
+            if wire.path == "/slow":
                 self.started.set()
-                await send(head)
                 await self.go_on.wait()
-            else:
-                await send(head)
-            await send({"type": "http.response.body", "body": name})
+            await wire.go_on(name, more=False)
 
         self.running = asyncio.create_task(
             serve_app(

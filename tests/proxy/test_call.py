@@ -14,15 +14,15 @@ from proxy_keys import proxy_key
 class Line:
     """What a call asks of its connection."""
 
-    def __init__(self, *, switches):
+    def __init__(self, *, method, switches):
+        self.method = method.encode()
         self.switches = switches
 
 
 def call_of(*, method="GET", switches=True, query=b"model=gpt-realtime", admitted=None):
     return Call(
         id="1",
-        scope={"method": method},
-        wire=Line(switches=switches),
+        wire=Line(method=method, switches=switches),
         path_context=None,
         address=None,
         query=query,

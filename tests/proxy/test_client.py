@@ -8,26 +8,28 @@ from conftest import PATIENCE_S
 from llm_proxy.errors import ClientDisconnected, Refused
 from llm_proxy.proxy.client import Client
 
-GONE = {"type": "http.disconnect"}
+GONE = None, False
 
 
 def piece(body, *, more):
-    return {"type": "http.request", "body": body, "more_body": more}
+    return body, more
 
 
-class Messages:
-    """ASGI's receive: the messages given, then silence; and the line, on which the client can ``leave``."""
-
-    def __init__(self, *messages):
-        self._messages = asyncio.Queue()
-        self._call = None
-        for message in messages:
-            self._messages.put_nowait(message)
-
-    async def __call__(self):
-        return await self._messages.get()
+class Pieces:
+    """The line: the pieces given, then silence; on it the client can ``leave``."""
 
     gone_because = None
+    unread = True
+
+    def __init__(self, *pieces):
+        self._pieces = asyncio.Queue()
+        self._call = None
+        for one in pieces:
+            self._pieces.put_nowait(one)
+
+    async def read(self):
+        body, self.unread = await self._pieces.get()
+        return body
 
     def when_gone(self, call):
         self._call = call
@@ -37,9 +39,9 @@ class Messages:
             self._call()
 
 
-def client_of(*messages, max_body_bytes=None):
-    receive = Messages(*messages)
-    return Client(receive, receive, max_body_bytes=max_body_bytes), receive
+def client_of(*pieces, max_body_bytes=None):
+    line = Pieces(*pieces)
+    return Client(line, max_body_bytes=max_body_bytes), line
 
 
 async def test_a_body_is_read_piece_by_piece():
@@ -103,13 +105,13 @@ async def test_a_length_beyond_the_limit_is_refused_before_the_body_comes():
 
 
 async def test_a_client_that_goes_away_interrupts_whatever_is_awaited():
-    client, receive = client_of(piece(b"", more=False))
+    client, line = client_of(piece(b"", more=False))
 
     async def call():
         with client:
             await client.read()
             client.watch()
-            receive.leave()
+            line.leave()
             await asyncio.Event().wait()
 
     with pytest.raises(ClientDisconnected):
@@ -117,12 +119,12 @@ async def test_a_client_that_goes_away_interrupts_whatever_is_awaited():
 
 
 async def test_the_interruption_leaves_nothing_behind_in_the_task():
-    client, receive = client_of()
+    client, line = client_of()
 
     async def call():
         with client:
             client.watch()
-            receive.leave()
+            line.leave()
             await asyncio.Event().wait()
 
     with pytest.raises(ClientDisconnected):
@@ -151,11 +153,11 @@ async def test_a_cancellation_from_elsewhere_stays_one():
 
 
 async def test_nobody_is_interrupted_after_the_call():
-    client, receive = client_of()
+    client, line = client_of()
     with client:
         client.watch()
 
-    receive.leave()
+    line.leave()
 
     for _ in range(5):
         await asyncio.sleep(0)

@@ -22,19 +22,17 @@ class Line:
 
 
 def cycle_on(line):
-    flow, scope = FlowControl(line), {"method": "GET", "http_version": "1.1"}
     return WireCycle(
-        names=(),
+        line,
+        FlowControl(line),
+        method=b"GET",
+        raw_path=b"/",
+        query=b"",
+        http_version="1.1",
         raw_headers=[],
-        scope=scope,
-        transport=line,
-        flow=flow,
-        logger=None,
-        access_logger=None,
-        access_log=False,
-        default_headers=[],
-        message_event=asyncio.Event(),
-        expect_100_continue=False,
+        names=(),
+        client=None,
+        expects_100_continue=False,
         keep_alive=True,
         on_response=lambda: None,
     )

@@ -1,7 +1,5 @@
 """What is known of one call while it runs."""
 
-from typing import Any
-
 import msgspec
 
 from llm_proxy.model.exchange import Endpoint
@@ -21,7 +19,6 @@ class Call(msgspec.Struct, kw_only=True):
     """One call."""
 
     id: str
-    scope: Any
     wire: WireCycle
     path_context: str | None
     #: None if the path is no call.
@@ -41,15 +38,9 @@ class Call(msgspec.Struct, kw_only=True):
     #: Whether the client wants to know where the time went.
     tells_timing: bool = False
 
-    @property
-    def method(self) -> bytes:
-        """As on the wire."""
-        method: str = self.scope["method"]
-        return method.encode()
-
     def switch_if_asked(self, head: RequestHead, target: Target) -> Target:
         """``target``, of whose endpoint nobody needs to know more if a WebSocket is asked for."""
-        self.switches = head.wants_websocket and self.wire.switches and self.method == b"GET"
+        self.switches = head.wants_websocket and self.wire.switches and self.wire.method == b"GET"
         target = target._replace(endpoint=Endpoint.REALTIME) if self.switches else target
         self.endpoint = target.endpoint
         return target
@@ -70,4 +61,4 @@ class Call(msgspec.Struct, kw_only=True):
         if self.switches:
             self.admitted.check_named(asked_of_socket(self.query))
         else:
-            self.admitted.check_model(self.method, target.target.partition(b"?")[0], body)
+            self.admitted.check_model(self.wire.method, target.target.partition(b"?")[0], body)

@@ -18,6 +18,13 @@ class Line(Protocol):
     #: What was wrong with the request, if it was that which ended the connection.
     gone_because: str | None
 
+    @property
+    def unread(self) -> bool:
+        """Whether a part of the body was not taken yet, or has not come."""
+
+    async def read(self) -> bytes | None:
+        """Wait for more of the body and take it, empty at its end; None if the client is gone."""
+
     def when_gone(self, call: Callable[[], None] | None) -> None:
         """Have this called when the client goes away, or soon if it has gone already; None: no more."""
 
@@ -25,11 +32,9 @@ class Line(Protocol):
 class Client:
     """Reads the body once; afterwards watches for the disconnect."""
 
-    def __init__(self, receive: Callable[[], Any], line: Line, *, max_body_bytes: int | None) -> None:
-        self._receive = receive
+    def __init__(self, line: Line, *, max_body_bytes: int | None) -> None:
         self._line = line
         self._max_body_bytes = max_body_bytes
-        self._more = True
         self._owner: asyncio.Task[Any] | None = None
         self._watching = False
         self._gone = False
@@ -57,19 +62,17 @@ class Client:
 
     async def read(self) -> bytes:
         """The next piece of the body, empty if none will come. Raises ClientDisconnected or Refused."""
-        message = await self._receive()
-        if message["type"] != "http.request":
+        piece = await self._line.read()
+        if piece is None:
             why = self._line.gone_because or "the client closed its connection before its request was complete"
             raise ClientDisconnected(why)
-        self._more = message.get("more_body", False)
-        piece: bytes = message.get("body", b"")
         self.received_bytes += len(piece)
         self.require_size(self.received_bytes)
         return piece
 
     def has_more(self) -> bool:
         """Whether a part of the body is still to be read."""
-        return self._more
+        return self._line.unread
 
     async def body(
         self,
@@ -89,11 +92,11 @@ class Client:
         pieces = [await self.read()]
         note(pieces[0])
         is_short = waits if length is None else length <= whole_bytes
-        while self._more and is_short and self.received_bytes <= whole_bytes:
+        while self._line.unread and is_short and self.received_bytes <= whole_bytes:
             pieces.append(await self.read())
             note(pieces[-1])
         body = b"".join(pieces)
-        if self._more:
+        if self._line.unread:
 
             def note_and_settle(piece: bytes) -> None:
                 note(piece)
@@ -107,7 +110,7 @@ class Client:
         """The pieces of the body, ``first`` at first, each given to ``note`` before it is yielded; then watches."""
         if first:
             yield first
-        while self._more:
+        while self._line.unread:
             piece = await self.read()
             if piece:
                 note(piece)

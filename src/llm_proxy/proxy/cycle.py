@@ -1,6 +1,5 @@
-"""One request and its answer on a client's connection: uvicorn's cycle, made faithful.
+"""One request and its answer on a client's connection: in the place of uvicorn's cycle, and faithful.
 
-What is different from its base class, and why:
 - Nothing is added to an answer but its framing, and its head leaves in one write with what is there of its body.
 - An informational (1xx) response can be passed on, and an answer can be broken off so that no client takes it for
   complete.
@@ -11,13 +10,14 @@ What is different from its base class, and why:
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+from urllib.parse import unquote_to_bytes
 
-from uvicorn._types import HTTPDisconnectEvent, HTTPRequestEvent
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from llm_proxy.log import get_logger
 from llm_proxy.proxy.by_names import Names
 from llm_proxy.proxy.transport.base import RawHeaders
 
@@ -25,28 +25,99 @@ from llm_proxy.proxy.transport.base import RawHeaders
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _LENGTH_OF_CONTENT_LENGTH = 14
 
+_log = get_logger(__name__)
 
-class WireCycle(RequestResponseCycle):
+
+#: What answers requests: by ``begin`` and ``go_on``, or by ``switch``.
+App: TypeAlias = "Callable[[WireCycle], Awaitable[None]]"
+
+
+class WireCycle:
     """One request and its answer."""
 
-    def __init__(self, *, raw_headers: RawHeaders, names: Names, **base: Any) -> None:
-        super().__init__(**base)
-        #: Request headers as they came: case, order, duplicates.
+    #: Whether more of the request's body is to come.
+    more_body = True
+    #: Whether the connection is gone, by whose doing ever.
+    disconnected = False
+    response_started = False
+    response_complete = False
+    chunked_encoding = False
+    #: Of the answer's body, what is still to be sent, if its head says how long it is.
+    expected_content_length = 0
+    #: What was wrong with the request, if it was that which ended the connection.
+    gone_because: str | None = None
+    #: Whether HTTP has ended with this request: it asks for another protocol, and that is what follows.
+    switches = False
+    _ends_with_connection = False
+    _call_when_gone: Callable[[], None] | None = None
+    _waiter: asyncio.Future[None] | None = None
+    #: Of the bytes of another protocol, what nobody has asked for yet, and whether the client has ended it.
+    _beyond_bytes = 0
+    _beyond_ended = False
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        flow: FlowControl,
+        *,
+        method: bytes,
+        raw_path: bytes,
+        query: bytes,
+        http_version: str,
+        raw_headers: RawHeaders,
+        names: Names,
+        client: str | None,
+        expects_100_continue: bool,
+        keep_alive: bool,
+        on_response: Callable[[], None],
+    ) -> None:
+        self.transport = transport
+        self.flow = flow
+        self.method = method
+        #: As they stand on the wire, and so do the headers: case, order, duplicates.
+        self.raw_path = raw_path
+        self.query = query
+        self.http_version = http_version
         self.raw_headers = raw_headers
         self.names = names
+        #: Its address; None if it has none.
+        self.client = client
+        self.waiting_for_100_continue = expects_100_continue
+        self.keep_alive = keep_alive
+        self.on_response = on_response
         #: Of the request's body, what nobody has asked for yet.
         self._pieces: list[bytes] = []
         self._pieces_bytes = 0
-        self._ends_with_connection = False
-        self._call_when_gone: Callable[[], None] | None = None
-        #: What was wrong with the request, if it was that which ended the connection.
-        self.gone_because: str | None = None
-        #: Whether HTTP has ended with this request: it asks for another protocol, and that is what follows.
-        self.switches = False
-        #: Of that, what nobody has asked for yet, and whether the client has ended it.
         self._beyond: list[bytes] = []
-        self._beyond_bytes = 0
-        self._beyond_ended = False
+
+    @property
+    def path(self) -> str:
+        """With nothing encoded in it."""
+        path = self.raw_path
+        return (unquote_to_bytes(path) if b"%" in path else path).decode("utf-8", "replace")
+
+    async def answer(self, app: App) -> None:
+        """Have ``app`` answer, and answer in its place if it fails to."""
+        error: Exception | None = None
+        try:
+            await app(self)
+        except Exception as exc:  # noqa: BLE001 - of one request; others go on
+            error = exc
+        except asyncio.CancelledError:
+            self.transport.close()
+            raise
+        finally:
+            self.on_response = _nothing  # what it belongs to holds the cycle
+        if self.response_complete or self.disconnected:
+            return
+        _log.error("a request has no answer, or no end of it; it gets a 500 or is broken off", exc_info=error)
+        self.keep_alive = False
+        if self.response_started:
+            self.transport.close()
+        else:
+            body = b"Internal Server Error"
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+            await self.begin(500, headers, body, more=False)
 
     def arrived(self, piece: bytes) -> None:
         """Keep a piece of the request's body until it is asked for."""
@@ -54,29 +125,50 @@ class WireCycle(RequestResponseCycle):
         self._pieces_bytes += len(piece)
         if self._pieces_bytes > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
-        self.message_event.set()
+        self.wake()
 
-    async def receive(self) -> HTTPRequestEvent | HTTPDisconnectEvent:
-        """ASGI's receive."""
+    def wake(self) -> None:
+        """Let go on who waits for more to come, since something has happened."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    @property
+    def unread(self) -> bool:
+        """Whether a part of the request's body was not taken yet, or has not come."""
+        return self.more_body or bool(self._pieces)
+
+    async def read(self) -> bytes | None:
+        """Wait for more of the request's body and take it, empty at its end; None if the client is gone."""
         if self.waiting_for_100_continue and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.waiting_for_100_continue = False
-        if not self.disconnected and not self.response_complete:
-            self.flow.resume_reading()
-            await self.message_event.wait()
-            self.message_event.clear()
+        while not self._pieces and self.more_body and not self.disconnected and not self.response_complete:
+            await self._wait()
         if self.disconnected or self.response_complete:
-            return {"type": "http.disconnect"}
-        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces, self._pieces_bytes = [], 0
-        return {"type": "http.request", "body": body, "more_body": self.more_body}
+            return None
+        return self._take()
+
+    def _take(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        self._pieces_bytes = 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def _wait(self) -> None:
+        if self.flow.read_paused:
+            self.flow.resume_reading()
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     def when_gone(self, call: Callable[[], None] | None) -> None:
         """Have this called when the client goes away without its answer, or soon if it has gone; None: no more."""
         self._call_when_gone = call
         if call is None:
             return
-        self.flow.resume_reading()  # whether the client is still there shows only to those who read
+        if self.flow.read_paused:
+            self.flow.resume_reading()  # whether the client is still there shows only to those who read
         if self.disconnected:
             asyncio.get_running_loop().call_soon(self.client_went)
 
@@ -95,13 +187,12 @@ class WireCycle(RequestResponseCycle):
         self._beyond_bytes += len(piece)
         if self._beyond_bytes > HIGH_WATER_LIMIT:
             self.flow.pause_reading()
-        self.message_event.set()
+        self.wake()
 
     async def read_beyond(self) -> bytes:
         """Wait for bytes of another protocol and take them; empty at their end."""
         while not self._beyond and not self._beyond_ended and not self.disconnected:
-            self.message_event.clear()
-            await self.message_event.wait()
+            await self._wait()
         piece = self._beyond[0] if len(self._beyond) == 1 else b"".join(self._beyond)
         self._beyond, self._beyond_bytes = [], 0
         self.flow.resume_reading()
@@ -132,7 +223,7 @@ class WireCycle(RequestResponseCycle):
 
     def inform(self, status: int, headers: RawHeaders) -> None:
         """Pass an informational response on, if this client's HTTP version knows such a thing."""
-        if self.scope["http_version"] == "1.1" and not self.response_started and not self.disconnected:
+        if self.http_version == "1.1" and not self.response_started and not self.disconnected:
             self.transport.write(head_bytes(status, headers, b""))
 
     def break_off(self) -> None:
@@ -159,13 +250,6 @@ class WireCycle(RequestResponseCycle):
         if not self.disconnected:
             self._write(b"", body, more)
 
-    async def send(self, message: Any) -> None:
-        """ASGI's send, for whoever knows nothing else."""
-        if not self.response_started:
-            await self.begin(message["status"], message["headers"])
-        elif not self.response_complete:
-            await self.go_on(message.get("body", b""), more=message.get("more_body", False))
-
     def _begun(self, status: int, headers: RawHeaders) -> bytes:
         """The head, with the framing that the body will have."""
         self.response_started = True
@@ -175,9 +259,9 @@ class WireCycle(RequestResponseCycle):
             if len(name) == _LENGTH_OF_CONTENT_LENGTH and name.lower() == b"content-length":
                 length = value
                 break
-        bodiless = self.scope["method"] == "HEAD" or status in (204, 304)
+        bodiless = self.method == b"HEAD" or status in (204, 304)
         self.expected_content_length = 0 if bodiless or length is None else int(length)
-        self.chunked_encoding = not bodiless and length is None and self.scope["http_version"] == "1.1"
+        self.chunked_encoding = not bodiless and length is None and self.http_version == "1.1"
         self._ends_with_connection = not bodiless and length is None and not self.chunked_encoding
         framing = b"transfer-encoding: chunked\r\n" if self.chunked_encoding else b""
         if not self.keep_alive:
@@ -188,7 +272,7 @@ class WireCycle(RequestResponseCycle):
         if self.chunked_encoding:
             end = b"" if more else b"0\r\n\r\n"
             self.transport.write(b"%b%x\r\n%b\r\n%b" % (head, len(body), body, end) if body else head + end)
-        elif self.scope["method"] == "HEAD":
+        elif self.method == b"HEAD":
             self.transport.write(head)
         else:
             self.transport.writelines((head, body) if head and body else (head or body,))
@@ -198,13 +282,17 @@ class WireCycle(RequestResponseCycle):
             self._end()
 
     def _end(self) -> None:
-        if self.expected_content_length and self.scope["method"] != "HEAD":
+        if self.expected_content_length and self.method != b"HEAD":
             raise RuntimeError("the body is not as long as its Content-Length says")
         self.response_complete = True
-        self.message_event.set()
+        self.wake()
         if not self.keep_alive:
             self.transport.close()
         self.on_response()
+
+
+def _nothing() -> None:
+    """Nobody is told any more."""
 
 
 def head_bytes(status: int, headers: RawHeaders, framing: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """The straight line of one call.
 
-An ASGI callable that owns its loop and its one exit: whatever happens, the capture is ended exactly once. Nothing that
+A coroutine that owns its loop and its one exit: whatever happens, the capture is ended exactly once. Nothing that
 records can fail, delay or change the call; nothing is understood here beyond where the call goes.
 """
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import uuid_utils
@@ -30,6 +30,7 @@ from llm_proxy.proxy.capture import Capture
 from llm_proxy.proxy.choosing import MODELS, Chooser, Intent
 from llm_proxy.proxy.client import Client
 from llm_proxy.proxy.credentials import blank_secrets, split_key, without_keys
+from llm_proxy.proxy.cycle import WireCycle
 from llm_proxy.proxy.headers import HeaderPolicy, RequestHead, with_length
 from llm_proxy.proxy.model_edit import with_model
 from llm_proxy.proxy.model_list import QUERIES, Asked, Naming, model_list, plain
@@ -95,11 +96,11 @@ class Proxy:
         self._attempts = attempts
         self._admission = admission or Admission(rules=AdmissionRules())
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, wire: WireCycle) -> None:
         """Relay one call and have it on record, however it ends."""
-        call = self._begin(scope)
+        call = self._begin(wire)
         try:
-            await self._forward(call, receive)
+            await self._forward(call)
         except ClientDisconnected as exc:
             call.capture.end(Ending.CLIENT_DISCONNECTED, str(exc))
         except Refused as exc:
@@ -108,7 +109,7 @@ class Proxy:
         except UpstreamError as exc:
             await self._answer(call, exc.status, exc.code, ending=ending_of(exc), reason=str(exc))
         except asyncio.CancelledError:
-            # Told to stop and out of patience. Swallowed: uvicorn would report it as a crash, and it ends here anyway.
+            # Told to stop and out of patience. Swallowed: with its connection, the task ends anyway.
             call.capture.end(Ending.ABORTED, "the proxy was stopped while the call ran")
             call.wire.break_off()
         finally:
@@ -117,10 +118,10 @@ class Proxy:
             if call.response is not None:
                 call.response.close()
 
-    def _begin(self, scope: Any) -> Call:
+    def _begin(self, wire: WireCycle) -> Call:
         exchange_id = uuid_utils.uuid7()
-        path_context, path = split_path_context(scope["raw_path"])
-        query, keys = without_keys(scope["query_string"], KEY_MARK)
+        path_context, path = split_path_context(wire.raw_path)
+        query, keys = without_keys(wire.query, KEY_MARK)
         capture = Capture(
             self._journal,
             self._ledger,
@@ -130,19 +131,18 @@ class Proxy:
         )
         return Call(
             id=str(exchange_id),
-            scope=scope,
-            wire=scope.pop("llm_proxy.wire"),
+            wire=wire,
             path_context=path_context,
-            address=self.addresses.find(path, scope["query_string"]),
+            address=self.addresses.find(path, wire.query),
             query=query,
             keys_in_query=keys,
             wall_ns=time.time_ns(),
             capture=capture,
         )
 
-    async def _forward(self, call: Call, receive: Any) -> None:
+    async def _forward(self, call: Call) -> None:
         said = wishes(call.wire.raw_headers, call.path_context, call.wire.names)
-        intent = Intent(call.method, call.address, call.query, call.wire.raw_headers, said)
+        intent = Intent(call.wire.method, call.address, call.query, call.wire.raw_headers, said)
         call.tells_timing = said.server_timing
         target, refusal = self._chooser.known(intent), None
         if target is None:
@@ -156,7 +156,7 @@ class Proxy:
             self._open(call, head, target, said)
         if refusal is not None:
             raise refusal
-        with Client(receive, call.wire, max_body_bytes=self._limits.max_body_bytes) as client:
+        with Client(call.wire, max_body_bytes=self._limits.max_body_bytes) as client:
             body = await self._body(call, client, head)
             call.capture.commit()
             call.check_model(target, body)
@@ -219,7 +219,7 @@ class Proxy:
         asked: list[Asked] = []
         for upstream in self._chooser.upstreams.configured:
             provider = upstream.row.name if upstream.row else None
-            target = target_at(upstream, MODELS, call.method, QUERIES.get(provider or "", b""))
+            target = target_at(upstream, MODELS, call.wire.method, QUERIES.get(provider or "", b""))
             is_default = upstream is self._chooser.upstreams.default
             if not (is_default or self._chooser.model_prefix or self._chooser.routes.lead(upstream)):
                 continue
@@ -233,7 +233,7 @@ class Proxy:
             request = msgspec.structs.replace(request, headers=headers, on_informational=None)
             asked.append(Asked(upstream.name, self._naming(call, upstream), request))
         if not asked:
-            call.check_target(head, target_at(self._chooser.upstreams.default, MODELS, call.method, b""))
+            call.check_target(head, target_at(self._chooser.upstreams.default, MODELS, call.wire.method, b""))
         return asked
 
     def _naming(self, call: Call, upstream: Upstream) -> Naming:
@@ -264,10 +264,10 @@ class Proxy:
             headers += [(b"Content-Length", b"%d" % len(body))] if chunked else []
             chunked = False  # AWS asks for a length
             now = datetime.now(UTC)
-            headers = target.upstream.signer.sign(call.method, target.target, headers, body, at=now)
+            headers = target.upstream.signer.sign(call.wire.method, target.target, headers, body, at=now)
         return UpstreamRequest(
             origin=target.upstream.origin,
-            method=call.method,
+            method=call.wire.method,
             target=target.target,
             headers=headers,
             body=body,
@@ -277,20 +277,20 @@ class Proxy:
         )
 
     def _open(self, call: Call, head: RequestHead, target: Target, said: Wishes) -> None:
-        query = call.scope["query_string"]
+        query = call.wire.query
         if query and head.key_fingerprint is None and (key := split_key(query)[1]):
             head.key_fingerprint = self._policy.fingerprints.of(key)
         query = blank_secrets(query)
-        path = call.scope["raw_path"]
+        path = call.wire.raw_path
         opening = Opening(
-            method=call.scope["method"],
+            method=call.wire.method.decode("ascii"),
             target=b"%b?%b" % (path, query) if query else path,
             endpoint=target.endpoint,
             headers=head.recorded,
             path_context=call.path_context,
             upstream=target.upstream.name,
             provider=target.upstream.provider,
-            client=call.scope["client"][0] if call.scope["client"] else None,
+            client=call.wire.client,
             key_fingerprint=head.key_fingerprint,
             bodies=said.log == "full" and target.endpoint is not Endpoint.OTHER,
             request_body=said.request_body,

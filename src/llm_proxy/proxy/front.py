@@ -8,20 +8,16 @@ import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Container, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
 
 from llm_proxy.errors import ClientDisconnected, JournalUnwritable, UpstreamError
 from llm_proxy.journal.writer import Journal
 from llm_proxy.metrics import exposition
 from llm_proxy.proxy.capture import Capture
 from llm_proxy.proxy.client import Client
-from llm_proxy.proxy.cycle import WireCycle
+from llm_proxy.proxy.cycle import App, WireCycle
 from llm_proxy.proxy.headers import HeaderPolicy
 from llm_proxy.proxy.relay import relay
 from llm_proxy.proxy.transport.base import Origin, Transport, UpstreamRequest, UpstreamResponse
-
-Send: TypeAlias = Callable[[Any], Awaitable[None]]
-App: TypeAlias = Callable[[Any, Any, Send], Awaitable[None]]
 
 _TEXT = b"text/plain; charset=utf-8"
 #: The text format that Prometheus scrapes.
@@ -39,31 +35,31 @@ def front(
     Of /v1, ``pages`` takes what Maxim's API has there: no provider has such paths.
     """
 
-    async def healthz(scope: Any, receive: Any, send: Send) -> None:
-        await _say(scope, send, 200, b"ok\n")
+    async def healthz(wire: WireCycle) -> None:
+        await _say(wire, 200, b"ok\n")
 
-    async def readyz(scope: Any, receive: Any, send: Send) -> None:
+    async def readyz(wire: WireCycle) -> None:
         try:
             journal.probe()
         except JournalUnwritable as exc:
-            await _say(scope, send, 503, f"calls are not recorded: {exc}\n".encode())
+            await _say(wire, 503, f"calls are not recorded: {exc}\n".encode())
         else:
-            await _say(scope, send, 200, b"ok\n")
+            await _say(wire, 200, b"ok\n")
 
-    async def metrics(scope: Any, receive: Any, send: Send) -> None:
-        await _say(scope, send, 200, exposition(numbers()).encode(), content_type=_METRICS)
+    async def metrics(wire: WireCycle) -> None:
+        await _say(wire, 200, exposition(numbers()).encode(), content_type=_METRICS)
 
     exactly: dict[str, App] = dict.fromkeys(STORE_PATHS, pages)
     exactly |= {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
 
-    def app(scope: Any, receive: Any, send: Send) -> Awaitable[None]:
-        path: str = scope["path"]
+    def app(wire: WireCycle) -> Awaitable[None]:
+        path = wire.path
         taker = exactly.get(path)
         if taker is None:
             end = path.find("/", 1)
             is_call = path.startswith("/~") or (end > 0 and path[1:end] in roots)
             taker = calls if is_call and not path.startswith(_STORE_PREFIX) else pages
-        return taker(scope, receive, send)
+        return taker(wire)
 
     return app
 
@@ -78,10 +74,9 @@ class StorePages:
         #: Of the answers that do not end by themselves.
         self._endless: set[asyncio.Timeout] = set()
 
-    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
-        wire: WireCycle = scope.pop("llm_proxy.wire")
+    async def __call__(self, wire: WireCycle) -> None:
         try:
-            await self._forward(scope, receive, wire)
+            await self._forward(wire)
         except ClientDisconnected:
             pass
         except TimeoutError:  # let go; the page asks again where there is somebody
@@ -91,25 +86,24 @@ class StorePages:
                 wire.break_off()
             else:
                 reason = "the store is starting or down; calls are relayed and recorded meanwhile"
-                await _say_error(scope, send, 503, reason, kind="unavailable", code="store_unavailable")
+                await _say_error(wire, 503, reason, kind="unavailable", code="store_unavailable")
 
     def let_go(self) -> None:
         """Break off what does not end by itself, so that nobody waits for it at shutdown."""
         for limit in self._endless:
             limit.reschedule(asyncio.get_running_loop().time())
 
-    async def _forward(self, scope: Any, receive: Any, wire: WireCycle) -> None:
-        head = self._policy.request(wire.raw_headers)
-        query: bytes = scope["query_string"]
+    async def _forward(self, wire: WireCycle) -> None:
+        head = self._policy.request(wire.raw_headers, wire.names)
         response: UpstreamResponse | None = None
-        with Client(receive, wire, max_body_bytes=None) as client:
+        with Client(wire, max_body_bytes=None) as client:
             first = await client.read()
             if not client.has_more():
                 client.watch()
             request = UpstreamRequest(
                 origin=self._origin,
-                method=scope["method"].encode(),
-                target=b"%b?%b" % (scope["raw_path"], query) if query else scope["raw_path"],
+                method=wire.method,
+                target=b"%b?%b" % (wire.raw_path, wire.query) if wire.query else wire.raw_path,
                 headers=head.passed,
                 body=client.rest(first, lambda piece: None) if client.has_more() else first,
                 chunked=head.chunked,
@@ -145,24 +139,23 @@ class NoPages:
     def let_go(self) -> None:
         """Nothing of it is endless."""
 
-    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
+    async def __call__(self, wire: WireCycle) -> None:
         message = (
             "this port relays calls under /v1 and has /healthz, /readyz and /metrics;"
             " records are at the port of `llm-proxy store`"
         )
-        await _say_error(scope, send, 404, message, kind="invalid_request_error", code="not_found")
+        await _say_error(wire, 404, message, kind="invalid_request_error", code="not_found")
 
 
-async def _say_error(scope: Any, send: Send, status: int, message: str, *, kind: str, code: str) -> None:
+async def _say_error(wire: WireCycle, status: int, message: str, *, kind: str, code: str) -> None:
     error = {"error": {"message": message, "type": kind, "code": code, "param": None}}
-    await _say(scope, send, status, json.dumps(error).encode() + b"\n", content_type=b"application/json")
+    await _say(wire, status, json.dumps(error).encode() + b"\n", content_type=b"application/json")
 
 
-async def _say(scope: Any, send: Send, status: int, body: bytes, content_type: bytes = _TEXT) -> None:
+async def _say(wire: WireCycle, status: int, body: bytes, content_type: bytes = _TEXT) -> None:
     headers = [
         (b"content-type", content_type),
         (b"content-length", b"%d" % len(body)),
         (b"cache-control", b"no-store"),
     ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    await wire.begin(status, headers, body, more=False)

@@ -7,33 +7,32 @@ What is different from its base class, and why:
 - One timer serves all requests of a connection, and closes one that says nothing, or that never comes to the end of
   its request.
 
-An application takes the cycle of its request out of its scope, ``scope.pop("llm_proxy.wire")``: each holds the other,
-so that what is left in there stays in memory with all its bytes until the cycle collector comes by.
+- What it is given as its application is no ASGI callable, but an App: see cycle.py.
+- One task answers all requests of a connection, one after the other. It is among the tasks of the server, which are
+  waited for and cancelled at shutdown, while there is one.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
-from urllib.parse import unquote_to_bytes
 
 import httptools
-from uvicorn._types import ASGIVersions
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from llm_proxy.model.exchange import new_id
 from llm_proxy.proxy.answers import error_body, error_headers
-from llm_proxy.proxy.by_names import Names, names_of
-from llm_proxy.proxy.cycle import WireCycle, head_bytes
+from llm_proxy.proxy.by_names import names_of
+from llm_proxy.proxy.cycle import App, WireCycle, head_bytes
 from llm_proxy.proxy.transport.base import RawHeaders
 from llm_proxy.proxy.wire_heads import Noted, leaves_http, new_parser, noted, same_framing
 
 #: Requests that may wait behind the one being answered before reading pauses. While it is paused, nobody sees whether
 #: the client is still there.
 _MAX_PIPELINED = 16
-_ASGI: ASGIVersions = {"version": "3.0", "spec_version": "2.3"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +49,8 @@ class WireLimits:
 class WireProtocol(HttpToolsProtocol):
     """One client connection."""
 
-    cycle: WireCycle
+    cycle: WireCycle  # type: ignore[assignment]  # in the place of uvicorn's
+    app: App
 
     def __init__(
         self,
@@ -68,6 +68,8 @@ class WireProtocol(HttpToolsProtocol):
         self._on_malformed = on_malformed
         self._in_head = True
         self._head_bytes = 0
+        #: The head that we are in has no more than that, with all that has come.
+        self._head_bytes_at_most = 0
         self._raw_headers: RawHeaders = []
         #: When the last answer was complete, on the loop's clock; None while there is something to do.
         self._idle_since: float | None = None
@@ -77,6 +79,11 @@ class WireProtocol(HttpToolsProtocol):
         self._rejected = False
         #: The cycle whose answer is being made; ``cycle`` is the latest, which may be a pipelined one behind it.
         self._answering: WireCycle | None = None
+        #: Those that wait for their answer, the first one first.
+        self._waiting: deque[WireCycle] = deque()
+        self._task: asyncio.Task[None] | None = None
+        #: What the task waits for while there is nothing to answer.
+        self._next: asyncio.Future[None] | None = None
         #: The one after which another protocol was to follow.
         self._switching: WireCycle | None = None
         #: Whether the parser is shown once more how a body is framed, for a head that it has told already.
@@ -92,6 +99,7 @@ class WireProtocol(HttpToolsProtocol):
             return
         self._idle_since = None
         head_bytes_before = self._head_bytes + len(data) if self._in_head else 0
+        self._head_bytes_at_most = head_bytes_before or len(data)
         try:
             self._parse(data)
         except httptools.HttpParserError as exc:
@@ -101,7 +109,8 @@ class WireProtocol(HttpToolsProtocol):
             self._head_bytes = head_bytes_before
             if self._head_bytes > self._limits.max_header_bytes + self._limits.max_url_bytes:
                 self._reject(_Fault(431, "header_too_large", "the request head is too large"))
-            elif self._owes_since is None:
+                return
+            if self._owes_since is None:
                 self._expect_more()
         elif self.cycle.more_body:
             self._expect_more()
@@ -125,11 +134,35 @@ class WireProtocol(HttpToolsProtocol):
         """Let what follows be the body of this request, if it has one, and then the next request."""
         head = same_framing(self.parser.get_http_version(), self._raw_headers, keep_alive=self.cycle.keep_alive)
         self.cycle.more_body = True  # of which the parser knew nothing
-        self.cycle.message_event.clear()
         self.parser = new_parser(self)
         self._repeats = True
         self.parser.feed_data(head)
         self._repeats = False
+
+    def _wake(self) -> None:
+        """Let the task go on, with the next request or to its end."""
+        if self._task is None and self._waiting:
+            self._task = self.loop.create_task(self._answer_all())
+            self.tasks.add(self._task)
+        elif self._task is not None and self._next is not None and not self._next.done():
+            self._next.set_result(None)
+            self.tasks.add(self._task)
+
+    async def _answer_all(self) -> None:
+        """Answer the requests in their order, for as long as there is a connection."""
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            while not self.transport.is_closing():
+                if self._waiting:
+                    self._answering = self._waiting.popleft()
+                    await self._answering.answer(self.app)
+                else:
+                    self.tasks.discard(task)
+                    self._next = self.loop.create_future()
+                    await self._next
+        finally:
+            self.tasks.discard(task)
 
     def _leave_http(self, rest: bytes) -> None:
         """Let what follows be of another protocol: llhttp goes no further. We answer this request, and then close."""
@@ -157,13 +190,19 @@ class WireProtocol(HttpToolsProtocol):
         self._look_in(self.timeout_keep_alive)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._answering is not None and not self._answering.response_complete:  # the base class tells the latest
-            self._answering.disconnected = True
-            self._answering.message_event.set()
-            self._answering.client_went()
+        self.connections.discard(self)
+        for cycle in (self._answering, self.cycle):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.wake()
+                cycle.client_went()
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
-        super().connection_lost(exc)
+        self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        self._wake()
+        self.parser = None  # type: ignore[assignment]  # each holds the other
 
     def on_message_begin(self) -> None:
         if self._repeats:
@@ -196,13 +235,24 @@ class WireProtocol(HttpToolsProtocol):
         if http_version not in ("1.0", "1.1"):  # llhttp lets 0.9 and 2.0 pass
             self._refuse(400, "malformed_request", "only HTTP/1.0 and HTTP/1.1 are spoken here")
         self._check_framing(head, http_version)
-        earlier, self.cycle = self.cycle, self._new_cycle(http_version, path, query, names)
-        if earlier is None or earlier.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
-        else:  # pipelined: its turn comes after the one before it
-            self.pipeline.appendleft((self.cycle, self.app))
-            if len(self.pipeline) > _MAX_PIPELINED:
-                self.flow.pause_reading()
+        self.cycle = WireCycle(
+            self.transport,
+            self.flow,
+            method=self.parser.get_method(),
+            raw_path=path,
+            query=query,
+            http_version=http_version,
+            raw_headers=self._raw_headers,
+            names=names,
+            client=self.client[0] if self.client else None,
+            expects_100_continue=self.expect_100_continue,
+            keep_alive=http_version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        self._waiting.append(self.cycle)
+        self._wake()
+        if len(self._waiting) > _MAX_PIPELINED:
+            self.flow.pause_reading()
 
     def on_body(self, body: bytes) -> None:
         if not self.cycle.response_complete:
@@ -211,15 +261,15 @@ class WireProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if not self.cycle.response_complete:
             self.cycle.more_body = False
-            self.cycle.message_event.set()
+            self.cycle.wake()
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+        if self.flow.read_paused:
+            self.flow.resume_reading()
+        if self._waiting:
             return
         self._idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
@@ -244,7 +294,7 @@ class WireProtocol(HttpToolsProtocol):
 
     def _is_idle(self) -> bool:
         """Whether the next byte is the first of a request, and all answers have left."""
-        if self.transport.is_closing() or self._rejected or self._owes_since is not None or self.pipeline:
+        if self.transport.is_closing() or self._rejected or self._owes_since is not None or self._waiting:
             return False
         if self.transport.get_write_buffer_size():
             return False
@@ -278,46 +328,11 @@ class WireProtocol(HttpToolsProtocol):
             message = f"the rest of the request did not come within {patience_s:g} s"
             self._reject(_Fault(408, "request_timeout", message))
 
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        self._answering = cycle
-        super()._start_asgi_task(cycle, app)
-
-    def _new_cycle(self, http_version: str, path: bytes, query: bytes, names: Names) -> WireCycle:
-        self.scope = {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": http_version,
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme or "http",
-            "method": self.parser.get_method().decode("ascii"),
-            "root_path": "",
-            "path": (unquote_to_bytes(path) if b"%" in path else path).decode("utf-8", "replace"),
-            "raw_path": path,
-            "query_string": query,
-            "headers": self._raw_headers,
-        }
-        cycle = WireCycle(
-            raw_headers=self._raw_headers,
-            names=names,
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=[],
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=http_version != "1.0" and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
-        self.scope["llm_proxy.wire"] = cycle  # type: ignore[typeddict-unknown-key]
-        return cycle
-
     def _check_size(self, head: Noted) -> None:
         if len(self._raw_headers) > self._limits.max_header_count:
             self._refuse(400, "too_many_headers", f"there are more than {self._limits.max_header_count} headers")
+        if self._head_bytes_at_most <= self._limits.max_header_bytes:
+            return
         if head.names_bytes + sum([len(value) for _, value in self._raw_headers]) > self._limits.max_header_bytes:
             self._refuse(431, "header_too_large", f"the headers are longer than {self._limits.max_header_bytes} bytes")
 
@@ -326,9 +341,10 @@ class WireProtocol(HttpToolsProtocol):
         if head.hosts != 1 and (head.hosts or http_version == "1.1"):
             self._refuse(400, "malformed_request", "a request has exactly one Host header (RFC 9112 section 3.2)")
         # The coding would go on without its name; and what 1.0 means by it, nobody knows (RFC 9112 section 6.1).
-        codings = [self._raw_headers[at][1].lower() for at in head.codings]
-        if codings and (codings != [b"chunked"] or http_version == "1.0"):
-            self._refuse(400, "malformed_request", "no transfer coding but chunked is understood, in HTTP/1.1")
+        if head.codings:
+            codings = [self._raw_headers[at][1].lower() for at in head.codings]
+            if codings != [b"chunked"] or http_version == "1.0":
+                self._refuse(400, "malformed_request", "no transfer coding but chunked is understood, in HTTP/1.1")
         if head.expectations:
             expected = [self._raw_headers[at][1].lower() for at in head.expectations]
             self.expect_100_continue = b"100-continue" in expected
@@ -362,11 +378,11 @@ class WireProtocol(HttpToolsProtocol):
         if running is not None and not running.response_complete:
             if running is not self.cycle or not running.more_body:  # a later request is the bad one: answer this first
                 running.keep_alive = False
-                self.pipeline.clear()
+                self._waiting.clear()
                 self.flow.resume_reading()  # whether the client is still there shows only to those who read
                 return
             running.gone_because = fault.message
-            running.message_event.set()
+            running.wake()
             if running.response_started:
                 running.break_off()
                 return
