@@ -205,3 +205,11 @@ def test_bytes_of_no_known_piece_are_read_and_have_no_arrival():
 
     assert call.plain.content == b"data: 1\n\n"
     assert call.arrival_s(9) is None
+
+
+def test_what_was_cut_at_the_limit_is_not_taken_for_a_whole():
+    response = gzip.compress(b"1234567890" * 100)
+
+    call = read_call(exchange_of(Endpoint.CHAT, response, coding="gzip", content_type="application/json"), 10)
+
+    assert (call.response, call.plain.content) == (None, b"1234567890")

@@ -80,8 +80,8 @@ def read_call(
     if is_stream(plain.content, exchange.response_headers):
         events = parse_events(plain.content)
     elif response_is_json:
-        response, response_problem = _parse(plain)
-    request, request_problem = _parse(asked) if request_is_json else (None, asked.problem)
+        response, response_problem = _parse(plain, max_decoded_bytes)
+    request, request_problem = _parse(asked, max_decoded_bytes) if request_is_json else (None, asked.problem)
     problems = {"the request body": request_problem, "the response body": response_problem}
     return Call(
         exchange=exchange,
@@ -169,8 +169,9 @@ def is_stream(content: bytes, headers: RecordedHeaders) -> bool:
     return any(one.startswith("text/event-stream") for one in types) or looks_like_events(content[:64])
 
 
-def _parse(plain: Plain) -> tuple[JsonValue, str | None]:
-    if not plain.content:
+def _parse(plain: Plain, limit: int) -> tuple[JsonValue, str | None]:
+    # What was cut at the limit is no longer JSON, or not what it was; to try takes memory and time for all of it.
+    if not plain.content or (plain.problem and len(plain.content) >= limit):
         return None, plain.problem
     value, problem = parse_json(plain.content)
     return value, plain.problem or problem

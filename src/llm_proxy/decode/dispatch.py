@@ -44,7 +44,7 @@ DECODERS: dict[Endpoint, Callable[[Exchange, int], Decoded]] = {
 }
 
 
-def decode(exchange: Exchange, *, max_decoded_bytes: int = 256 * 2**20) -> Decoded:
+def decode(exchange: Exchange, *, max_decoded_bytes: int = 128 * 2**20) -> Decoded:
     """What the bytes of ``exchange`` mean; a body is read up to ``max_decoded_bytes`` without its content codings."""
     try:
         return DECODERS[exchange.endpoint](exchange, max_decoded_bytes)
