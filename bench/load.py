@@ -4,6 +4,7 @@ Every run ends by itself with all answers in, so that what was sent is exactly w
 """
 
 import asyncio
+import math
 import re
 import time
 from collections import deque
@@ -19,6 +20,8 @@ LOW_RATE = 50
 LOW_RATE_CONNECTIONS = 4
 #: Calls a second where all contenders have the same to do and none is at its limit.
 EQUAL_RATE = 250
+#: Streams that are begun in a second. Of more, the chunks would have to wait for all that is done to begin them.
+BEGUN_PER_S = 1000
 #: Nothing in here should come near it; a contender that hangs is an error and not a wait.
 PATIENCE_S = 60.0
 
@@ -161,8 +164,13 @@ async def saturate(port: int, workload: Workload, *, seconds: float, connections
     return tally
 
 
+def begun_in_s(streams: int, interval_ms: int) -> float:
+    """How long so many streams take to be begun, in seconds: a multiple of the time between two chunks."""
+    return max(math.ceil(streams / BEGUN_PER_S * 1000 / interval_ms), 1) * interval_ms / 1000
+
+
 async def stream_all(port: int, workload: Workload, *, streams: int) -> Tally:
-    """So many streams at once, begun evenly over the time between two chunks so that no two chunks come together."""
+    """So many streams at once, begun evenly so that no two chunks come together."""
     loop = asyncio.get_running_loop()
     tally, done = Tally(), loop.create_future()
 
@@ -170,10 +178,11 @@ async def stream_all(port: int, workload: Workload, *, streams: int) -> Tally:
         if tally.answers + tally.errors >= streams and not done.done():
             done.set_result(None)
 
+    begun_s = begun_in_s(streams, workload.interval_ms)
     callers = await _connect(port, workload, tally, count, streams)
     started = time.perf_counter()
     for position, caller in enumerate(callers):
-        loop.call_later(workload.interval_ms / 1000 * position / streams, caller.call)
+        loop.call_later(begun_s * position / streams, caller.call)
     await _finish(done, callers)
     tally.wall_s = time.perf_counter() - started
     return tally

@@ -44,9 +44,9 @@ class Plan:
     #: Calls a second where all contenders have the same to do.
     equal_rate: int = load.EQUAL_RATE
 
-    def chunks(self, interval_ms: int) -> int:
-        """Of each stream."""
-        return max(int(self.seconds * 1000 / interval_ms), 2)
+    def chunks(self, streams: int, interval_ms: int) -> int:
+        """Of each stream, so that all of them run at the same time for as long as a load lasts."""
+        return max(int((self.seconds + load.begun_in_s(streams, interval_ms)) * 1000 / interval_ms), 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,9 @@ class Bench:
 
     async def _streams(self, turn: Turn, under_test: Running, streams: int, complete: Complete) -> None:
         interval_ms = STREAMS.get(streams, 20)
-        workload = stream(self._plan.chunks(interval_ms), interval_ms=interval_ms, stamped=streams >= max(STREAMS))
+        workload = stream(
+            self._plan.chunks(streams, interval_ms), interval_ms=interval_ms, stamped=streams >= max(STREAMS)
+        )
         cpu, tally, _ = await self._measured(
             turn, under_test, lambda: load.stream_all(under_test.port, workload, streams=streams), complete
         )
