@@ -6,7 +6,8 @@ proxy writes them:
 
 - rate: all of them at once; calls over the processor time (user and system) of the one process that stores, and of the
   shipper, until the last one is stored. Some go before them that are not counted: with the first calls a process loads
-  what all later ones find, the table of prices for one, which alone takes as long as a thousand calls.
+  what all later ones find, the table of prices for one, which alone takes as long as a thousand calls. The housekeeper
+  has its own rate: the calls that are in the index for search when it rests, over all that it has used until then.
 - delay: one after the other, each with a pause before it and looked for in the store until it is there.
 """
 
@@ -27,6 +28,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psutil
+from sqlalchemy import func, select
 
 from bench.storage import chats
 from llm_proxy.journal.format import Answer, Closing, Kind, Opening, encode
@@ -35,6 +37,8 @@ from llm_proxy.metrics import Ledger, read_all
 from llm_proxy.model.completion import Completion
 from llm_proxy.model.exchange import Ending, Endpoint, new_id
 from llm_proxy.settings.table import Settings
+from llm_proxy.store.search_indexer import RECORDS, SearchIndexer
+from llm_proxy.store.sql import completions
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.stores import open_store
 
@@ -44,6 +48,8 @@ FIRST = 500
 #: Nothing takes so long, in seconds.
 PATIENCE_S = 300.0
 LOOK_S = 0.001
+#: How long the housekeeper is given to find out that there is nothing to do yet, in seconds.
+REST_S = 1.0
 #: The unit in which the kernel tells how much CPU a process has used, in seconds.
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 OPENING = Opening(
@@ -107,9 +113,13 @@ async def until(look: Callable[[], bool]) -> None:
             await asyncio.sleep(LOOK_S)
 
 
-async def rate(product: psutil.Process, data: DataDir, journal: JournalWriter, plan: Plan) -> None:
-    calls = plan.at_once
-    watched = {role: found for role in ("worker", "store", "shipper") if (found := child(product, role))}
+async def rate(product: psutil.Process, settings: Settings, journal: JournalWriter, plan: Plan) -> None:
+    calls, data = plan.at_once, DataDir(settings.data_dir)
+    if len(calls) >= RECORDS:  # fewer fill no block of the index; and it comes after the others
+        await until((data.counters / "housekeeper-0.ledger").exists)
+        await asyncio.sleep(REST_S)
+    roles = ("worker", "store", "shipper", "housekeeper")
+    watched = {role: found for role in roles if (found := child(product, role))}
     if "worker" in watched:
         del watched["store"]
     for call in plan.first:
@@ -124,8 +134,27 @@ async def rate(product: psutil.Process, data: DataDir, journal: JournalWriter, p
     wall_s = time.perf_counter() - begun
     # What took less than a tick is not seen: of a very small run the rate is a lower bound.
     used = {role: max(cpu_s(process) - before[role], TICK_S) for role, process in watched.items()}
+    used.pop("housekeeper", None)
     each = ", ".join(f"{role} {len(calls) / seconds:,.0f}/s per core" for role, seconds in used.items())
     print(f"  rate: {each}; {len(calls) / wall_s:,.0f}/s in all")
+    if (keeper := watched.get("housekeeper")) is not None:
+        beside_s = cpu_s(keeper) - before["housekeeper"]
+        indexed = await indexed_at_rest(settings)
+        keeping_s = max(cpu_s(keeper) - before["housekeeper"], TICK_S)
+        print(f"  index: housekeeper {indexed / keeping_s:,.0f}/s per core; {beside_s:.2f} s of it meanwhile")
+
+
+async def indexed_at_rest(settings: Settings) -> int:
+    """Wait until what is left fills no block of the index; how many calls are in it."""
+    store = open_store(settings, read_only=True)
+    indexer = SearchIndexer(store)
+    async with asyncio.timeout(PATIENCE_S):
+        while (waiting := await indexer.waiting()) >= RECORDS:  # noqa: ASYNC110 - and this in a database
+            await asyncio.sleep(REST_S / 10)
+    everything = select(func.count()).select_from(completions)
+    count = await store.reading(lambda connection: int(connection.execute(everything).scalar_one()), otherwise=0)
+    await store.close()
+    return count - waiting
 
 
 async def delay(settings: Settings, journal: JournalWriter, calls: list[Completion]) -> None:
@@ -158,7 +187,7 @@ async def measure(name: str, plan: Plan, **sections: Mapping[str, Any]) -> None:
             environment["LLM_PROXY_STORE_URL"] = settings.store.url.get_secret_value()
         with serving(data.root, environment) as product:
             journal = JournalWriter(data.journal, limits=JournalLimits(), ledger=Ledger())
-            await rate(product, data, journal, plan)
+            await rate(product, settings, journal, plan)
             await delay(settings, journal, plan.looked_for)
             journal.close()
 

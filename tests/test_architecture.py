@@ -22,6 +22,7 @@ ARROWS = {
     "log": set(),
     "assignment": set(),
     "handover": set(),
+    "priority": set(),
     "demo": set(),
     "settings": set(),
     # Rooms with one concern each.
@@ -47,7 +48,7 @@ ARROWS = {
     # Processes.
     "child": {"assignment", "log", "settings"},
     "app_server": {"child", "handover"},
-    "child_process": {"assignment", "log"},
+    "child_process": {"assignment", "log", "priority"},
     "supervisor": {"assignment", "child_process", "log", "metrics"},
 }
 #: Besides these, which know everything: the one place that constructs things, and the commands.

@@ -3,7 +3,6 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import psutil
 import pytest
@@ -28,7 +27,6 @@ def start_child(tmp_path):
                 stdin=theirs.fileno(),
                 stderr=subprocess.PIPE,
                 env=bare_environment(tmp_path),
-                start_new_session=True,
             )
         started.append((process, ours))
         told = Settings(data_dir=tmp_path, **settings).to_json()
@@ -69,17 +67,6 @@ def test_the_store_process_gives_way_to_those_that_answer_calls(start_child):
     lifeline.recv(64)
 
     assert psutil.Process(process.pid).nice() > psutil.Process().nice()
-
-
-@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel does not weigh sessions")
-def test_it_also_gives_way_where_the_kernel_weighs_sessions_and_not_processes(start_child):
-    process, lifeline, assignment = start_child()
-
-    lifeline.sendall(assignment.to_line())
-    lifeline.recv(64)
-
-    way = psutil.Process(process.pid).nice()
-    assert Path(f"/proc/{process.pid}/autogroup").read_text().endswith(f" nice {way}\n")
 
 
 def test_the_end_of_its_lifeline_ends_it(start_child):

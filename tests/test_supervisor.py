@@ -277,3 +277,35 @@ def test_a_closed_terminal_ends_what_runs_in_it_though_its_signal_is_that_of_a_r
 
     assert runs_on
     assert process.wait(PATIENCE_S) == 0
+
+
+class _Comes:
+    """A configuration with one more process, of which the work can wait."""
+
+    def __init__(self, assignment):
+        self.assignment = assignment
+        self.came_up = None
+
+    def begin(self):
+        return subprocess.Popen(["/bin/echo", "new"], stdout=subprocess.PIPE)
+
+    def plan(self, said):
+        return Plan(assignments=[self.assignment], drain_s=0, reload_drain_s=0)
+
+    def settle(self, *, came_up):
+        self.came_up = came_up
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def ended(self, assignment):
+        pass
+
+
+def test_nobody_waits_for_what_can_wait_neither_at_the_start_nor_at_a_reload(tmp_path):
+    nobody = Assignment(role="no_such_role", index=0, settings=Settings(data_dir=tmp_path).to_json(), can_wait=True)
+    reloading = _Comes(nobody)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        supervisor = Supervisor([nobody], listener, ledger=Ledger(), drain_s=0, reloading=reloading)
+
+        status = supervisor.run(on_ready=lambda: os.kill(os.getpid(), signal.SIGHUP))
+
+    assert (status, reloading.came_up) == (0, True)

@@ -9,7 +9,7 @@ RETIRE = b"retire\n"
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """One child process."""
 
-    #: ``proxy``, ``shipper``, ``worker`` or ``store``.
+    #: ``proxy``, ``shipper``, ``worker``, ``store`` or ``housekeeper``.
     role: str
     #: Number among the processes of its role that were started with it; the first has duties for all of them.
     index: int
@@ -34,6 +34,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     replaces: bool = False
     #: Names of the proxies that ran or were started when this one was, with its own.
     proxies: tuple[str, ...] = ()
+    #: Whether what it does can wait: it is started after the others, and gives way to them.
+    can_wait: bool = False
 
     @property
     def name(self) -> str:

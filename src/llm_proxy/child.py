@@ -9,13 +9,10 @@ in its own time. In the other direction the child says once that it is ready.
 import asyncio
 import contextlib
 import gc
-import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Coroutine, Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -29,31 +26,6 @@ from llm_proxy.settings.table import Settings
 #: make one of the next. With Python's 700 it runs every few calls, to find that they are still being answered. Rare
 #: is enough: what a call leaves behind is freed by its counts of references, and hardly any of it is in cycles.
 _GC_THRESHOLDS = (50_000, 20, 50)
-
-
-#: By how much a process gives way (nice(2)). The less weight it has, the rarer it gets the core of a proxy that has
-#: work, which then waits a tick of the kernel for it; and the later a call is on record where others leave no core
-#: idle: see docs/performance.md.
-_WAY = 10
-#: Linux may weigh sessions against each other, and by how nice they are only the processes of one; each child is
-#: a session of its own. This is how nice that is (sched(7), "The autogroup feature"), where there is such a thing.
-_SESSION = Path("/proc/self/autogroup")
-#: It takes one at a time in so many seconds from those who are not root; as often it is tried.
-_SESSION_PAUSE_S, _SESSION_TRIES = 0.1, 20
-
-
-def give_way(by: int = _WAY) -> None:
-    """Let those that answer calls have the processor first, where it does not suffice for all."""
-    way = os.nice(by)
-    if os.getsid(0) != os.getpid():  # others of its session would give way, too
-        return
-    with contextlib.suppress(OSError):
-        for _ in range(_SESSION_TRIES):
-            try:
-                _SESSION.write_text(str(way))
-                break
-            except BlockingIOError:
-                time.sleep(_SESSION_PAUSE_S)
 
 
 class Lifeline:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from llm_proxy.assignment import RETIRE, Assignment
 from llm_proxy.log import get_logger
+from llm_proxy.priority import WHAT_CAN_WAIT, give_way
 
 #: Pause before a restart: the first, and the longest, in seconds.
 _RESTART_PAUSE_S = (0.1, 10.0)
@@ -56,6 +57,10 @@ class ChildProcess:
         return self.assignment.listen_fd is not None
 
     @property
+    def can_wait(self) -> bool:
+        return self.assignment.can_wait
+
+    @property
     def hopeless(self) -> bool:
         return not self.ever_ready and self.process is None and self.starts >= _HOPELESS_STARTS
 
@@ -83,6 +88,8 @@ class ChildProcess:
             self.plan_restart()
             _log.error("a process cannot be started; it is tried again", process=self.name, reason=str(exc))
             return
+        if self.can_wait:
+            give_way(WHAT_CAN_WAIT, pid=self.process.pid)
         with contextlib.suppress(OSError):  # dead before it was told what to do, of which the next look at it will know
             ours.sendall(self.assignment.to_line())
         ours.setblocking(False)

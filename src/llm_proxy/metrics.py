@@ -59,6 +59,7 @@ COUNTERS = {
     "restarts.store": "Child processes that had to be started again",
     "restarts.shipper": "Child processes that had to be started again",
     "restarts.worker": "Child processes that had to be started again",
+    "restarts.housekeeper": "Child processes that had to be started again",
 }
 GAUGES = {
     "waiting": "Calls in the journal that are not stored: running ones and those not read yet",

@@ -8,6 +8,7 @@ Invariants
   ones come up beside the old ones, which are told to go only when all of these are ready. If they do not come up, or
   the configuration is wrong, nothing has changed. One that goes is not started again.
 - Stopping goes from the client inwards: proxies first (they drain), then the store (it takes in what they wrote).
+- What can wait is started some seconds after the others, which come up without it, and gives way to them.
 - A child whose supervisor dies sees its lifeline end, and drains by itself (child.py).
 
 No event loop and no threads: this process does nothing but wait.
@@ -34,6 +35,9 @@ from llm_proxy.metrics import Ledger
 
 #: How long a child may take to end beyond the time that its running calls have, in seconds.
 _STOP_GRACE_S = 15.0
+#: How long after the others children are started of which the work can wait, in seconds: that start takes a second of
+#: the processor, and what begins together with the others is often over by then.
+_LATER_S = 5.0
 #: How long children of a new configuration may take to come up, in seconds.
 _COME_UP_S = 60.0
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -104,7 +108,10 @@ class Supervisor:
         """Run until stopped; ``on_ready`` is called once, when calls can be made. Returns the exit status."""
         with self._signals_as_events():
             for child in self._children:
-                child.start(self._selector)
+                if child.can_wait:
+                    child.restart_at = float("inf")
+                else:
+                    child.start(self._selector)
             status = self._watch(on_ready)
             self._stop_all()
         return status
@@ -120,9 +127,10 @@ class Supervisor:
             if hopeless:
                 _log.error("a process does not come up; giving up", process=hopeless[0].name)
                 return 1
-            if not announced and all(child.ready or child.hopeless for child in self._children):
+            if not announced and all(child.ready or child.hopeless for child in self._children if not child.can_wait):
                 announced = True
                 on_ready()
+                self._start_later(self._children)
             self._see_to_new_ones()
             self._see_off_old_ones()
             if announced and self._reload_requested and self._reading is None and not self._coming:
@@ -131,6 +139,11 @@ class Supervisor:
                 if child.process is None and time.monotonic() >= child.restart_at:
                     child.start(self._selector)
         return 0
+
+    def _start_later(self, children: Sequence[ChildProcess]) -> None:
+        for child in children:
+            if child.can_wait:
+                child.restart_at = time.monotonic() + _LATER_S
 
     def _bury(self, child: ChildProcess) -> None:
         """Note the death of a child and when it is to be started again."""
@@ -187,15 +200,18 @@ class Supervisor:
             beside = tuple(proxies) if assignment.proxies else ()
             child = ChildProcess(msgspec.structs.replace(assignment, proxies=beside))
             self._coming.append(child)
-            child.start(self._selector)
+            if not child.can_wait:
+                child.start(self._selector)
+        self._start_later(self._coming)
 
     def _see_to_new_ones(self) -> None:
         """Have the new ones take the place of the old ones when all are ready, or give them up."""
         if self._plan is None or self._reloading is None:
             return
         plan, coming, now = self._plan, self._coming, time.monotonic()
-        came_up = all(child.ready for child in coming)
-        if not came_up and now < self._come_up_by and not any(child.hopeless for child in coming):
+        needed = [child for child in coming if not child.can_wait]
+        came_up = all(child.ready for child in needed)
+        if not came_up and now < self._come_up_by and not any(child.hopeless for child in needed):
             return
         self._plan, self._coming = None, []
         if came_up:
@@ -241,6 +257,7 @@ class Supervisor:
         at += [self._come_up_by] if self._coming else []
         # SIGCHLD wakes us; that is for the moment between a lifeline's end and its process's.
         at += [time.monotonic() + 0.05 for child in everybody if child.process is not None and child.lifeline is None]
+        at = [one for one in at if one < float("inf")]
         return max(min(at) - time.monotonic(), 0) if at else None
 
     def _stop_all(self) -> None:
@@ -251,10 +268,11 @@ class Supervisor:
         self._end_reading()
         everybody = [*self._children, *self._coming, *self._leaving]
         proxies = [child for child in everybody if child.takes_calls]
-        self._stop(proxies)
-        self._stop([child for child in everybody if child not in proxies])
+        self._stop(proxies, requests=min(self._stop_requests, 1))
+        self._stop([child for child in everybody if child not in proxies], requests=self._stop_requests)
 
-    def _stop(self, children: Sequence[ChildProcess]) -> None:
+    def _stop(self, children: Sequence[ChildProcess], *, requests: int) -> None:
+        """Wait for the end of these as long as nobody asks once more than ``requests`` times."""
         running = [child for child in children if child.process is not None]
         for child in running:
             child.signal(signal.SIGTERM)

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from llm_proxy import wiring
+from llm_proxy.metrics import COUNTERS
 from llm_proxy.settings.table import OPTIONS, Settings
 from llm_proxy.wiring.differences import FIXED, READ_BY, changes, keeping_fixed, roles_reading
 
@@ -12,16 +13,15 @@ ROOM = Path(wiring.__file__).parent
 PARTS = {
     "proxy": ("routes", "upstreams"),
     "shipper": ("redis",),
-    "worker": ("redis", "pricing", "retention", "stores", "indexing", "upgrade"),
+    "worker": ("redis", "pricing", "stores", "upgrade"),
+    "housekeeper": ("indexing", "retention", "stores", "uploads", "upgrade"),
     "store": (
         "calls_rooms",
         "deadletters",
         "guarded",
         "house_rooms",
-        "indexing",
         "pricing",
         "redis",
-        "retention",
         "sign_on",
         "stores",
         "uploads",
@@ -43,6 +43,11 @@ def test_what_a_role_is_made_of_reads_nothing_but_what_the_table_has_for_it(role
     assert read <= known, f"{role} reads {read - known}"
 
 
+@pytest.mark.parametrize("role", READ_BY)
+def test_what_is_started_again_is_counted(role):
+    assert f"restarts.{role}" in COUNTERS
+
+
 @pytest.mark.parametrize("option", sorted({key[0] for key in OPTIONS}))
 def test_every_setting_is_read_by_somebody_or_fixed(option):
     parts = [part for read in READ_BY.values() for part in read] + list(FIXED)
@@ -57,7 +62,8 @@ def test_every_setting_is_read_by_somebody_or_fixed(option):
         (["routes.fast", "timeouts.idle_s"], {"proxy"}),
         (["pricing.file"], {"store", "worker"}),
         (["usage.estimate"], {"store", "worker"}),
-        (["log.level"], {"proxy", "shipper", "store", "worker"}),
+        (["log.level"], {"proxy", "shipper", "store", "worker", "housekeeper"}),
+        (["retention.max_bytes"], {"store", "housekeeper"}),
         (["upstream"], {"proxy", "store"}),
         ([], set()),
     ],

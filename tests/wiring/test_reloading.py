@@ -125,6 +125,7 @@ async def test_calls_streams_and_sockets_go_through_a_reload_and_the_new_configu
 
             # given: a file that is wrong
             where = write(tmp_path, f'{sockets}[upstreams.one]\nbase_url = "ftp://nowhere"\n')
+            await product.child("housekeeper")
             stays = {process.pid for process in product.processes()}
 
             wrong = await reload(product)

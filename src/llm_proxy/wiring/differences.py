@@ -41,7 +41,8 @@ READ_BY = {
         "workers",
     ),
     "shipper": ("log",),
-    "worker": ("log", "pricing", "retention", "store", "streams", "timeouts.keep_alive_s", "usage.estimate"),
+    "worker": ("log", "pricing", "store", "streams", "timeouts.keep_alive_s", "usage.estimate"),
+    "housekeeper": ("log", "retention", "store"),
     "store": (
         "auth",
         "log",

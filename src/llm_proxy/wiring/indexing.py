@@ -17,10 +17,11 @@ from llm_proxy.wiring.progress import Advance, progress
 from llm_proxy.wiring.retention import leading
 from llm_proxy.wiring.stores import open_store
 
-#: How long to wait when there is nothing to index, in seconds.
-_LOOK_AGAIN_S = 2.0
-#: How much longer it rests than it works: others share the interpreter with it.
-_REST = 2.0
+#: How long to wait when there is nothing to index, or when others do it, in seconds.
+_LOOK_AGAIN_S = 5.0
+#: How long it rests, as a part of how long it works. That it gives way is of no use where all processes together may
+#: take so much of the processor and no more, as in a container.
+_REST = 0.5
 _TASK = "indexing"
 #: How often to look which hours have changed, in seconds: it takes a moment for each million of calls.
 _SUM_AGAIN_S = 60.0

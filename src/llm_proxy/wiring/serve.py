@@ -2,10 +2,10 @@
 
 ::
 
-    serve    proxies on the port, a store beside them; with Redis also a shipper and workers
+    serve    proxies on the port, a store and a housekeeper beside them; with Redis also a shipper and workers
     proxy    proxies on the port, a shipper beside them
-    worker   workers that share the port
-    store    a store on the port
+    worker   workers that share the port, a housekeeper beside them
+    store    a store on the port, a housekeeper beside it
 """
 
 import contextlib
@@ -176,6 +176,7 @@ def assignments_of(settings: Settings, command: Command, place: Place) -> list[A
                 takes_journal=role == "store" and command == "serve" and not has_redis,
                 calls_url=_own_url(listener) if role == "store" and command == "serve" else None,
                 proxies=proxies if role == "proxy" else (),
+                can_wait=role == "housekeeper",
             )
             for index in range(count)
         ]
@@ -188,6 +189,8 @@ def assignments_of(settings: Settings, command: Command, place: Place) -> list[A
         wanted += assignments("worker", count=settings.streams.workers, listens=command == "worker")
     if command in ("serve", "store"):
         wanted += assignments("store", listens=command == "store")
+    if command != "proxy":
+        wanted += assignments("housekeeper")
     return wanted
 
 

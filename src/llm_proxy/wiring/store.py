@@ -32,11 +32,12 @@ from llm_proxy.api.login import Logins
 from llm_proxy.api.seal import Seal
 from llm_proxy.app_server import serve_app
 from llm_proxy.assignment import Assignment
-from llm_proxy.child import Lifeline, give_way, main
+from llm_proxy.child import Lifeline, main
 from llm_proxy.decode import pushed
 from llm_proxy.decode.generation import completion_of
 from llm_proxy.journal.reader import ANNOUNCE_AFTER_S, JournalReader
 from llm_proxy.metrics import Ledger, read_all
+from llm_proxy.priority import STORE, give_way
 from llm_proxy.queue.in_journal import JournalQueue
 from llm_proxy.settings.table import Settings
 from llm_proxy.store.sql_accounts import SqlAccounts
@@ -52,11 +53,9 @@ from llm_proxy.ui.access import Access
 from llm_proxy.ui.sharing import Sharing
 from llm_proxy.wiring.calls_rooms import rooms_of_calls
 from llm_proxy.wiring.house_rooms import rooms_of_the_house
-from llm_proxy.wiring.indexing import keep_indexed
 from llm_proxy.wiring.keys_known import watch_into_file
 from llm_proxy.wiring.layout import DataDir, store_socket
 from llm_proxy.wiring.pricing import make_pricer, priced
-from llm_proxy.wiring.retention import keep_within_limits
 from llm_proxy.wiring.sign_on import mark_of, sign_on_of
 from llm_proxy.wiring.sole_reader import sole_reader
 from llm_proxy.wiring.stores import open_store
@@ -70,7 +69,7 @@ _DRAIN_S = 2.0
 
 async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) -> None:
     """Serve until the lifeline ends; where there is no Redis, also work until the journal is taken in."""
-    give_way()
+    give_way(STORE)
     data = DataDir(settings.data_dir)
     async with contextlib.AsyncExitStack() as held:
         if assignment.takes_journal and not assignment.replaces:
@@ -110,14 +109,9 @@ async def _work(
     collect_rarely()
     async with asyncio.TaskGroup() as group:
         group.create_task(worker.run())
-        beside = [
-            group.create_task(keep_within_limits(settings, store, ledger=ledger)),
-            group.create_task(keep_indexed(settings, store, ledger=ledger)),
-            group.create_task(watch_into_file(store, DataDir(settings.data_dir).keys).run()),
-        ]
+        watching = group.create_task(watch_into_file(store, DataDir(settings.data_dir).keys).run())
         await stopping.wait()
-        for task in beside:
-            task.cancel()
+        watching.cancel()
         worker.stop(leaving_rest=is_replaced())
 
 

@@ -20,6 +20,8 @@ BACKOFF_S = (0.1, 5.0)
 _HEAD_START_S = 2.0
 #: How long a store may take to say at which step it is, in seconds.
 _CHECK_S = 5.0
+#: How often to look whether another process has made it, in seconds.
+_LOOK_S = 1.0
 
 _log = get_logger(__name__)
 
@@ -47,6 +49,15 @@ async def upgrading(store: Store) -> AsyncIterator[Upgrade]:
         yield Upgrade(task)
     finally:
         task.cancel()
+
+
+async def upgraded(store: Store) -> None:
+    """Wait until another process has brought the schema to its newest step, which says what keeps it from that."""
+    while True:
+        with contextlib.suppress(StoreUnavailable):
+            if await store.schema_step() == HEAD:
+                return
+        await asyncio.sleep(_LOOK_S)
 
 
 async def check_store(store: Store) -> None:

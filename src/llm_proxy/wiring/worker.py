@@ -23,11 +23,9 @@ from llm_proxy.settings.table import Settings
 from llm_proxy.store.base import Store
 from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.wiring import redis
-from llm_proxy.wiring.indexing import keep_indexed
 from llm_proxy.wiring.keys_known import watch_into_redis
 from llm_proxy.wiring.layout import DataDir
 from llm_proxy.wiring.pricing import make_pricer
-from llm_proxy.wiring.retention import keep_within_limits
 from llm_proxy.wiring.stores import open_store
 from llm_proxy.wiring.upgrade import check_store, upgrading
 from llm_proxy.worker import Worker, collect_rarely
@@ -63,8 +61,6 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
                 if assignment.index == 0:
                     watch = watch_into_redis(store, connection, redis.shards(settings)[0])
                     beside.append(group.create_task(watch.run()))
-                    beside.append(group.create_task(keep_within_limits(settings, store, ledger=ledger)))
-                    beside.append(group.create_task(keep_indexed(settings, store, ledger=ledger)))
                 working = group.create_task(worker.run())
                 await stopping.wait()
                 queue.stop()
