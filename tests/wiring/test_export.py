@@ -264,7 +264,7 @@ def peak_kb(*arguments, home):
         capture_output=True,
         text=True,
         env=bare_environment(home),
-        timeout=PATIENCE_S,
+        timeout=1.4 * PATIENCE_S,
         check=True,
     )
     return int(re.search(r"VmHWM:\s+(\d+) kB", done.stdout)[1])
@@ -274,8 +274,8 @@ def test_memory_does_not_grow_with_the_lines_that_are_written(stored, tmp_path):
     few = peak_kb(stored, tmp_path / "out", "jsonl", 500, home=tmp_path)
     all_of_them = peak_kb(stored, tmp_path / "out", "jsonl", 0, home=tmp_path)
 
-    assert (tmp_path / "out").stat().st_size > 100_000_000
-    assert all_of_them - few < 30_000
+    assert (tmp_path / "out").stat().st_size > 50_000_000
+    assert all_of_them - few < 15_000
 
 
 def test_memory_does_not_grow_with_the_row_groups_that_are_written(stored, tmp_path):
@@ -290,9 +290,9 @@ def test_memory_does_not_grow_with_the_row_groups_that_are_written(stored, tmp_p
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
-    """A store of 20 000 records with 6 KB each."""
+    """A store of 10 000 records with 6 KB each."""
     directory = tmp_path_factory.mktemp("stored")
     text = "All work and no play makes Jack a dull boy. " * 60
     bodies = replace(BODIES, request_body=text.encode(), response_body=text.encode(), request=None, response=None)
-    fill(directory, many(20_000, bodies=bodies, request_bytes=len(text), response_bytes=len(text)))
+    fill(directory, many(10_000, bodies=bodies, request_bytes=len(text), response_bytes=len(text)))
     return directory
