@@ -31,8 +31,8 @@ import psutil
 from sqlalchemy import func, select
 
 from bench.storage import chats
-from llm_proxy.journal.format import Answer, Closing, Kind, Opening, encode
-from llm_proxy.journal.writer import Frames, JournalLimits, JournalWriter
+from llm_proxy.journal.format import Answer, Closing, Frames, Kind, Opening, encode
+from llm_proxy.journal.writer import JournalLimits, JournalWriter
 from llm_proxy.metrics import Ledger, read_all
 from llm_proxy.model.completion import Completion
 from llm_proxy.model.exchange import Ending, Endpoint, new_id

@@ -21,9 +21,9 @@ from msgspec.structs import replace
 
 from bench.storage import PROVIDER_HEADERS, SDK_HEADERS, chats
 from bench.workloads import answer, plain, request
-from llm_proxy.journal.format import Answer, Closing, Kind, Opening, encode
+from llm_proxy.journal.format import Answer, Closing, Frames, Kind, Opening, encode
 from llm_proxy.journal.reader import ANNOUNCE_AFTER_S, JournalReader
-from llm_proxy.journal.writer import Frames, JournalLimits, JournalWriter
+from llm_proxy.journal.writer import JournalLimits, JournalWriter
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.completion import Completion
 from llm_proxy.model.exchange import Ending, Endpoint, Exchange, new_id

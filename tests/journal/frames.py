@@ -2,8 +2,7 @@
 
 from uuid import UUID
 
-from llm_proxy.journal.format import Answer, Closing, Kind, Opening, encode
-from llm_proxy.journal.writer import Frames
+from llm_proxy.journal.format import Answer, Closing, Frames, Kind, Opening, encode
 from llm_proxy.model.exchange import Ending, Endpoint, new_id
 
 #: 2026-01-01, in microseconds since 1970.

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from journal.frames import ANSWER, OPENING, Recording, wire
 from llm_proxy.journal.assembly import Assembly
-from llm_proxy.journal.format import Answer, Closing, Frame, FrameParser, Kind, Opening, Timing, Tried, encode
-from llm_proxy.journal.writer import Frames
+from llm_proxy.journal.format import Answer, Closing, Frame, FrameParser, Frames, Kind, Opening, Timing, Tried, encode
 from llm_proxy.model.exchange import Attempt, Ending, Endpoint, Exchange
 
 

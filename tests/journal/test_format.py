@@ -14,13 +14,13 @@ from llm_proxy.journal.format import (
     Closing,
     Frame,
     FrameParser,
+    Frames,
     Kind,
     Opening,
     decode_answer,
     decode_closing,
     decode_opening,
     encode,
-    frame_header,
     heads,
 )
 
@@ -35,7 +35,9 @@ frames = st.builds(
 
 
 def bytes_of(frame: Frame) -> bytes:
-    return frame_header(frame.kind, frame.exchange_id, frame.time_us, frame.payload) + frame.payload
+    frames = Frames(frame.exchange_id)
+    frames.add(Kind(frame.kind), frame.time_us, frame.payload)
+    return b"".join(frames.parts)
 
 
 def parse(*pieces: bytes) -> tuple[list[Frame], int]:
@@ -154,7 +156,7 @@ def wire_of(some: list[Frame]) -> bytes:
 
 def test_a_length_beyond_the_limit_is_not_waited_for():
     content, whole = two_exchanges()
-    claims = frame_header(Kind.CHUNK, bytes(16), 0, b"")
+    claims = bytes_of(Frame(Kind.CHUNK, bytes(16), 0, b""))
     claims = claims[:4] + (MAX_PAYLOAD_BYTES + 1).to_bytes(4, "little") + claims[8:]
     parser = FrameParser()
 

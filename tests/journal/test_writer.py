@@ -13,9 +13,9 @@ import pytest
 from journal.disks import files_no_longer_than, small_disk
 from journal.frames import Recording, wire
 from llm_proxy.errors import JournalFull, JournalUnwritable
-from llm_proxy.journal.format import HEADER_BYTES, MAX_PAYLOAD_BYTES, FrameParser, Kind
+from llm_proxy.journal.format import HEADER_BYTES, MAX_PAYLOAD_BYTES, FrameParser, Frames, Kind
 from llm_proxy.journal.reader import JournalReader
-from llm_proxy.journal.writer import OWED_PER_APPEND, Frames, JournalLimits, JournalWriter, journal_bytes
+from llm_proxy.journal.writer import OWED_PER_APPEND, JournalLimits, JournalWriter, journal_bytes
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.exchange import Ending, Exchange
 

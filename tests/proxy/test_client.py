@@ -27,6 +27,9 @@ class Pieces:
         for one in pieces:
             self._pieces.put_nowait(one)
 
+    def whole(self):
+        return None
+
     async def read(self):
         body, self.unread = await self._pieces.get()
         return body

@@ -166,10 +166,32 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
 
 
-def frame_header(kind: int, exchange_id: bytes, time_us: int, payload: bytes) -> bytes:
-    """What stands before ``payload``. Header and payload are written as two pieces, so that no body is copied."""
-    covered = _pack_covered(kind, exchange_id, time_us)
-    return _pack_prefix(MAGIC, len(payload), _crc32(payload, _crc32(covered))) + covered
+class Frames:
+    """Frames of one exchange that are written together, in one system call."""
+
+    __slots__ = ("exchange_id", "parts", "size")
+
+    def __init__(self, exchange_id: bytes) -> None:
+        self.exchange_id = exchange_id
+        #: What stands before a payload and the payload are pieces of their own, so that no body is copied.
+        self.parts: list[bytes] = []
+        self.size = 0
+
+    def add(self, kind: Kind, time_us: int, payload: bytes) -> None:
+        """Add one frame, or several if ``payload`` is longer than a frame may be."""
+        length = len(payload)
+        if length > MAX_PAYLOAD_BYTES:
+            for start in range(0, length, MAX_PAYLOAD_BYTES):
+                self.add(kind, time_us, payload[start : start + MAX_PAYLOAD_BYTES])
+            return
+        covered = _pack_covered(kind, self.exchange_id, time_us)
+        self.parts += (_pack_prefix(MAGIC, length, _crc32(payload, _crc32(covered))) + covered, payload)
+        self.size += HEADER_BYTES + length
+
+    def clear(self) -> None:
+        """Forget the frames, after they were written."""
+        self.parts = []
+        self.size = 0
 
 
 class FrameParser:

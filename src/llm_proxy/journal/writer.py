@@ -24,13 +24,11 @@ from typing import Literal, Protocol, TypeAlias
 
 from llm_proxy.errors import JournalFull, JournalUnwritable
 from llm_proxy.journal.format import (
-    HEADER_BYTES,
     ID_BYTES,
     LOCK_NAME,
-    MAX_PAYLOAD_BYTES,
     SEGMENT_SUFFIX,
+    Frames,
     Kind,
-    frame_header,
 )
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.exchange import new_id
@@ -46,7 +44,7 @@ OWED_PER_APPEND = 100
 class Journal(Protocol):
     """What the proxy needs of a journal."""
 
-    def open(self, frames: "Frames") -> None:
+    def open(self, frames: Frames) -> None:
         """Append the first frames of an exchange; raises JournalUnwritable also when the size cap is reached."""
 
     def append(self, frames: "Frames") -> None:
@@ -61,31 +59,6 @@ class Journal(Protocol):
 
 #: Told why no call can be recorded, and None when that is over.
 OnTrouble: TypeAlias = Callable[[str | None], None]
-
-
-class Frames:
-    """Frames of one exchange that are written together, in one system call."""
-
-    __slots__ = ("exchange_id", "parts", "size")
-
-    def __init__(self, exchange_id: bytes) -> None:
-        self.exchange_id = exchange_id
-        self.parts: list[bytes] = []
-        self.size = 0
-
-    def add(self, kind: Kind, time_us: int, payload: bytes) -> None:
-        """Add one frame, or several if ``payload`` is longer than a frame may be."""
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            for start in range(0, len(payload), MAX_PAYLOAD_BYTES):
-                self.add(kind, time_us, payload[start : start + MAX_PAYLOAD_BYTES])
-            return
-        self.parts += (frame_header(kind, self.exchange_id, time_us, payload), payload)
-        self.size += HEADER_BYTES + len(payload)
-
-    def clear(self) -> None:
-        """Forget the frames, after they were written."""
-        self.parts = []
-        self.size = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +107,8 @@ class JournalWriter:
         #: Finished segments that the thread has to sync and close.
         self._finished: deque[int] = deque()
         self._unsynced = threading.Event()
+        #: Whether the thread was told that there is something to sync, and has not taken it up.
+        self._sync_is_due = False
         self._closed = threading.Event()
         with contextlib.suppress(OSError):  # whoever asks ``probe`` is told
             self._start_segment()
@@ -199,16 +174,24 @@ class JournalWriter:
             self._lock = -1
 
     def _write(self, frames: Frames) -> None:
+        size = frames.size
         try:
             if self._segment < 0 or self._size >= self._limits.segment_bytes:
                 self._make_room()
-            self._append_to_segment(frames.parts, frames.size)
+            try:
+                _write_all(self._segment, frames.parts, size)
+                if self._limits.fsync == "always":
+                    os.fdatasync(self._segment)
+            except OSError:
+                self._give_segment_up()
+                raise
         except OSError as exc:
             raise JournalUnwritable(f"{self._directory or self._root}: {exc.strerror}") from exc
-        self._size += frames.size
-        self._total_bytes += frames.size
-        self._ledger.add("journal_bytes", frames.size)
-        if not self._unsynced.is_set():  # which costs a lock to set
+        self._size += size
+        self._total_bytes += size
+        self._ledger.add("journal_bytes", size)
+        if not self._sync_is_due:  # which costs a lock to say
+            self._sync_is_due = True
             self._unsynced.set()
         frames.clear()
 
@@ -220,15 +203,6 @@ class JournalWriter:
         elif self._size >= self._limits.segment_bytes:
             with contextlib.suppress(OSError):  # better a segment that is too large than a call that is lost
                 self._start_segment()
-
-    def _append_to_segment(self, parts: list[bytes], size: int) -> None:
-        try:
-            _write_all(self._segment, parts, size)
-            if self._limits.fsync == "always":
-                os.fdatasync(self._segment)
-        except OSError:
-            self._give_segment_up()
-            raise
 
     def _pay(self) -> bool:
         """Write some of what is owed; true if there is more that can be written."""
@@ -280,6 +254,7 @@ class JournalWriter:
         while not self._closed.wait(self._limits.fsync_interval_s):
             self._unsynced.wait()
             self._unsynced.clear()
+            self._sync_is_due = False  # before the sync: what is written from now on is for the next one
             self._sync_finished()
             segment = self._segment
             if segment >= 0:  # not closed, and not given up after a failed write

@@ -70,6 +70,11 @@ class Pass:
         return NO_TERMS if self.key is None else self.key.terms
 
     @property
+    def limits_models(self) -> bool:
+        """Whether it depends on the model whether the call may go on."""
+        return self.key is not None and bool(self.key.terms.models)
+
+    @property
     def owner(self) -> Owner:
         """What the record says of it."""
         key = self.key

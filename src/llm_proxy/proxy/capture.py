@@ -10,8 +10,8 @@ import time
 import msgspec
 
 from llm_proxy.errors import JournalUnwritable
-from llm_proxy.journal.format import Answer, Closing, Kind, Opening, Timing, Tried, encode
-from llm_proxy.journal.writer import Frames, Journal
+from llm_proxy.journal.format import Answer, Closing, Frames, Kind, Opening, Timing, Tried, encode
+from llm_proxy.journal.writer import Journal
 from llm_proxy.metrics import Ledger
 from llm_proxy.model.exchange import Ending, Endpoint
 from llm_proxy.proxy.head_shapes import Recorded

@@ -22,6 +22,9 @@ class Line(Protocol):
     def unread(self) -> bool:
         """Whether a part of the body was not taken yet, or has not come."""
 
+    def whole(self) -> bytes | None:
+        """Take the body, if all of it is here that was not taken yet; None if that has to be waited for, or is gone."""
+
     async def read(self) -> bytes | None:
         """Wait for more of the body and take it, empty at its end; None if the client is gone."""
 
@@ -89,6 +92,13 @@ class Client:
         goes on before the body is whole is settled first.
         """
         self.require_size(length)
+        whole = self._line.whole()
+        if whole is not None:
+            self.received_bytes = len(whole)
+            self.require_size(self.received_bytes)
+            note(whole)
+            self.watch()
+            return whole
         pieces = [await self.read()]
         note(pieces[0])
         is_short = waits if length is None else length <= whole_bytes

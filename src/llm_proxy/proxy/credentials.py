@@ -43,6 +43,9 @@ class Fingerprints:
 
     def of(self, value: bytes) -> str:
         """``<12 hex digits>…<last 4>`` of a credential header's value, its scheme word left out."""
+        known = self._known.get(value)
+        if known is not None:
+            return known
         signer = _SIGNER.match(value)
         value = signer[1] if signer else value
         known = self._known.get(value)

@@ -137,6 +137,12 @@ class WireCycle:
         """Whether a part of the request's body was not taken yet, or has not come."""
         return self.more_body or bool(self._pieces)
 
+    def whole(self) -> bytes | None:
+        """Take the body, if all of it is here that was not taken yet; None if that has to be waited for, or is gone."""
+        if self.more_body or self.disconnected or self.response_complete:
+            return None
+        return self._take()
+
     async def read(self) -> bytes | None:
         """Wait for more of the request's body and take it, empty at its end; None if the client is gone."""
         if self.waiting_for_100_continue and not self.transport.is_closing():
@@ -149,9 +155,11 @@ class WireCycle:
         return self._take()
 
     def _take(self) -> bytes:
-        pieces, self._pieces = self._pieces, []
+        pieces = self._pieces
+        piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
         self._pieces_bytes = 0
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return piece
 
     async def _wait(self) -> None:
         if self.flow.read_paused:

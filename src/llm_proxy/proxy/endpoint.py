@@ -24,7 +24,7 @@ from llm_proxy.model.exchange import Ending, Endpoint
 from llm_proxy.proxy.addresses import Addresses
 from llm_proxy.proxy.admission import Admission, AdmissionRules
 from llm_proxy.proxy.answers import ID_HEADER, error_body, error_headers
-from llm_proxy.proxy.attempts import Attempts, Plan, ending_of
+from llm_proxy.proxy.attempts import Attempts, ending_of
 from llm_proxy.proxy.call import Call
 from llm_proxy.proxy.capture import Capture
 from llm_proxy.proxy.choosing import MODELS, Chooser, Intent
@@ -183,20 +183,17 @@ class Proxy:
     async def _send(
         self, call: Call, head: RequestHead, intent: Intent, target: Target, body: bytes | AsyncIterator[bytes]
     ) -> UpstreamResponse:
-        chosen = self._chooser.by_model(intent, target, body)
+        chosen = self._chooser.by_model(intent, target, body) if self._chooser.model_prefix else target
         if chosen is not target:
             call.capture.sent_to(chosen.upstream.name, chosen.upstream.provider, chosen.model)
         if self._attempts is None:
             call.check_target(head, chosen)
-            plan = Plan((chosen,))
-        else:
-            plan = self._chooser.plan(intent, chosen, body, lambda there: call.check_target(head, there))[0]
-        if plan.targets[0].upstream.signer is not None and not isinstance(body, bytes):
-            body = b"".join([piece async for piece in body])  # a signature is over the whole of it
-        if self._attempts is None:
-            request = self._request(call, head, chosen, body)
+            request = self._request(call, head, chosen, body if chosen.upstream.signer is None else await _whole(body))
             call.capture.sends(request.sending)
             return await self._transport.send(request)
+        plan = self._chooser.plan(intent, chosen, body, lambda there: call.check_target(head, there))[0]
+        if plan.targets[0].upstream.signer is not None:
+            body = await _whole(body)
         return await self._attempts.send(plan, lambda there: self._request(call, head, there, body), call.capture)
 
     def _admit(self, call: Call, head: RequestHead, target: Target, said: Wishes) -> Refused | None:
@@ -295,7 +292,7 @@ class Proxy:
             bodies=said.log == "full" and target.endpoint is not Endpoint.OTHER,
             request_body=said.request_body,
             response_body=said.response_body,
-            **call.admitted.owner,
+            **({} if call.admitted.key is None else call.admitted.owner),
         )
         call.capture.open(opening, wall_ns=call.wall_ns)
 
@@ -304,7 +301,7 @@ class Proxy:
 
         One of unknown length is waited for only where something depends on what is in it.
         """
-        is_read = self._chooser.needs_body or self._limits.asks_for_usage or call.admitted.terms.models
+        is_read = self._chooser.needs_body or self._limits.asks_for_usage or call.admitted.limits_models
         return await client.body(
             head.content_length,
             whole_bytes=self._limits.buffered_body_bytes,
@@ -327,3 +324,8 @@ class Proxy:
         call.capture.chunk(body)
         call.capture.end(ending, reason)
         await call.wire.begin(status, all_headers, body, more=False)
+
+
+async def _whole(body: bytes | AsyncIterator[bytes]) -> bytes:
+    """All of it: a signature is over the whole."""
+    return body if isinstance(body, bytes) else b"".join([piece async for piece in body])

@@ -68,8 +68,7 @@ class WireProtocol(HttpToolsProtocol):
         self._on_malformed = on_malformed
         self._in_head = True
         self._head_bytes = 0
-        #: The head that we are in has no more than that, with all that has come.
-        self._head_bytes_at_most = 0
+        self._head_bytes_at_most = 0  # with all that has come behind it
         self._raw_headers: RawHeaders = []
         #: When the last answer was complete, on the loop's clock; None while there is something to do.
         self._idle_since: float | None = None
@@ -227,8 +226,7 @@ class WireProtocol(HttpToolsProtocol):
             return
         self._in_head = False
         self._owes_since = None
-        names = names_of(self._raw_headers)
-        head = noted[names]
+        head = noted[names_of(self._raw_headers)]
         self._check_size(head)
         path, query = self._split_url()
         http_version = self.parser.get_http_version()
@@ -243,7 +241,7 @@ class WireProtocol(HttpToolsProtocol):
             query=query,
             http_version=http_version,
             raw_headers=self._raw_headers,
-            names=names,
+            names=head.names,
             client=self.client[0] if self.client else None,
             expects_100_continue=self.expect_100_continue,
             keep_alive=http_version != "1.0" and self.parser.should_keep_alive(),

@@ -17,6 +17,8 @@ _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 class Noted(NamedTuple):
     """What the wire itself looks at in a head, by where it stands."""
 
+    #: One object for all heads that are alike, by which what is known of it is found without comparing names.
+    names: Names
     names_bytes: int
     #: How many there are.
     hosts: int
@@ -27,6 +29,7 @@ class Noted(NamedTuple):
 def _note(names: Names) -> Noted:
     lower = [name.lower() for name in names]
     return Noted(
+        names=names,
         names_bytes=sum(map(len, names)),
         hosts=lower.count(b"host"),
         codings=[at for at, name in enumerate(lower) if name == b"transfer-encoding"],

@@ -34,30 +34,31 @@ class Line(Switched, Protocol):
 class Http1Response:
     """See UpstreamResponse; the connection feeds it."""
 
+    status = 0
+    switched: Switched | None = None
+    #: Since when somebody waits for the upstream, on the loop's clock; None if nobody does, and it cannot be late.
+    waiting_since: float | None = None
+    #: Whether any byte came back for the request.
+    begun = False
+    _head_bytes = 0
+    _head_complete = False
+    _ended = False
+    _informational = False
+    _ends_with_connection = False
+    _reusable = False
+    _pieces_bytes = 0
+    _failure: LlmProxyError | None = None
+    _waiter: asyncio.Future[None] | None = None
+    _released = False
+
     def __init__(self, line: Line, request: UpstreamRequest) -> None:
-        self.status = 0
         self.headers: RawHeaders = []
-        self.switched: Switched | None = None
-        #: Since when somebody waits for the upstream, on the loop's clock; None if nobody does, and it cannot be late.
-        self.waiting_since: float | None = None
-        #: Whether any byte came back for the request.
-        self.begun = False
         self._line = line
         self._head_only = request.method == b"HEAD"
         self._may_switch = request.switches
         self._on_informational = request.on_informational
         self._parser = httptools.HttpResponseParser(self)
-        self._head_bytes = 0
-        self._head_complete = False
-        self._ended = False
-        self._informational = False
-        self._ends_with_connection = False
-        self._reusable = False
         self._pieces: list[bytes] = []
-        self._pieces_bytes = 0
-        self._failure: LlmProxyError | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._released = False
 
     # For the relay
 
@@ -165,12 +166,16 @@ class Http1Response:
             if self._on_informational is not None:
                 self._on_informational(status, self._arriving)
             return
-        framing = [header for header in self._arriving if len(header[0]) in _FRAMING_LENGTHS]
-        if _is_coded(framing):
-            self.fail(UpstreamBrokeOff("the upstream's answer comes in a transfer coding that nobody asked for"))
-            return
+        has_framing = False
+        for name, value in self._arriving:
+            if len(name) not in _FRAMING_LENGTHS or (lower := name.lower()) not in _FRAMING:
+                continue
+            has_framing = True
+            if lower == b"transfer-encoding" and value.lower() != b"chunked":  # it would go on unnamed: we send no TE
+                self.fail(UpstreamBrokeOff("the upstream's answer comes in a transfer coding that nobody asked for"))
+                return
         self.status, self.headers = status, self._arriving
-        self._ends_with_connection = not _has_own_framing(framing)
+        self._ends_with_connection = not has_framing
         self._head_complete = True
         if self._head_only:
             # llhttp would wait for the body that Content-Length speaks of: this message ends here.
@@ -229,14 +234,6 @@ class Http1Response:
             self._waiter.set_result(None)
 
 
-#: Of the names of the headers that tell how long a body is: to look at lengths first is quicker.
-_FRAMING_LENGTHS = frozenset({len(b"content-length"), len(b"transfer-encoding")})
-
-
-def _is_coded(headers: RawHeaders) -> bool:
-    """Whether the body comes in a transfer coding besides ``chunked``, which would go on unnamed (we send no TE)."""
-    return any(name.lower() == b"transfer-encoding" and value.lower() != b"chunked" for name, value in headers)
-
-
-def _has_own_framing(headers: RawHeaders) -> bool:
-    return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in headers)
+#: Headers that tell how long a body is, and the lengths of their names: to look at those first is quicker.
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_FRAMING_LENGTHS = frozenset(map(len, _FRAMING))
