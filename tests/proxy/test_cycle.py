@@ -20,6 +20,9 @@ class Line:
     def writelines(self, pieces):
         self.write(b"".join(pieces))
 
+    def close(self):
+        self.sent.append("closed")
+
 
 def cycle_on(line):
     return WireCycle(
@@ -63,3 +66,53 @@ async def test_a_head_and_what_is_there_of_its_body_leave_in_one_send(headers, f
     await cycle_on(line).begin(200, headers, b"{}", more=False)
 
     assert line.sent == [b"HTTP/1.1 200 OK\r\n" + framed]
+
+
+@pytest.mark.parametrize("fails", [True, False], ids=["with an error", "without an answer"])
+async def test_what_fails_to_answer_is_a_500_and_the_last_on_its_connection(fails):
+    line = Line()
+
+    async def app(wire):
+        if fails:
+            raise ZeroDivisionError
+
+    await cycle_on(line).answer(app)
+
+    head, body, end = line.sent[0].partition(b"\r\n")[0], line.sent[0].partition(b"\r\n\r\n")[2], line.sent[1]
+    assert (head, body, end) == (b"HTTP/1.1 500 Internal Server Error", b"Internal Server Error", "closed")
+    assert b"connection: close" in line.sent[0]
+
+
+async def test_an_answer_that_is_not_brought_to_its_end_is_broken_off():
+    line = Line()
+
+    async def app(wire):
+        await wire.begin(200, [(b"content-length", b"9")], b"half")
+        raise ZeroDivisionError
+
+    await cycle_on(line).answer(app)
+
+    assert line.sent == [b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", "closed"]
+
+
+async def test_who_is_cancelled_stays_so_and_the_connection_is_closed():
+    line = Line()
+
+    async def app(wire):
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await cycle_on(line).answer(app)
+
+    assert line.sent == ["closed"]
+
+
+async def test_a_body_is_taken_whole_only_when_all_of_it_is_here():
+    cycle = cycle_on(Line())
+
+    cycle.arrived(b"{")
+    too_early = cycle.whole()
+    cycle.arrived(b"}")
+    cycle.more_body = False
+
+    assert (too_early, cycle.unread, cycle.whole(), cycle.unread) == (None, True, b"{}", False)

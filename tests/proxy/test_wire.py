@@ -109,6 +109,22 @@ async def test_pipelined_requests_are_answered_in_order(upstream, proxy):
     assert answer.index(b'{"n": 1}') < answer.index(b'{"n": 2}')
 
 
+async def test_one_task_answers_all_that_comes_on_a_connection_and_ends_with_it(upstream, proxy):
+    before, seen = asyncio.all_tasks(), []
+    reader, writer = await proxy.connect()
+
+    for number in range(3):
+        upstream.script(json_response({"n": number}))
+        writer.write(b"GET /v1/models HTTP/1.1\r\nHost: h\r\n\r\n")
+        await reader.readuntil(b"}")
+        seen.append({task for task in asyncio.all_tasks() - before if "_answer_all" in repr(task)})
+    writer.close()
+    await until(lambda: not seen[0] & asyncio.all_tasks())
+
+    assert [len(tasks) for tasks in seen] == [1, 1, 1]
+    assert seen[0] == seen[1] == seen[2]
+
+
 async def test_a_connection_is_closed_when_it_was_idle_for_long_and_not_within_a_call(start_proxy, upstream):
     proxy = await start_proxy(upstream.url, keep_alive_s=0.5)
     upstream.script(json_response({"n": 1}))
