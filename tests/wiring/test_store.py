@@ -62,13 +62,16 @@ async def test_pages_and_records_are_served_at_the_one_port(upstream, tmp_path):
         page = await product.client.get(f"{product.url}/")
         listed = await product.client.get(f"{product.url}/api/v1/completions")
         one = await product.client.get(f"{product.url}/api/v1/completions/{answer.headers['x-llm-proxy-id']}")
-        missing = await product.client.get(f"{product.url}/no/such/page")
+        missing = await product.client.get(f"{product.url}/no/such/page", headers={"Accept": "text/html"})
+        for_programs = await product.client.get(f"{product.url}/no/such/page")
 
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert "gpt-4o" in page.text
     assert [record["id"] for record in listed.json()["completions"]] == [answer.headers["x-llm-proxy-id"]]
     assert one.json()["request"] == CHAT
-    assert missing.status_code == 404
+    assert (missing.status_code, for_programs.status_code, for_programs.text) == (404, 404, "Not Found")
+    assert "There is no such page." in missing.text
+    assert missing.headers["content-security-policy"] == page.headers["content-security-policy"]
 
 
 async def test_while_it_is_down_pages_say_so_and_calls_do_not_care(upstream, tmp_path):

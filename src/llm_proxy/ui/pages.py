@@ -11,6 +11,7 @@ from typing import Protocol
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -100,6 +101,16 @@ async def _answer(methods: Mapping[str, Act], admit: Admit, access: Access | Non
         return problem(exc.status, "Not open to you" if exc.status == 403 else "Not done", str(exc))
     except StoreUnavailable as exc:
         return problem(503, "The store is not available", str(exc))
+
+
+async def nowhere(request: Request, _: Exception) -> Response:
+    """What answers where nothing is: a page to who reads pages, a line to others."""
+    if "text/html" not in request.headers.get("accept", ""):
+        return PlainTextResponse("Not Found", 404)
+    visitor.set(None)
+    answer = problem(404, "Not found", "There is no such page.")
+    answer.headers.update({name.decode(): value.decode() for name, value in _HEADERS.items()})
+    return answer
 
 
 class _Guarded:

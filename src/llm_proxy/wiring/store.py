@@ -88,8 +88,9 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
                     ledger = data.ledger(assignment.name)
                     await _work(settings, store, ledger, stopping=stopping, is_replaced=lambda: lifeline.retired)
 
+        served = [*_routes(settings, store, assignment.calls_url), *_ops(data, store)]
         await serve_app(
-            resource.OneSlash(Starlette(routes=[*_routes(settings, store, assignment.calls_url), *_ops(data, store)])),
+            resource.OneSlash(Starlette(routes=served, exception_handlers={404: pages.nowhere})),
             _listener(assignment),
             lifeline,
             keep_alive_s=settings.timeouts.keep_alive_s,
