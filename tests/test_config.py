@@ -213,6 +213,17 @@ def test_a_file_that_is_no_toml_is_named(tmp_path, content, reason):
     assert "\n" not in str(caught.value)
 
 
+def test_all_that_is_wrong_in_a_file_is_said_at_once(write):
+    path = write("prot = 1\n[timeouts]\nrequest_s = -1\n[journal]\nfsync = 'never'\n")
+
+    with pytest.raises(ConfigError) as caught:
+        load_settings(flags={"config": str(path)}, environ={})
+
+    first, second = re.split(r"; (?=/)", str(caught.value))
+    assert first.endswith(":1: prot: is no setting; did you mean port?")
+    assert ":3: timeouts.request_s: " in second
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.toml: cannot be read: No such file or directory"):
         load_settings(flags={"config": str(tmp_path / "none.toml")}, environ={})

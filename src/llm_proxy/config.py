@@ -1,15 +1,17 @@
 """Where the settings come from: flag before environment before file before default.
 
 Invariants: everything is read once; whatever is wrong is a ConfigError of one line that names where it stands (flag,
-variable, or file and line), the key and the reason. The values of variables that hold keys are in no message.
+variable, or file and line), the key and the reason; of a file, for each key that has a wrong value. The values of
+variables that hold keys are in no message.
 """
 
 import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, TypeAlias
@@ -183,7 +185,21 @@ def _from_file(path: Path) -> _Layer:
         raise ConfigError(f"{_printable(str(path))}: cannot be read: {exc.strerror}") from exc
     except ValueError as exc:
         raise ConfigError(f"{_printable(str(path))}: is no TOML: {' '.join(str(exc).split())}") from exc
-    return dict(_leaves(tables, _File(path, _line_numbers(text))))
+    return _all_checked(_leaves(tables, _File(path, _line_numbers(text))))
+
+
+def _all_checked(leaves: Iterable[tuple[Key, Callable[[], _Given]]]) -> _Layer:
+    """The values of all keys; what is wrong with each of them is told at once."""
+    layer: _Layer = {}
+    faults = []
+    for key, checked in leaves:
+        try:
+            layer[key] = checked()
+        except ConfigError as exc:
+            faults.append(str(exc))
+    if faults:
+        raise ConfigError("; ".join(faults))
+    return layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,17 +231,18 @@ def _split(dotted: str) -> Key:
     return tuple(part.strip(" \"'") for part in dotted.split("."))
 
 
-def _leaves(table: Mapping[str, object], file: _File, prefix: Key = ()) -> Iterator[tuple[Key, _Given]]:
+def _leaves(table: Mapping[str, object], file: _File, prefix: Key = ()) -> Iterator[tuple[Key, Callable[[], _Given]]]:
+    """Each key, and what checks its value."""
     for name, value in table.items():
         key = (*prefix, name)
         origin = file.origin(key)
         if _pattern(key) not in _SECTIONS:
-            yield key, _checked(key, value, origin=origin, directory=file.path.parent, is_typed=True)
+            yield key, partial(_checked, key, value, origin=origin, directory=file.path.parent, is_typed=True)
         elif not isinstance(value, dict):
             raise ConfigError(f"{origin}: {_dotted(key)}: must be a table")
         else:
             # An empty table is passed on, too: a known provider needs no more than its name.
-            yield from _leaves(value, file, key) if value else [(key, _Given({}, origin))]
+            yield from _leaves(value, file, key) if value else [(key, partial(_Given, {}, origin))]
 
 
 def _checked(key: Key, value: object, *, origin: str, directory: Path, is_typed: bool = False) -> _Given:
