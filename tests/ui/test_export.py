@@ -12,10 +12,11 @@ from playwright.async_api import expect
 from browsing import in_browser, watched
 from llm_proxy.model.exchange import Endpoint
 from llm_proxy.model.record import record_json
+from llm_proxy.ui import export
 from llm_proxy.ui.export import FORMATS
 from llm_proxy.wiring.export import WRITERS
 from reading import HOSTILE, Page, read
-from records import record, tagged
+from records import bare, record, tagged
 
 TOKEN = "0123456789abcdef"
 
@@ -73,13 +74,17 @@ async def test_the_page_says_how_many_calls_it_is_about_and_the_command_that_doe
     assert "modl: is unknown" in (await read(client, "/export?q=modl:x", status=400)).text
 
 
-async def test_of_a_text_it_is_not_known_before_how_many_calls_have_it(client, store):
-    await store.put([record(id=str(number)) for number in range(2)])
+async def test_of_a_text_the_calls_that_have_it_are_counted_while_there_is_time(client, store, monkeypatch):
+    await store.put([record(), record(), bare()])
 
     page = (await client.get("/export?q=text:France")).text
+    monkeypatch.setattr(export, "_PATIENCE_S", 0.0)
+    cut = (await client.get("/export?q=text:France")).text
 
-    assert "Those of 2 calls that have this text" in page
-    assert 'data-total=""' in page
+    assert "2 calls: " in page
+    assert 'data-total="2"' in page
+    assert "there was no time to count any" in cut
+    assert 'data-total=""' in cut
 
 
 async def test_a_hostile_filter_is_nothing_but_text(client):

@@ -9,8 +9,9 @@ from playwright.async_api import expect
 
 from browsing import in_browser, watched
 from llm_proxy.model.completion import Context, Status
+from llm_proxy.ui import finding
 from reading import HOSTILE, Page, read
-from records import record, tagged
+from records import bare, record, tagged
 
 
 async def suggested(client, word):
@@ -54,14 +55,18 @@ async def test_where_there_is_nothing_to_draw_nothing_is(client, query):
     assert (await client.get(f"/histogram{query}")).text == ""
 
 
-async def test_bars_that_count_calls_whatever_was_said_say_so(client, store):
-    await store.put([record()])
+async def test_bars_count_the_calls_that_have_the_text_as_far_back_as_there_is_time(client, store, monkeypatch):
+    now = datetime.now(UTC)
+    await store.put([record(started_at=now - timedelta(minutes=place), status=Status.FAILED) for place in range(90)])
+    await store.put([bare(started_at=now - timedelta(minutes=1))])
+    path = "/histogram?q=since:2h+text:"
 
-    plain, searched = [(await client.get("/histogram", params={"q": q})).text for q in ("tag:ci", "tag:ci text:France")]
-
-    assert "with or without the text" not in plain
-    assert "with or without the text" in searched
-    assert "<rect" in searched
+    assert 'aria-label="90 calls, 90 failed, ' in (await client.get(f"{path}France")).text
+    assert 'aria-label="0 calls, 0 failed, ' in (await client.get(f"{path}nowhere")).text
+    monkeypatch.setattr(finding, "_READING_S", 0.0)
+    cut = (await client.get(f"{path}France")).text
+    assert "counted as far back as" in cut
+    assert 'aria-label="90 calls' not in cut
 
 
 async def test_a_view_is_saved_listed_replaced_and_forgotten(client, store):

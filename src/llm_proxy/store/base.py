@@ -223,7 +223,7 @@ class Findings(Protocol):
     async def histogram(
         self, query: CompletionQuery, since: datetime, until: datetime, *, count: int, patience_s: float | None = None
     ) -> list[Bucket]:
-        """How many calls that match, but for a search, began in each of so many equal parts of a time.
+        """How many calls that match began in each of so many equal parts of a time.
 
         When the patience is over, those of the oldest parts are not counted; None is as long as it takes.
         """

@@ -204,19 +204,22 @@ async def _form(findings: Findings, request: Request, principal: Principal) -> A
     first = await findings.first_at(principal.organization_id, project_id=principal.project_id)
     start, end, parts = span(first or now, now)
     buckets = await findings.histogram(query, start, end, count=parts, patience_s=_PATIENCE_S)
-    # What is searched for is not counted: that would be to read it all.
     count, is_all = sum(one.calls or 0 for one in buckets), all(one.calls is not None for one in buckets)
     return page(
         "export.html",
         written=present.visible(str(found)),
         formats=FORMATS.values(),
-        count=count,
-        shown_count=f"{present.count(count)}{'' if is_all else ' or more'}",
-        total=count if is_all and query.search is None else "",
-        searched=query.search is not None,
+        shown_count=_shown(count, is_all=is_all),
+        total=count if is_all else "",
         command=_command(str(found)),
         list_href=href(found),
     )
+
+
+def _shown(count: int, *, is_all: bool) -> str:
+    if is_all:
+        return f"{present.count(count)} call{'' if count == 1 else 's'}"
+    return f"{present.count(count)} calls or more" if count else "Calls of which there was no time to count any"
 
 
 def _command(written: str) -> str:

@@ -1,7 +1,7 @@
 """What stands around the list of calls: suggestions for its filter, its calls in time, and saved views of it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from urllib.parse import urlencode
@@ -29,6 +29,8 @@ _SUGGESTED = 10
 _NAME_CHARACTERS = 80
 #: How long to count what no sum tells, in seconds.
 _PATIENCE_S = 0.3
+#: How long to count what has a text, which is to read it, in seconds.
+_READING_S = 1.0
 #: Of which there are values to suggest.
 _FOUND: frozenset[str] = frozenset(
     {
@@ -114,8 +116,8 @@ async def _histogram(findings: Findings, request: Request, principal: Principal)
     if since is None or since >= until:
         return Response(b"", media_type="text/html")
     start, end, parts = span(since, until)
-    asked_for = replace(query, search=None)
-    buckets = await findings.histogram(asked_for, start, end, count=parts, patience_s=_PATIENCE_S)
+    patience_s = _PATIENCE_S if query.search is None else _READING_S
+    buckets = await findings.histogram(query, start, end, count=parts, patience_s=patience_s)
     picture = drawn(buckets, end)
     return Response(
         fragment(
@@ -126,7 +128,6 @@ async def _histogram(findings: Findings, request: Request, principal: Principal)
             start=present.time(start),
             end=present.time(end),
             base=str(found.without("since", "until")),
-            searched=query.search is not None,
             ranges=[(ago, href(found.without("until").also("since", ago))) for ago in _RANGES],
             everything=href(found.without("since", "until")) if found.value("since") or found.value("until") else None,
         ),
