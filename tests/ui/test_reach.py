@@ -148,7 +148,7 @@ async def pages_for(store, key):
         ("/suggest?word=user:", "user:open"),
         ("/export/file?format=jsonl", '"id":"mine"'),
         ("/export/file?format=csv", "mine"),
-        ("/export?q=text:said", "1 call"),
+        ("/export?q=text:France", "1 call:"),
         ("/dashboard?period=90d&by=tag", "open"),
         ("/dashboard?period=90d&by=user", "open"),
         ("/dashboard?period=90d", "&#34;calls&#34;"),

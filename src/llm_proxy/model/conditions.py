@@ -58,6 +58,7 @@ def _texts(of: Attribute, completion: Completion) -> tuple[str, ...]:
         Attribute.USER: (context.user_id,),
         Attribute.SESSION: (context.session_id,),
         Attribute.TRACE: (context.trace_id,),
+        Attribute.PROJECT: (completion.project_id,),
         Attribute.PROVIDER: (completion.provider,),
         Attribute.UPSTREAM: (completion.upstream,),
         Attribute.KEY: (completion.key_fingerprint,),

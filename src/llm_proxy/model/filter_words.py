@@ -32,6 +32,7 @@ WORDS = {
     "user": Known(example="user:u-17", meaning="is of this user"),
     "session": Known(example="session:s-42", meaning="is of this session, by its id"),
     "trace": Known(example="trace:0af7651916cd43dd8448eb211c80319c", meaning="is of this trace"),
+    "project": Known(example="project:0af76519", meaning="is of this project, by its id"),
     "provider": Known(example="provider:openai", meaning="went to this provider"),
     "upstream": Known(example="upstream:default", meaning="went to the upstream of this name"),
     "key": Known(example="key:a1b2", meaning="was made with this key, by its fingerprint or the end of it"),

@@ -39,6 +39,8 @@ class Attribute(StrEnum):
     ENDING = "ending"
     #: The kind of a failure.
     ERROR = "error"
+    #: By its id.
+    PROJECT = "project"
     # Those that are numbers.
     HTTP = "http"
     #: In seconds, as the next one.

@@ -259,6 +259,9 @@ class Keepsakes(Protocol):
     async def views(self, organization_id: str, *, project_id: str | None = None) -> Sequence[SavedView]:
         """Those of an organisation as a whole or of one of its projects, by their names."""
 
+    async def views_of_projects(self, organization_id: str) -> Sequence[SavedView]:
+        """Those of all projects of an organisation, one project after the other, by their names."""
+
     async def drop_view(self, organization_id: str, name: str, *, project_id: str | None = None) -> bool:
         """Forget a view; whether there was one."""
 

@@ -17,6 +17,7 @@ _COLUMNS = {
     Attribute.USER: "user_id",
     Attribute.SESSION: "session_id",
     Attribute.TRACE: "trace_id",
+    Attribute.PROJECT: "project_id",
     Attribute.PROVIDER: "provider",
     Attribute.UPSTREAM: "upstream",
     Attribute.ENDPOINT: "endpoint",
@@ -46,7 +47,9 @@ BESIDE_THE_TIME = (
     "total_tokens",
     "cost_usd",
 )
-_ELSEWHERE = frozenset({Attribute.MODEL, Attribute.TAG, Attribute.USER, Attribute.SESSION, Attribute.TRACE})
+_ELSEWHERE = frozenset(
+    {Attribute.MODEL, Attribute.TAG, Attribute.USER, Attribute.SESSION, Attribute.TRACE, Attribute.PROJECT}
+)
 _COMPARE: dict[Comparison, Callable[[Any, Any], Any]] = {
     Comparison.IS: operator.eq,
     Comparison.ABOVE: operator.gt,

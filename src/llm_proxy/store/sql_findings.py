@@ -24,6 +24,7 @@ _COLUMNS = {
     Attribute.USER: "user_id",
     Attribute.SESSION: "session_id",
     Attribute.TRACE: "trace_id",
+    Attribute.PROJECT: "project_id",
     Attribute.PROVIDER: "provider",
     Attribute.UPSTREAM: "upstream",
     Attribute.KEY: "key_fingerprint",

@@ -73,6 +73,16 @@ class SqlKeepsakes:
         )
         return sorted(found, key=lambda view: view.name.casefold())
 
+    async def views_of_projects(self, organization_id: str) -> Sequence[SavedView]:
+        """Those of all projects of an organisation, one project after the other, by their names."""
+        of = saved_views.c
+        wanted = select(saved_views).where(of.organization_id == storable(organization_id), of.project_id != "")
+        nothing: Sequence[SavedView] = ()
+        found = await self._store.reading(
+            lambda connection: [_view(row) for row in connection.execute(wanted).mappings()], otherwise=nothing
+        )
+        return sorted(found, key=lambda view: (view.project_id or "", view.name.casefold()))
+
     async def drop_view(self, organization_id: str, name: str, *, project_id: str | None = None) -> bool:
         """Forget a view; whether there was one."""
         named = *_views_of(organization_id, project_id), saved_views.c.name == storable(name)

@@ -1,32 +1,26 @@
-"""What stands around the list of calls: suggestions for its filter, its calls in time, and saved views of it."""
+"""What stands around the list of calls: suggestions for its filter, and its calls in time."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from llm_proxy.errors import Refused
 from llm_proxy.model.account import Principal
 from llm_proxy.model.filter_words import GROUP_WORDS, NOT, STATUSES, WORDS, Known
 from llm_proxy.model.filters import Filter, parse
-from llm_proxy.model.keepsake import SavedView
 from llm_proxy.model.query import Attribute
-from llm_proxy.store.base import Findings, Keepsakes
+from llm_proxy.store.base import Findings
 from llm_proxy.ui import present
 from llm_proxy.ui.calls import href
-from llm_proxy.ui.columns import named
 from llm_proxy.ui.histogram import HEIGHT, WIDTH, drawn, span
 from llm_proxy.ui.reach import asked
-from llm_proxy.ui.room import Table, changes, first, go_to, looks, read_form
-from llm_proxy.ui.templating import fragment, page
+from llm_proxy.ui.room import Table, looks
+from llm_proxy.ui.templating import fragment
 
 _SUGGESTED = 10
-_NAME_CHARACTERS = 80
 #: How long to count what no sum tells, in seconds.
 _PATIENCE_S = 0.3
 #: How long to count what has a text, which is to read it, in seconds.
@@ -36,6 +30,7 @@ _FOUND: frozenset[str] = frozenset(
     {
         Attribute.MODEL, Attribute.TAG, Attribute.USER, Attribute.SESSION, Attribute.TRACE, Attribute.PROVIDER,
         Attribute.UPSTREAM, Attribute.KEY, Attribute.ENDPOINT, Attribute.ENDING, Attribute.ERROR, Attribute.HTTP,
+        Attribute.PROJECT,
     }
 )  # fmt: skip
 #: Of what has no values, some that make sense.
@@ -55,25 +50,11 @@ _EXAMPLES = {
 _RANGES = ("15m", "1h", "24h", "7d")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """A saved view, and where it leads."""
-
-    name: str
-    filter: str
-    href: str
-
-
-def table(findings: Findings, keepsakes: Keepsakes) -> Table:
+def table(findings: Findings) -> Table:
     """What is asked for where."""
     return {
         "/suggest": looks(partial(_suggest, findings), by_project=True),
         "/histogram": looks(partial(_histogram, findings), by_project=True),
-        "/views": {
-            **looks(partial(_views, keepsakes), by_project=True),
-            **changes(partial(_save, keepsakes), by_project=True),
-        },
-        "/views/drop": changes(partial(_drop, keepsakes), by_project=True),
     }
 
 
@@ -133,56 +114,3 @@ async def _histogram(findings: Findings, request: Request, principal: Principal)
         ),
         media_type="text/html",
     )
-
-
-async def _views(keepsakes: Keepsakes, request: Request, principal: Principal) -> ASGIApp:
-    """The saved views as a page, or in short for a list."""
-    owner, project = principal.organization_id, principal.project_id
-    shown = [_shown(view) for view in await keepsakes.views(owner, project_id=project)]
-    written = request.query_params.get("q", "")
-    if "short" in request.query_params:
-        return Response(fragment("view_chips.html", views=shown, written=written), media_type="text/html")
-    return page(
-        "views.html",
-        views=shown,
-        written=present.visible(written),
-        columns=present.visible(request.query_params.get("columns", "")),
-        fault=None,
-    )
-
-
-async def _save(keepsakes: Keepsakes, request: Request, principal: Principal) -> ASGIApp:
-    fields = await read_form(request)
-    name, written = first(fields, "name"), first(fields, "q")
-    now = datetime.now(UTC)
-    if not 0 < len(name) <= _NAME_CHARACTERS:
-        message = f"a view needs a name of at most {_NAME_CHARACTERS} characters"
-        raise Refused(message, status=400, code="invalid_request")
-    try:
-        found = parse(written, now=now)
-    except ValueError as exc:
-        raise Refused(str(exc), status=400, code="invalid_request") from exc
-    columns = tuple(column.name for column in named([first(fields, "columns")]))
-    view = SavedView(
-        organization_id=principal.organization_id,
-        project_id=principal.project_id,
-        name=name,
-        filter=str(found),
-        columns=columns,
-        created_at=now,
-    )
-    await keepsakes.save_view(view)
-    return go_to(_shown(view).href)
-
-
-async def _drop(keepsakes: Keepsakes, request: Request, principal: Principal) -> ASGIApp:
-    fields = await read_form(request)
-    name = (fields.get("name") or [""])[0]
-    await keepsakes.drop_view(principal.organization_id, name, project_id=principal.project_id)
-    return go_to("/views")
-
-
-def _shown(view: SavedView) -> View:
-    given = {"q": view.filter, "columns": ",".join(view.columns)}
-    given = {name: value for name, value in given.items() if value}
-    return View(name=view.name, filter=present.visible(view.filter), href=f"/?{urlencode(given, errors='replace')}")

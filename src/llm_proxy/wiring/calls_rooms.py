@@ -3,12 +3,13 @@
 from functools import partial
 
 from llm_proxy.decode.generation import completion_of
+from llm_proxy.store.sql_accounts import SqlAccounts
 from llm_proxy.store.sql_findings import SqlFindings
 from llm_proxy.store.sql_keepsakes import SqlKeepsakes
 from llm_proxy.store.sql_overviews import SqlOverviews
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.store.sql_traces import SqlTraces
-from llm_proxy.ui import again, compare, export, finding, groups, sessions, trace
+from llm_proxy.ui import again, compare, export, finding, groups, sessions, trace, views
 from llm_proxy.ui.room import Table
 from llm_proxy.ui.sending import Sender
 from llm_proxy.wiring.export import WRITERS, records
@@ -21,7 +22,8 @@ def rooms_of_calls(store: SqlStore, *, calls_url: str | None = None) -> tuple[Ta
     """
     findings = SqlFindings(store)
     return (
-        finding.table(findings, SqlKeepsakes(store)),
+        finding.table(findings),
+        views.table(SqlKeepsakes(store), SqlAccounts(store)),
         compare.table(store),
         groups.table(SqlOverviews(store)),
         sessions.table(store, findings),
