@@ -180,10 +180,7 @@ class Overviews(Protocol):
     """What calls are and take together. Every method raises StoreUnavailable when it may work later."""
 
     async def groups(self, query: GroupQuery) -> GroupPage:
-        """The sessions, users or traces that match, each by its calls; what was used last comes first.
-
-        Sessions and traces that programs told of, and that no call names, are among them, without calls.
-        """
+        """Those that match, by their calls, or told of by programs and without any; what was used last comes first."""
 
     async def tag_uses(
         self,
