@@ -12,7 +12,7 @@ def measures(durations):
     made = Measures()
     for duration_s in durations:
         made.count(failed=False, cost_usd="0.1", tokens=(1, None, 2))
-        made.time(duration_s, None, 10)
+        made.time(duration_s, None, 10, duration_s / 1000)
     return made
 
 
@@ -36,6 +36,7 @@ def test_what_was_packed_adds_up_to_the_same():
     after = unpacked(packed(before))
 
     assert after == before
+    assert after.measured().overhead_s.p50 == pytest.approx(0.0001, rel=0.02)
     assert after.measured().cost_usd == Decimal("0.4")
 
 

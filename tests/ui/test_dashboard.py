@@ -51,7 +51,7 @@ def tiles(page):
 
 
 async def test_the_numbers_are_those_of_the_calls_beside_the_time_before(client, store):
-    await store.put([ago(minutes, cost=COST) for minutes in (10, 20, 90)])
+    await store.put([ago(minutes, cost=COST, overhead_s=0.003) for minutes in (10, 20, 90)])
     await store.put([ago(30, status=Status.FAILED, failure_kind="x", cost=COST)])
     await store.put([ago(60 * 25), ago(60 * 30), ago(60 * 24 * 3), ago(5, organization_id="other")])
 
@@ -61,6 +61,7 @@ async def test_the_numbers_are_those_of_the_calls_beside_the_time_before(client,
     assert (shown["Calls"], shown["Failed"], shown["Cost"], shown["Tokens in"]) == ("4", "1", "$2.00", "56")
     assert "Calls 4 +100%" in page.text
     assert "25 %" in page.text
+    assert re.search(r"Our own part p95 (2.9|3|3.0)\d* ms", page.text)
 
 
 @pytest.mark.parametrize("period", PERIODS)
@@ -158,7 +159,7 @@ async def busy(stand):
 @in_browser
 async def test_a_click_on_a_point_leads_to_its_calls_and_back_keeps_the_picture(page, stand, busy):
     await page.goto("/dashboard?q=tag:dash&period=24h")
-    await expect(page.locator("#plots[data-drawn='6']")).to_be_visible()
+    await expect(page.locator("#plots[data-drawn='7']")).to_be_visible()
     series = json.loads(await page.locator("#plots").get_attribute("data-series"))
     at = max(index for index, calls in enumerate(series["calls"][:-4]) if calls)
     over = page.locator("[data-plot='calls'] .u-over")
@@ -169,7 +170,7 @@ async def test_a_click_on_a_point_leads_to_its_calls_and_back_keeps_the_picture(
     await expect(page.locator("#rows tr")).to_have_count(1)
     await page.go_back()
 
-    await expect(page.locator("#plots[data-drawn='6']")).to_be_visible()
+    await expect(page.locator("#plots[data-drawn='7']")).to_be_visible()
     await expect(page.locator("#filter")).to_have_value("tag:dash")
 
 
@@ -177,7 +178,7 @@ async def test_a_click_on_a_point_leads_to_its_calls_and_back_keeps_the_picture(
 async def test_a_picture_says_of_which_time_it_is_and_a_point_what_it_has(page, stand, busy):
     await page.goto("/dashboard?q=tag:dash&period=24h")
     legend = page.locator("[data-plot='calls'] .u-legend")
-    await expect(page.locator("#plots[data-drawn='6']")).to_be_visible()
+    await expect(page.locator("#plots[data-drawn='7']")).to_be_visible()
 
     await expect(legend).to_contain_text(re.compile(r"\d\d:\d\d to \d.*calls *failed *before *$", re.DOTALL))
     await page.locator("[data-plot='calls'] .u-over").hover()
@@ -190,7 +191,7 @@ async def test_a_picture_says_of_which_time_it_is_and_a_point_what_it_has(page, 
 async def test_nothing_hostile_runs_on_the_dashboard(page, busy):
     for by in ("model", "provider", "tag", "user", "key"):
         await page.goto(f"/dashboard?by={by}")
-        await expect(page.locator("#plots[data-drawn='6']")).to_be_visible()
+        await expect(page.locator("#plots[data-drawn='7']")).to_be_visible()
 
 
 @in_browser

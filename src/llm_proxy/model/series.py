@@ -73,6 +73,8 @@ class Measured:
     ttft_s: Percentiles | None = None
     #: Output tokens over the seconds from the first token, or from the beginning where that is not known.
     tokens_per_s: Percentiles | None = None
+    #: What the proxy needed for itself, in seconds.
+    overhead_s: Percentiles | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

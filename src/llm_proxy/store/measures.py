@@ -39,6 +39,7 @@ class Measures:
     latency_s: Bins = field(default_factory=dict)
     ttft_s: Bins = field(default_factory=dict)
     tokens_per_s: Bins = field(default_factory=dict)
+    overhead_s: Bins = field(default_factory=dict)
 
     def add(self, other: "Measures") -> None:
         """Count the calls of ``other`` as well."""
@@ -52,6 +53,7 @@ class Measures:
         _add_bins(self.latency_s, other.latency_s)
         _add_bins(self.ttft_s, other.ttft_s)
         _add_bins(self.tokens_per_s, other.tokens_per_s)
+        _add_bins(self.overhead_s, other.overhead_s)
 
     def count(self, *, failed: bool, cost_usd: str | None, tokens: tuple[int | None, int | None, int | None]) -> None:
         """Count one call."""
@@ -65,8 +67,16 @@ class Measures:
                 self.tokens[place] += number
                 self.tokens[place + 3] += 1
 
-    def time(self, duration_s: float | None, ttft_s: float | None, output_tokens: int | None) -> None:
+    def time(
+        self,
+        duration_s: float | None,
+        ttft_s: float | None,
+        output_tokens: int | None,
+        overhead_s: float | None = None,
+    ) -> None:
         """Count how long the call took, as far as it is known."""
+        if overhead_s is not None:
+            _count(self.overhead_s, overhead_s)
         if ttft_s is not None:
             _count(self.ttft_s, ttft_s)
         if duration_s is None:
@@ -92,6 +102,7 @@ class Measures:
             latency_s=percentiles(self.latency_s),
             ttft_s=percentiles(self.ttft_s),
             tokens_per_s=percentiles(self.tokens_per_s),
+            overhead_s=percentiles(self.overhead_s),
         )
 
 
@@ -107,7 +118,7 @@ def percentiles(bins: Mapping[int, int]) -> Percentiles | None:
 
 def packed(measures: Measures) -> bytes:
     """``measures`` as a row of a table keeps them."""
-    bins = measures.latency_s, measures.ttft_s, measures.tokens_per_s
+    bins = measures.latency_s, measures.ttft_s, measures.tokens_per_s, measures.overhead_s
     numbers = measures.calls, measures.failed, measures.with_cost, str(measures.cost_usd), measures.tokens
     return _encode((*numbers, *([*one, *one.values()] for one in bins)))
 
@@ -115,7 +126,9 @@ def packed(measures: Measures) -> bytes:
 def unpacked(kept: bytes) -> Measures:
     """What ``packed`` made bytes of."""
     calls, failed, with_cost, cost, tokens, *bins = _decode(kept)
-    latency, ttft, speed = (dict(zip(one[: len(one) // 2], one[len(one) // 2 :], strict=True)) for one in bins)
+    latency, ttft, speed, overhead = (
+        dict(zip(one[: len(one) // 2], one[len(one) // 2 :], strict=True)) for one in bins
+    )
     return Measures(
         calls=calls,
         failed=failed,
@@ -125,11 +138,13 @@ def unpacked(kept: bytes) -> Measures:
         latency_s=latency,
         ttft_s=ttft,
         tokens_per_s=speed,
+        overhead_s=overhead,
     )
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(tuple[int, int, int, str, list[int], list[int], list[int], list[int]]).decode
+_Packed = tuple[int, int, int, str, list[int], list[int], list[int], list[int], list[int]]
+_decode = msgspec.msgpack.Decoder(_Packed).decode
 
 
 def _count(bins: Bins, value: float) -> None:

@@ -133,11 +133,11 @@ def _count(
     given: int | None,
     answered: int | None,
     total: int | None,
-    duration_s: float | None,
-    ttft_s: float | None,
+    *times_s: float | None,
 ) -> None:
     measures.count(failed=status == Status.FAILED, cost_usd=cost_usd, tokens=(given, answered, total))
-    measures.time(duration_s, ttft_s, answered)
+    duration_s, ttft_s, overhead_s = times_s
+    measures.time(duration_s, ttft_s, answered, overhead_s)
 
 
 def _calls(by: SeriesBy | None) -> Select[Any]:
@@ -153,6 +153,7 @@ def _calls(by: SeriesBy | None) -> Select[Any]:
         calls.total_tokens,
         calls.duration_s,
         calls.ttft_s,
+        calls.overhead_s,
     )
     if by is SeriesBy.TAG:
         rows = rows.outerjoin_from(completions, completion_tags, completion_tags.c.completion_id == calls.id)

@@ -28,8 +28,9 @@ _SUMMED_AT_ONCE = 50
 _NO_CALLS = Tally(calls=0, failed=0, calls_without_cost=0)
 
 _Found = list[tuple[Cursor, Group]]
-#: Calls, each the newest of its group, and the place up to which all others are among them, or were before.
-_Chunk = tuple[Sequence[Match], Cursor]
+#: Calls, each the newest of its group, and the place up to which all others are among them, or were before; None if no
+#: more will come.
+_Chunk = tuple[Sequence[Match], Cursor | None]
 
 
 def groups(connection: Connection, query: GroupQuery) -> GroupPage:
@@ -84,12 +85,12 @@ class _Walk:
         while True:
             rows = self.connection.execute(_newest(query).limit(self._size))
             newest = [Match(*row) for row in rows]
-            if newest:
-                place = newest[-1].place(query.organization_id)
-                yield newest, place
-                query = replace(query, after=place)
             if len(newest) < self._size:
+                yield newest, None
                 return
+            place = newest[-1].place(query.organization_id)
+            yield newest, place
+            query = replace(query, after=place)
 
     def _matching(self, some: CompletionQuery) -> Iterator[_Chunk]:
         query, seen = self.query, set[str]()

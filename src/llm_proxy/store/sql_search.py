@@ -106,7 +106,7 @@ def _read_through(
         for rows in result.mappings().partitions():
             read = list(heavy(connection, rows, searcher, with_bodies=False))
             yield from (completion for completion, matches in read if matches)
-            if is_late():
+            if len(rows) == _READ_AT_ONCE and is_late():
                 yield _behind(read[-1][0])
                 return
 

@@ -154,6 +154,7 @@ def _pictures(series: Series, before: Series, wanted: _Wanted) -> str:
         "latency": _drawn(measured, lambda one: one.latency_s),
         "ttft": _drawn(measured, lambda one: one.ttft_s),
         "speed": _drawn(measured, lambda one: one.tokens_per_s),
+        "overhead": _drawn(measured, lambda one: one.overhead_s),
         "input": each(lambda one: one.input_tokens),
         "output": each(lambda one: one.output_tokens),
         "cost": each(lambda one: _float(one.cost_usd)),
@@ -228,6 +229,7 @@ def _tiles(now: Measured, then: Measured, wanted: _Wanted) -> list[dict[str, obj
         _tile("Tokens in", _short(now.input_tokens), now.input_tokens, then.input_tokens, whole),
         _tile("Tokens out", _short(now.output_tokens), now.output_tokens, then.output_tokens, whole),
         _tile("Cost", _cost(now), _float(now.cost_usd), _float(then.cost_usd), whole),
+        *_timed("Our own part", now.overhead_s, then.overhead_s, whole),
     ]
 
 

@@ -29,6 +29,7 @@
     latency: { show: seconds, lines: percentiles(series.latency) },
     ttft: { show: seconds, lines: percentiles(series.ttft) },
     speed: { show: thousands, lines: percentiles(series.speed) },
+    overhead: { show: seconds, lines: percentiles(series.overhead) },
     tokens: {
       show: thousands,
       lines: [
