@@ -78,6 +78,7 @@ async def test_of_a_text_the_calls_that_have_it_are_counted_while_there_is_time(
     await store.put([record(), record(), bare()])
 
     page = (await client.get("/export?q=text:France")).text
+    await store.put([record() for _ in range(60)])  # more than are read at once
     monkeypatch.setattr(export, "_PATIENCE_S", 0.0)
     cut = (await client.get("/export?q=text:France")).text
 
