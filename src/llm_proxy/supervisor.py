@@ -119,7 +119,6 @@ class Supervisor:
     def _watch(self, on_ready: Callable[[], None]) -> int:
         announced = False
         while not self._stop_requests:
-            self._wait_for_news(self._seconds_to_next_act())
             for child in (*self._children, *self._coming):
                 if child.has_ended:
                     self._bury(child)
@@ -138,6 +137,7 @@ class Supervisor:
             for child in (*self._children, *self._coming):
                 if child.process is None and time.monotonic() >= child.restart_at:
                     child.start(self._selector)
+            self._wait_for_news(self._seconds_to_next_act())
         return 0
 
     def _start_later(self, children: Sequence[ChildProcess]) -> None:
@@ -268,11 +268,11 @@ class Supervisor:
         self._end_reading()
         everybody = [*self._children, *self._coming, *self._leaving]
         proxies = [child for child in everybody if child.takes_calls]
-        self._stop(proxies, requests=min(self._stop_requests, 1))
-        self._stop([child for child in everybody if child not in proxies], requests=self._stop_requests)
+        self._stop(proxies)
+        self._stop([child for child in everybody if child not in proxies])
 
-    def _stop(self, children: Sequence[ChildProcess], *, requests: int) -> None:
-        """Wait for the end of these as long as nobody asks once more than ``requests`` times."""
+    def _stop(self, children: Sequence[ChildProcess]) -> None:
+        """Wait for the end of these, as long as nobody asks once more."""
         running = [child for child in children if child.process is not None]
         for child in running:
             child.signal(signal.SIGTERM)
