@@ -373,7 +373,7 @@ async def test_a_comparison_that_shows_only_what_differs_still_does_after_a_relo
     [
         ("/?q=tag:many", ["j", "k", "Enter", "/", "Esc", "p", "o", "i", "n", "x", "g", "?"]),
         ("/calls/many-001", ["Esc", "e", "u", "g", "?"]),
-        ("/sessions", ["j", "k", "Enter", "Esc", "g", "?"]),
+        ("/sessions", ["j", "k", "Enter", "/", "Esc", "g", "?"]),
         ("/compare", ["Esc", "u", "g", "?"]),
     ],
 )
