@@ -86,6 +86,8 @@ class Lifeline:
 def main(run: Callable[[Settings, Assignment, Lifeline], Coroutine[Any, Any, None]]) -> None:
     """Be the child process that ``run`` is."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # It is no job that the terminal waits for, and writes its log to it nevertheless (stty tostop).
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     lifeline = Lifeline(socket.socket(fileno=sys.stdin.fileno()))
     assignment = lifeline.assignment()
     settings = Settings.from_json(assignment.settings)

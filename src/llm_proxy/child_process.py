@@ -103,7 +103,9 @@ class ChildProcess:
             [sys.executable, "-m", f"llm_proxy.wiring.{told.role}"],
             stdin=lifeline_fd,
             pass_fds=inherited,
-            start_new_session=True,  # so that Ctrl-C in a terminal reaches the supervisor alone
+            # So that Ctrl-C in a terminal reaches the supervisor alone. Not a session: Linux may weigh sessions against
+            # each other (sched(7), "The autogroup feature"), and who gives way does so to its own, not to all others.
+            process_group=0,
         )
 
     def hear(self, selector: selectors.BaseSelector) -> None:

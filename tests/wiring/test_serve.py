@@ -165,9 +165,11 @@ def has_ipv6():
 async def test_ctrl_c_in_a_terminal_reaches_the_supervisor_alone(upstream, tmp_path):
     async with serve(tmp_path, upstream.url) as product:
         processes = product.processes()
+        groups = {os.getpgid(process.pid) for process in processes}
         sessions = {os.getsid(process.pid) for process in processes}
 
-    assert len(sessions) == len(processes) >= 3
+    assert len(groups) == len(processes) >= 3
+    assert len(sessions) == 1  # between which Linux may weigh, so that none of them would give way to another one
 
 
 async def test_it_can_be_started_again_at_once_on_the_same_data(upstream, tmp_path):
