@@ -17,6 +17,8 @@ from running import PATIENCE_S, bare_environment, run, serve, until
 
 #: Of all processes together, idle, in bytes.
 MAX_IDLE_BYTES = 190 * 2**20
+#: No process can be nicer.
+MAX_NICE = 19
 
 
 def refused(tmp_path, *arguments, command="serve", env=None):
@@ -73,7 +75,8 @@ async def test_all_processes_together_take_less_than_190_mb(upstream, tmp_path):
         used = {process.pid: process.memory_full_info().pss for process in product.processes()}
 
     assert len(used) == 4
-    assert give_way["proxy"] < give_way["store"] < its_way
+    # Where the tests themselves give way, it may be as far as that goes.
+    assert give_way["proxy"] < give_way["store"] < its_way or its_way == MAX_NICE
     assert sum(used.values()) < MAX_IDLE_BYTES
 
 
