@@ -17,7 +17,7 @@ demo: $(VENV)/.runtime  ## Send scripted calls through a private proxy and show 
 	$(BIN)/llm-proxy demo $(ARGS)
 
 test: check services  ## Everything CI runs; ARGS="-k relay" narrows it down, TRANSPORT=httpx runs it over httpx
-	LLM_PROXY_UPSTREAM_TRANSPORT=$(TRANSPORT) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 5 --dist loadfile --no-loadscope-reorder $(ARGS)
+	LLM_PROXY_UPSTREAM_TRANSPORT=$(TRANSPORT) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev  ## Style and types
 	$(BIN)/ruff check .

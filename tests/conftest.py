@@ -6,7 +6,6 @@
 import asyncio
 import functools
 import inspect
-import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -56,20 +55,6 @@ PATIENCE_S = 30.0
 #: Of one asynchronous test that has no mark of its own, below pytest-timeout's.
 TEST_LIMIT_S = 110.0
 
-#: Files and directories that take longest, in that order.
-_LONG = (
-    "test_faults.py",
-    "wiring",
-    "ui",
-    "sdk",
-    "test_promises.py",
-    "test_killed.py",
-    "test_supervisor.py",
-    "bench",
-    "queue",
-    "store",
-)
-
 #: One for all: making it reads a few hundred certificates.
 _TLS = ssl.create_default_context()
 
@@ -98,26 +83,12 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
     return {"uvloop": uvloop.new_event_loop}
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: tests of other processes and of browsers wait for a third of their time."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes long, so that at the end no worker is left alone with it, and give every test its limit.
-
-    That of an asynchronous test is inside its loop: uvloop swallows what pytest-timeout raises in it.
-    """
-    items.sort(key=_how_late)
+    """Give every asynchronous test a time limit inside its loop: uvloop swallows what pytest-timeout raises in it."""
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             mark = item.get_closest_marker("timeout")
             item.obj = _in_time(item.obj, float(mark.args[0]) - 1 if mark and mark.args else TEST_LIMIT_S)
-
-
-def _how_late(item: pytest.Item) -> int:
-    first, *_ = item.path.relative_to(Path(__file__).parent).parts
-    return _LONG.index(first) if first in _LONG else len(_LONG)
 
 
 def _in_time(test: Callable[..., Any], limit_s: float) -> Callable[..., Any]:
