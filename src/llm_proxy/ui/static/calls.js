@@ -55,6 +55,10 @@
   }
 
   async function suggest() {
+    // What was marked was of the word as it was before: who types on and presses Enter has not chosen it.
+    active = -1;
+    input.removeAttribute("aria-activedescendant");
+    for (const item of list.children) item.setAttribute("aria-selected", "false");
     const word = wordAt(input.value, input.selectionStart);
     const number = ++asked;
     const answer = await fetch(`${input.dataset.suggest}${encodeURIComponent(word.text)}`);
