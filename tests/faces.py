@@ -21,6 +21,6 @@ async def served(store: SqlStore) -> AsyncIterator[httpx.AsyncClient]:
     gate = Gate(SqlAccounts(store), remembered_s=0)
     log = log10.Log10(store, SqlFeedback(store), gate, fold)
     tables = [query.table(store), *(part.table(log) for part in (log10, log10_feedback, log10_legacy))]
-    app = OneSlash(Starlette(routes=[*routes(gate, *tables), nothing_else()]))
+    app = OneSlash(Starlette(routes=[*routes(gate, *tables), *nothing_else()]))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         yield client

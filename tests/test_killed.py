@@ -98,6 +98,7 @@ async def test_killed_all_at_once_they_lose_nothing_either(upstream, tmp_path, c
 
     async with serve(tmp_path, upstream.url) as product:
         async with Load(product.base_url, chance, calls) as load:
+            await until(lambda: any(seen.whole and seen.status == 200 for seen in calls), "a whole answer")
             await load.random_moment()
             load.stopping = True
             for process in product.processes():

@@ -37,4 +37,5 @@ def test_a_group_is_what_its_calls_are():
         "name": "evening",
         "first_at": "2026-11-24T12:00:00.000000+00:00",
         "last_at": "2026-11-24T12:00:00.000000+00:00",
+        "matched_at": None,
     }
