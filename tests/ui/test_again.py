@@ -36,6 +36,7 @@ async def test_a_call_is_edited_sent_through_the_proxy_and_leads_to_the_first_on
         request = await page.locator("#again-request").input_value()
         await page.locator("#again-request").fill(request.replace("France", "Norway"))
         await page.locator("#again-key").fill("sk-typed-secret")
+        await page.wait_for_load_state()  # with its colours
         result = await Axe().run(page)
         await page.get_by_role("button", name="Send").click()
         await page.wait_for_url(lambda url: "/calls/" in url and first not in url)

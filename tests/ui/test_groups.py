@@ -157,13 +157,16 @@ async def test_by_keys_one_goes_to_the_sessions_into_one_and_to_its_trace(browse
         await page.wait_for_url("**/sessions?q=*")
         await expect(page.locator("#rows tr")).to_have_count(1)
         await page.locator(".words summary").click()
+        await page.wait_for_load_state()  # with its colours
         broken += (await Axe().run(page)).response["violations"]
         await page.keyboard.press("j")
         await page.keyboard.press("Enter")
         await expect(page.locator("#rows tr")).to_have_count(3)
+        await page.wait_for_load_state()  # with its colours
         broken += (await Axe().run(page)).response["violations"]
         await page.locator(".traces a").click()
         await expect(page.locator(".tree li")).to_have_count(3)
+        await page.wait_for_load_state()  # with its colours
         broken += (await Axe().run(page)).response["violations"]
         await page.keyboard.press("u")
         await page.wait_for_url("**/traces")
