@@ -15,7 +15,7 @@ from llm_proxy.store import sql
 from llm_proxy.store.rows import from_micros, original_id, row_id, storable, to_micros
 from llm_proxy.store.sql_search import all_found
 
-#: The column that says which group a call is of.
+#: The column that says which group a call is of; the member of its context is called so, too.
 GROUP_COLUMNS = {Grouping.SESSION: "session_id", Grouping.USER: "user_id", Grouping.TRACE: "trace_id"}
 #: Calls that are read at once: few first, since a page may be full soon.
 _FIRST, _MOST = 60, 5000
@@ -74,11 +74,6 @@ class Matches:
         return select(page.c.started_at_us, page.c.id, page.c[GROUP_COLUMNS[self._by]]).order_by(*order)
 
     def _match(self, found: Completion) -> Match:
-        context, organization_id = found.context, found.organization_id
-        of = {
-            Grouping.SESSION: context.session_id,
-            Grouping.USER: context.user_id,
-            Grouping.TRACE: context.trace_id,
-        }[self._by]
+        of: str | None = getattr(found.context, GROUP_COLUMNS[self._by])
         group = None if of is None else storable(of)
-        return Match(to_micros(found.started_at), row_id(found.id, organization_id), group)
+        return Match(to_micros(found.started_at), row_id(found.id, found.organization_id), group)
