@@ -81,7 +81,7 @@ def table_of_trouble(rounds: Sequence[Round]) -> str:
         cells = []
         for column in columns:
             ratio, values = _ratio(rounds, column, healthy, figure), _values(rounds, column, figure)
-            cells.append(f"{_number(median(values))} ({'-' if ratio is None else f'{ratio:.2g}x'})" if values else "-")
+            cells.append(f"{_number(median(values))} ({_times(ratio)})" if values else "-")
         lines.append([_title(figure), *cells])
     shares = (median(_values(rounds, column, "busiest_share")) for column in columns)
     lines.append(["the busiest process' share of the CPU", *(f"{share:.0%}" for share in shares)])
@@ -160,9 +160,12 @@ def _cell(rounds: Sequence[Round], column: str, figure: str) -> str:
     values = _values(rounds, column, figure)
     if not values:
         return "-"
-    ratios = [_ratio(rounds, column, reference, figure) for reference in _REFERENCES]
-    shown = " / ".join("-" if ratio is None else f"{ratio:.2g}x" for ratio in ratios)
+    shown = " / ".join(_times(_ratio(rounds, column, reference, figure)) for reference in _REFERENCES)
     return f"{_number(median(values))} ({shown})"
+
+
+def _times(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{float(f'{ratio:.2g}'):g}x"  # 250x and not 2.5e+02x
 
 
 def _number(value: float) -> str:
