@@ -21,6 +21,7 @@ from llm_proxy.journal.writer import JournalLimits, JournalWriter
 from llm_proxy.log import get_logger
 from llm_proxy.metrics import Ledger, read_all
 from llm_proxy.model.account import MARK
+from llm_proxy.priority import take_short_turns
 from llm_proxy.proxy.admission import Admission, AdmissionRules
 from llm_proxy.proxy.credentials import Fingerprints
 from llm_proxy.proxy.endpoint import CallLimits, Proxy
@@ -50,6 +51,7 @@ async def run(settings: Settings, assignment: Assignment, lifeline: Lifeline) ->
     """Serve until the lifeline ends."""
     assert assignment.listen_fd is not None
     _make_room_for_files()  # first, while there are no threads
+    take_short_turns()
     data = DataDir(settings.data_dir)
     watched = () if settings.breaker.failures is None else tuple(settings.all_upstreams())
     ledger = data.ledger(assignment.name, upstreams=watched)
