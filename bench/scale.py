@@ -19,14 +19,17 @@ from pathlib import Path
 import msgspec
 
 from bench.seeding import DAYS, Maker, OpenStore, seeded
-from llm_proxy.model.completion import Status
+from llm_proxy.model.completion import DEFAULT_ORGANIZATION, Status
 from llm_proxy.model.exchange import new_id
-from llm_proxy.model.query import Attribute, Comparison, CompletionQuery, Condition
+from llm_proxy.model.filter_words import GROUP_WORDS
+from llm_proxy.model.filters import parse
+from llm_proxy.model.query import Attribute, Comparison, CompletionQuery, Condition, Grouping, GroupQuery
 from llm_proxy.model.series import SeriesBy, SeriesQuery
 from llm_proxy.store.postgres import PostgresStore
 from llm_proxy.store.rows import to_micros
 from llm_proxy.store.search_indexer import SearchIndexer
 from llm_proxy.store.sql_findings import SqlFindings
+from llm_proxy.store.sql_overviews import SqlOverviews
 from llm_proxy.store.sql_series import SqlSeries
 from llm_proxy.store.sql_store import SqlStore
 from llm_proxy.store.sqlite import SqliteStore
@@ -68,6 +71,36 @@ def lists(found_id: str, ticket: str) -> dict[str, CompletionQuery]:
     }
 
 
+#: How long a page of sessions looks for what its filter says, in seconds, as the page itself does.
+GROUPS_PATIENCE_S = 1.0
+#: What is asked of sessions and users, as it is written above their lists.
+GROUPS = {
+    "": "",
+    " with a failed call": "status:failed",
+    " with a call of a model": "model:gpt-4o",
+    " with a slow call, 1 in 50": "latency:>20s",
+    " with a call slower than any": "latency:>1000s",
+    " without a failed call": "-status:failed",
+    " by their cost, about half": "cost:>0.07",
+    " by their cost, none": "cost:>1000",
+    " by a common word": "text:baba",
+    " by a rare word": "text:zyzzyva",
+}
+
+
+def groups(by: Grouping) -> dict[str, GroupQuery]:
+    """What lists of sessions or users are asked for, by name."""
+    now = datetime.now(UTC)
+    asked = {what: parse(words, now=now, words=GROUP_WORDS) for what, words in GROUPS.items()}
+    return {
+        f"{by}s{what}": replace(
+            found.group_query(by, DEFAULT_ORGANIZATION, project_id=None, now=now, after=None),
+            patience_s=GROUPS_PATIENCE_S if found.words else None,
+        )
+        for what, found in asked.items()
+    }
+
+
 def sums() -> dict[str, SeriesQuery]:
     """What dashboards ask for, by name."""
     end = datetime.now(UTC)
@@ -96,12 +129,15 @@ def actions(store: SqlStore, found_id: str, ticket: str) -> Iterator[tuple[str, 
     for name, query in lists(found_id, ticket).items():
         yield name, partial(store.find, query)
     yield "one record", partial(store.get, found_id)
+    overviews = SqlOverviews(store)
+    for name, wanted in {**groups(Grouping.SESSION), **groups(Grouping.USER)}.items():
+        yield name, partial(overviews.groups, wanted)
     findings, statistics, now = SqlFindings(store), SqlSeries(store), datetime.now(UTC)
     start, end, count = span(now - timedelta(days=DAYS), now)  # as the page does
     for what, query in {"": CompletionQuery(), " of slow calls": is_(Attribute.LATENCY, ">", 20.0)}.items():
         yield f"histogram, 30 days{what}", partial(findings.histogram, query, start, end, count=count)
-    for name, wanted in sums().items():
-        yield f"dashboard, {name}", partial(statistics.series, wanted)
+    for name, series in sums().items():
+        yield f"dashboard, {name}", partial(statistics.series, series)
 
 
 async def measure(action: Action, *, rounds: int) -> tuple[float, float]:
