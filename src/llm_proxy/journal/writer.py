@@ -47,10 +47,10 @@ class Journal(Protocol):
     def open(self, frames: Frames) -> None:
         """Append the first frames of an exchange; raises JournalUnwritable also when the size cap is reached."""
 
-    def append(self, frames: "Frames") -> None:
+    def append(self, frames: Frames) -> None:
         """Append further frames of an exchange that was opened."""
 
-    def append_later(self, frames: "Frames") -> None:
+    def append_later(self, frames: Frames) -> None:
         """Append ``frames`` as soon as writing works again."""
 
     def probe(self) -> None:
