@@ -165,7 +165,7 @@ async def test_an_upstream_that_cannot_be_reached_costs_nothing_but_an_attempt(s
 
 async def test_an_upstream_that_stays_silent_for_too_long_is_left_for_the_next(upstream, second, start_proxy):
     proxy = await start_proxy(
-        upstream.url, named={"other": second.url}, routes=along("default", "other", attempts=1, first_byte_s=0.05)
+        upstream.url, named={"other": second.url}, routes=along("default", "other", attempts=1, first_byte_s=0.5)
     )
     upstream.script(WAIT_FOR_CLIENT_GONE)
 
