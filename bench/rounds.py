@@ -1,8 +1,8 @@
 """One turn of one contender: start it, put it under each load, take the figures, see that nothing is missing.
 
 The loads that ask least come first, on a proxy that has done nothing yet but warm up, and each ends when all is done
-that it gives rise to: what a load is said to cost is its own. A thousand streams come last: of the thousand connections
-that they leave to the upstream, httpx looks at each with every call.
+that it gives rise to: what a load is said to cost is its own. Many streams come last: httpx looks at each of the
+connections that they leave with every call.
 """
 
 import asyncio
@@ -118,8 +118,8 @@ class Bench:
 
     async def _loads(self, turn: Turn, under_test: Running, direct: Direct, complete: Complete) -> None:
         is_whole = under_test.contender.is_whole
-        few = [streams for streams in self._plan.streams if streams < max(STREAMS)]
-        many = [streams for streams in self._plan.streams if streams >= max(STREAMS)]
+        few = [streams for streams in self._plan.streams if streams <= load.CONNECTIONS]
+        many = [streams for streams in self._plan.streams if streams > load.CONNECTIONS]
         await self._latency(turn, under_test, direct)
         await _complete(under_test, complete)
         await self._at_equal_rate(turn, under_test, complete)
