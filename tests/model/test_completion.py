@@ -54,6 +54,7 @@ def test_a_record_belongs_to_the_default_organisation_unless_it_is_said_otherwis
         (30, None, 0.5, None),
         (30, 0.0, None, None),
         (None, 2.0, 0.5, None),
+        (30, 5e-324, None, None),
     ],
 )
 def test_tokens_come_in_the_time_after_the_first_one(tokens, duration_s, ttft_s, expected):

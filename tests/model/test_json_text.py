@@ -36,6 +36,7 @@ def test_a_lone_surrogate_is_escaped():
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_what_is_no_number_in_json_becomes_null(number):
     assert encode_json([number]) == b"[null]"
+    assert encode_json({"a": [number, (number,)], "b": "\ud800"}) == b'{"a":[null,[null]],"b":"\\ud800"}'
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"nul", b'"\\ud800', b"\xff"])

@@ -4,6 +4,7 @@ Unknown is None, never 0. ``request`` and ``response`` are in the provider's own
 together into the shape that the same endpoint has without streaming. Unknown members are kept.
 """
 
+import math
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -244,4 +245,5 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
         if tokens is None or not self.duration_s:
             return None
         is_known = self.ttft_s is not None and self.ttft_s < self.duration_s
-        return tokens / (self.duration_s - (self.ttft_s or 0) if is_known else self.duration_s)
+        speed = tokens / (self.duration_s - (self.ttft_s or 0) if is_known else self.duration_s)
+        return speed if math.isfinite(speed) else None

@@ -4,6 +4,7 @@ NaN and the infinities are no JSON and become null.
 """
 
 import json
+import math
 
 import msgspec
 
@@ -20,7 +21,11 @@ def encode_json(value: object) -> bytes:
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:  # UTF-8 has no lone surrogates
-        return json.dumps(value, separators=(",", ":")).encode("ascii")
+        pass
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+    except ValueError:  # NaN or an infinity, as which 1e999 is read
+        return json.dumps(_finite(value), separators=(",", ":")).encode("ascii")
 
 
 def decode_json(raw: bytes) -> JsonValue:
@@ -30,3 +35,11 @@ def decode_json(raw: bytes) -> JsonValue:
     except msgspec.DecodeError:  # it takes no lone surrogates, either
         value = json.loads(raw)
     return value
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _finite(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(member) for member in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
