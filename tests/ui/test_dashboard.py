@@ -158,7 +158,7 @@ async def busy(stand):
 
 @in_browser
 async def test_a_click_on_a_point_leads_to_its_calls_and_back_keeps_the_picture(page, stand, busy):
-    await page.goto("/dashboard?q=tag:dash&period=24h")
+    await page.goto("/dashboard?q=tag:dash&period=24h&count=everything")
     await expect(page.locator("#plots[data-drawn='7']")).to_be_visible()
     series = json.loads(await page.locator("#plots").get_attribute("data-series"))
     at = max(index for index, calls in enumerate(series["calls"][:-4]) if calls)
