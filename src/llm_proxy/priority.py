@@ -14,6 +14,13 @@ STORE = 10
 #: that it has locked waits for one that is hardly let run.
 WHAT_CAN_WAIT = 13
 
+#: The number of sched_setattr(2), of which glibc has had a function only since 2.41, by machine.
+_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274, "riscv64": 274}
+#: Of ``struct sched_attr``: size, policy, flags, nice, priority, and runtime, deadline and period in nanoseconds.
+_ATTRIBUTES = struct.Struct("=IIQiIQQQ")
+#: The shortest turn that Linux grants.
+_TURN_NS = 100_000
+
 
 def give_way(by: int, *, pid: int | None = None) -> None:
     """Let others go first, by so much more than until now; ``pid`` is this process unless it is another one.
@@ -24,14 +31,6 @@ def give_way(by: int, *, pid: int | None = None) -> None:
     pid = pid or os.getpid()
     with contextlib.suppress(OSError):  # it has ended
         os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid) + by)
-
-
-#: The number of sched_setattr(2), of which glibc has had a function only since 2.41, by machine.
-_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274, "riscv64": 274}
-#: Of ``struct sched_attr``: size, policy, flags, nice, priority, and runtime, deadline and period in nanoseconds.
-_ATTRIBUTES = struct.Struct("=IIQiIQQQ")
-#: The shortest turn that Linux grants.
-_TURN_NS = 100_000
 
 
 def take_short_turns() -> bool:
