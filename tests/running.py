@@ -153,19 +153,19 @@ class Product:
             assert time.monotonic() < deadline, f"{len(found)} of {count} records; {self.log.read_text()[-2000:]}"
             await asyncio.sleep(_LOOK_S)
 
-    async def numbers(self, *, stored: int = 0) -> dict[str, float]:
-        """The samples of ``/metrics`` without the prefix of their names, as soon as so many are counted as stored.
+    async def numbers(self, **at_least: float) -> dict[str, float]:
+        """The samples of ``/metrics`` without the prefix of their names, as soon as these are at least so large.
 
-        A record can be read a moment before it is counted.
+        What happened can be seen a moment before it is counted.
         """
         deadline = time.monotonic() + PATIENCE_S
         while True:
             text = (await self.client.get(f"{self.url}/metrics")).raise_for_status().text
             samples = [line.removeprefix("llm_proxy_").rsplit(" ", 1) for line in text.splitlines() if line[0] != "#"]
             numbers = {name: float(value) for name, value in samples}
-            if numbers.get("stored_total", 0) >= stored:
+            if all(numbers.get(name, 0) >= least for name, least in at_least.items()):
                 return numbers
-            assert time.monotonic() < deadline, f"{numbers} and not {stored} stored"
+            assert time.monotonic() < deadline, f"{numbers}, and not {at_least}"
             await asyncio.sleep(_LOOK_S)
 
     async def chat(self, body: Mapping[str, Any] = CHAT, **options: Any) -> httpx.Response:

@@ -314,7 +314,7 @@ async def test_7_the_account_balances_after_mixed_load(upstream, tmp_path):
     async with serve(tmp_path, upstream.url, "--workers", "2") as product:
         await asyncio.gather(*(call(name) for name in names))
         await product.ended(32)
-        numbers = await product.numbers(stored=32)
+        numbers = await product.numbers(stored_total=32)
 
     assert (numbers["accepted_total"], numbers["stored_total"]) == (32, 32)
     assert (numbers["waiting"], numbers["in_flight"], numbers["dead_total"]) == (0, 0, 0)
