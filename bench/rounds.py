@@ -118,17 +118,16 @@ class Bench:
 
     async def _loads(self, turn: Turn, under_test: Running, direct: Direct, complete: Complete) -> None:
         is_whole = under_test.contender.is_whole
-        few = [streams for streams in self._plan.streams if streams <= load.CONNECTIONS]
-        many = [streams for streams in self._plan.streams if streams > load.CONNECTIONS]
+        streams, sizes = (self._plan.streams, self._plan.sizes) if is_whole else ((), (SMALL_BYTES,))
         await self._latency(turn, under_test, direct)
         await _complete(under_test, complete)
         await self._at_equal_rate(turn, under_test, complete)
-        for streams in few if is_whole else ():
-            await self._streams(turn, under_test, streams, complete)
-        for size in self._plan.sizes if is_whole else (SMALL_BYTES,):
+        for few in (count for count in streams if count <= load.CONNECTIONS):
+            await self._streams(turn, under_test, few, complete)
+        for size in sizes:
             await self._plain(turn, under_test, plain(size), complete)
-        for streams in many if is_whole else ():
-            await self._streams(turn, under_test, streams, complete)
+        for many in (count for count in streams if count > load.CONNECTIONS):
+            await self._streams(turn, under_test, many, complete)
 
     async def _plain(self, turn: Turn, under_test: Running, workload: Workload, complete: Complete) -> None:
         cpu, tally, stored_s = await self._measured(
